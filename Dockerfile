@@ -1,0 +1,37 @@
+# The image of the pipeline: `logpipe` in a virtual environment, and nothing that is only needed to build it.
+
+FROM python:3.13.7-slim-bookworm AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_ROOT_USER_ACTION=ignore
+WORKDIR /src
+RUN pip install hatchling==1.27.0 && python -m venv --without-pip /opt/logpipe
+
+# The dependencies change less often than the code, so they come first and stay in the build cache.
+COPY pyproject.toml constraints.txt ./
+RUN python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' \
+        > requirements.txt \
+    && pip --python /opt/logpipe/bin/python install --constraint constraints.txt --requirement requirements.txt
+
+COPY README.md LICENSE ./
+COPY mappings/ mappings/
+COPY ilm/ ilm/
+COPY pipeline/ pipeline/
+RUN pip wheel --no-build-isolation --no-deps --wheel-dir /wheels . \
+    && pip --python /opt/logpipe/bin/python install --constraint constraints.txt /wheels/*.whl
+
+FROM python:3.13.7-slim-bookworm
+ENV PATH=/opt/logpipe/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+RUN useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin logpipe
+COPY --from=build /opt/logpipe /opt/logpipe
+# By number, so that Kubernetes can see that it is not root.
+USER 10001:10001
+WORKDIR /
+EXPOSE 9600
+# http.client and not urllib: a proxy in the environment is not asked for this container's own address.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
+    CMD ["python", "-c", "import http.client; c = http.client.HTTPConnection('127.0.0.1', 9600, timeout=2); c.request('GET', '/health/live'); raise SystemExit(c.getresponse().status != 200)"]
+ENTRYPOINT ["logpipe"]
+CMD ["run"]

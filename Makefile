@@ -1,0 +1,46 @@
+# The project's verbs. Everything runs in .venv, which `make` builds on first use.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Use the machine's certificate store, so that a company proxy's certificate is accepted.
+export UV_SYSTEM_CERTS := true
+export UV_NATIVE_TLS := true
+
+.PHONY: help demo test lint format bench docs clean
+
+help:  ## Show the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.5'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP)  ## Start real servers, send sample traffic through the pipeline, show what arrived
+	$(BIN)/logpipe demo
+
+test: $(STAMP)  ## Lint, type-check, and run every test against real servers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)  ## Lint and type-check only
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP)  ## Rewrite the code in the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)  ## Measure; writes benchmarks/results/
+	$(BIN)/python -m benchmarks
+
+docs: $(STAMP)  ## Regenerate the settings reference
+	$(BIN)/python -m pipeline.settings_reference > docs/settings.md
+
+clean:  ## Remove the environment and caches
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

@@ -1,0 +1,101 @@
+"""`python -m benchmarks`: measure all of it, or a part, and write the results."""
+
+import signal
+import sys
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from benchmarks.end_to_end import measure_end_to_end
+from benchmarks.figures import Figures
+from benchmarks.hot_path import measure_hot_path
+from benchmarks.machine import describe_machine
+from benchmarks.report import table, write_results
+from benchmarks.start import measure_start
+from benchmarks.templates import measure_templates
+from pipeline.sandbox import start_sandbox
+
+_RESULTS = Path(__file__).parent / "results"
+_MOST_HOT_PATH_EVENTS = 50_000
+# A real Elasticsearch takes ten times as long for an event as the worker does.
+_MOST_ELASTICSEARCH_EVENTS = 200_000
+_HOT_PATH_REPETITIONS = 3  # for each round: these are short
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+out = Console()
+
+
+class Part(StrEnum):
+    """What can be measured by itself."""
+
+    HOT_PATH = "hot_path"
+    END_TO_END = "end_to_end"
+    ELASTICSEARCH = "elasticsearch"
+    START = "start"
+
+
+@app.command()
+def main(
+    events: Annotated[int, typer.Option(min=1000, help="Events of each end-to-end run.")] = 500_000,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each contender has its turn.")] = 5,
+    only: Annotated[list[Part] | None, typer.Option(help="Measure this part; may be repeated.")] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(help="Where to write latest.json, .md and .png.", show_default="benchmarks/results"),
+    ] = None,
+) -> None:
+    """Measure the pipeline on real servers; takes some minutes, best on a machine with nothing else to do.
+
+    A part alone is only shown, unless --results says where to write it: the files of a whole run stay whole.
+    """
+    parts = set(only or Part)
+    figures = _measure(parts, events, rounds)
+    out.print(table(figures))
+    directory = results or (_RESULTS if parts == set(Part) else None)
+    if directory is not None:
+        write_results(figures, directory)
+        _say(f"written to {directory}")
+
+
+def _measure(parts: set[Part], events: int, rounds: int) -> Figures:
+    """Measure one part after the other; the servers run only when one of them is needed."""
+    hot_path = end_to_end = templates = start = None
+    if Part.HOT_PATH in parts:
+        _say("hot path")
+        hot_path = measure_hot_path(min(events, _MOST_HOT_PATH_EVENTS), rounds * _HOT_PATH_REPETITIONS)
+    with ExitStack() as at_exit:
+        if parts - {Part.HOT_PATH}:
+            servers = at_exit.enter_context(start_sandbox(report=_say))
+            if Part.END_TO_END in parts:
+                _say("end to end")
+                end_to_end = measure_end_to_end(servers.kafka_bootstrap, events, rounds, _say)
+            if Part.START in parts:
+                _say("start to first document")
+                start = measure_start(servers, rounds, _say)
+            if Part.ELASTICSEARCH in parts:
+                _say("the guide's template against ours")
+                templates = measure_templates(servers, min(events, _MOST_ELASTICSEARCH_EVENTS), rounds, _say)
+    return Figures(
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine=describe_machine(),
+        hot_path=hot_path,
+        end_to_end=end_to_end,
+        templates=templates,
+        start=start,
+    )
+
+
+def _say(text: str) -> None:
+    out.print(escape(text), soft_wrap=True, highlight=False)
+
+
+if __name__ == "__main__":
+    # As after Ctrl-C: the servers and children are stopped on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    app()

@@ -1,0 +1,29 @@
+"""What a contender is given to do."""
+
+from dataclasses import dataclass
+
+from pipeline.settings import Elasticsearch, Http, Index, Kafka, Settings
+
+__all__ = ["Task"]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Read so many events of a topic from its beginning, into an Elasticsearch where the contender has one."""
+
+    contender: str
+    bootstrap: str
+    topic: str
+    group: str
+    events: int
+    elasticsearch_url: str = "http://127.0.0.1:9200"
+    index_prefix: str = "claude-code-bot"
+
+    def settings(self) -> Settings:
+        """Give the settings of a worker that does this: the defaults, but for names and addresses."""
+        return Settings(
+            kafka=Kafka(bootstrap_servers=(self.bootstrap,), topics=(self.topic,), group_id=self.group),
+            elasticsearch=Elasticsearch(hosts=(self.elasticsearch_url,)),
+            index=Index(prefix=self.index_prefix),
+            http=Http(port=0),
+        )

@@ -1,0 +1,161 @@
+"""The figures of a whole run: what they are called in `latest.json`, and which targets they have."""
+
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, NamedTuple
+
+from benchmarks.end_to_end import EndToEnd
+from benchmarks.hot_path import HotPath
+from benchmarks.start import Start
+from benchmarks.templates import Templates
+
+__all__ = ["Figures", "Line"]
+
+_DIGITS = 3
+_MOST_OURS_TO_FLOOR = 2.0
+_LEAST_PLAIN_TO_OURS = 5.0
+_MOST_OURS_TO_GUIDE = 0.75
+_MOST_RSS_MB = 200
+_MOST_START_SECONDS = 2.0
+
+
+class Line(NamedTuple):
+    """One line of the table; `met` is None where there is no target."""
+
+    group: str
+    name: str
+    value: str
+    target: str = ""
+    met: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What was measured; None where a part was left out."""
+
+    date: str
+    machine: dict[str, str | int]
+    hot_path: HotPath | None = None
+    end_to_end: EndToEnd | None = None
+    templates: Templates | None = None
+    start: Start | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the content of `latest.json`; its keys do not depend on what was left out."""
+        hot, end, start, real = self.hot_path, self.end_to_end, self.start, self.templates
+        return {
+            "hot_path": {"us_per_event": _rounded(hot and hot.us_per_event)},
+            "end_to_end": {
+                "ours_us_per_event": _rounded(end and end.ours_us_per_event),
+                "floor_us_per_event": _rounded(end and end.floor_us_per_event),
+                "plain_us_per_event": _rounded(end and end.plain_us_per_event),
+                "events_per_second": end and round(end.events_per_second),
+                "rss_mb": end and round(end.rss_mb, 1),
+            },
+            "start_to_first_document_seconds": _rounded(start and start.seconds),
+            "elasticsearch": {
+                "ours_us_per_document": _rounded(real and real.ours_us_per_document),
+                "guide_us_per_document": _rounded(real and real.guide_us_per_document),
+                "real_documents_per_second": real and round(real.real_documents_per_second),
+            },
+            "ratios": {
+                "ours_to_floor": _ratio(end and end.ours_to_floor),
+                "plain_to_ours": _ratio(end and end.plain_to_ours),
+                "ours_to_guide": _ratio(real and real.ours_to_guide),
+            },
+            "events": {
+                "hot_path": hot and hot.events,
+                "end_to_end": end and end.events,
+                "plain": end and end.plain_events,
+                "elasticsearch": real and real.events,
+            },
+            "date": self.date,
+            "machine": self.machine,
+        }
+
+    def lines(self) -> list[Line]:
+        """Give the table, top to bottom."""
+        lines: list[Line] = []
+        if self.hot_path:
+            lines += _hot_path_lines(self.hot_path)
+        if self.end_to_end:
+            lines += _end_to_end_lines(self.end_to_end)
+        if self.start:
+            seconds = self.start.seconds
+            lines.append(
+                Line(
+                    "start",
+                    "process start → first document",
+                    f"{seconds:.2f} s",
+                    f"< {_MOST_START_SECONDS:g} s",
+                    seconds < _MOST_START_SECONDS,
+                )
+            )
+        if self.templates:
+            lines += _template_lines(self.templates)
+        return lines
+
+
+def _hot_path_lines(hot: HotPath) -> list[Line]:
+    group = "in memory, CPU per event"
+    return [Line(group, row.name, f"{row.median:.2f} µs (least {row.minimum:.2f})") for row in hot.rows]
+
+
+def _end_to_end_lines(end: EndToEnd) -> list[Line]:
+    group = "Kafka → answering sink, CPU per event"
+    to_floor, to_ours = median(end.ours_to_floor), median(end.plain_to_ours)
+    return [
+        Line(group, "floor: getmany + orjson.loads", f"{end.floor_us_per_event:.2f} µs"),
+        Line(
+            group,
+            "ours, everything on",
+            f"{end.ours_us_per_event:.2f} µs = {to_floor:.2f} x floor",
+            f"≤ {_MOST_OURS_TO_FLOOR:.1f} x floor",
+            to_floor <= _MOST_OURS_TO_FLOOR,
+        ),
+        Line(
+            group,
+            "plain: json + async_bulk",
+            f"{end.plain_us_per_event:.1f} µs = {to_ours:.1f} x ours",
+            f"≥ {_LEAST_PLAIN_TO_OURS:g} x ours",
+            to_ours >= _LEAST_PLAIN_TO_OURS,
+        ),
+        Line("one worker", "events per second", f"{end.events_per_second:,.0f}"),
+        Line(
+            "one worker",
+            "peak resident memory",
+            f"{end.rss_mb:.0f} MB",
+            f"< {_MOST_RSS_MB} MB",
+            end.rss_mb < _MOST_RSS_MB,
+        ),
+    ]
+
+
+def _template_lines(real: Templates) -> list[Line]:
+    group = "Elasticsearch's CPU per document"
+    ratio = median(real.ours_to_guide)
+    return [
+        Line(group, "the guide's template", f"{real.guide_us_per_document:.1f} µs"),
+        Line(
+            group,
+            "our template",
+            f"{real.ours_us_per_document:.1f} µs = {ratio:.2f} x the guide's",
+            f"≤ {_MOST_OURS_TO_GUIDE:g} x the guide's",
+            ratio <= _MOST_OURS_TO_GUIDE,
+        ),
+        Line(
+            "Kafka → real Elasticsearch",
+            "documents per second",
+            f"{real.real_documents_per_second:,.0f}",
+        ),
+    ]
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, _DIGITS)
+
+
+def _ratio(rounds: list[float] | None) -> dict[str, Any]:
+    if rounds is None:
+        return {"median": None, "rounds": []}
+    return {"median": _rounded(median(rounds)), "rounds": [_rounded(ratio) for ratio in rounds]}

@@ -1,0 +1,110 @@
+"""The hot path alone: CPU time of record bytes → document bytes, in memory, without any server."""
+
+import time
+from collections.abc import Callable, Sequence
+from statistics import median
+from typing import NamedTuple
+
+import orjson
+
+from benchmarks.traffic import sample_day
+from pipeline.document import Coordinates, DocumentBuilder
+from pipeline.fast_path import BatchEncoder
+from pipeline.process import prepare
+from pipeline.settings import Events, Index
+
+__all__ = ["HotPath", "MemoryRecord", "Row", "measure_hot_path"]
+
+_TOPIC = "claude-code-bot.logs"
+_RECORDS_PER_POLL = 4000
+_PATH = "decode → document, the worker's path"
+
+
+class MemoryRecord(NamedTuple):
+    """As much of a Kafka record as the encoder looks at."""
+
+    offset: int
+    timestamp: int
+    value: bytes
+
+
+class Row(NamedTuple):
+    """One way through; CPU microseconds per event."""
+
+    name: str
+    minimum: float
+    median: float
+
+
+class HotPath(NamedTuple):
+    """What was measured, and over how many events; the first row is the worker's own path."""
+
+    events: int
+    rows: list[Row]
+
+    @property
+    def us_per_event(self) -> float:
+        """Give the figure: the median of the worker's path."""
+        return self.rows[0].median
+
+
+def measure_hot_path(events: int, repetitions: int) -> HotPath:
+    """Measure each way so many times, in turns."""
+    prepare()
+    records = [
+        MemoryRecord(offset, event.timestamp_ms, event.value)
+        for offset, event in enumerate(sample_day(events))
+    ]
+    enveloped = [record._replace(value=_in_envelope(record.value)) for record in records]
+    builder = DocumentBuilder(Events(), Index())
+    encoder = BatchEncoder(builder)
+    ways: dict[str, Callable[[], None]] = {
+        _PATH: lambda: _encode(encoder, records),
+        "orjson.loads alone": lambda: _decode(records),
+        "every event the careful way": lambda: _build(builder, records),
+        "every event in a Filebeat envelope": lambda: _encode(encoder, enveloped),
+    }
+    for work in ways.values():
+        work()
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(repetitions):
+        for name, work in ways.items():
+            started = time.process_time()
+            work()
+            times[name].append((time.process_time() - started) / events * 1e6)
+    return HotPath(events, [Row(name, min(taken), median(taken)) for name, taken in times.items()])
+
+
+def _encode(encoder: BatchEncoder, records: Sequence[MemoryRecord]) -> None:
+    for start in range(0, len(records), _RECORDS_PER_POLL):
+        encoder.encode(_TOPIC, 0, records[start : start + _RECORDS_PER_POLL])
+
+
+def _decode(records: Sequence[MemoryRecord]) -> None:
+    loads = orjson.loads
+    for record in records:
+        try:
+            loads(record.value)
+        except ValueError:  # one in two thousand is not JSON
+            continue
+
+
+def _build(builder: DocumentBuilder, records: Sequence[MemoryRecord]) -> None:
+    for record in records:
+        builder.documents(record.value, Coordinates(_TOPIC, 0, record.offset, record.timestamp))
+
+
+def _in_envelope(value: bytes) -> bytes:
+    """Wrap a line as Filebeat ships it."""
+    return orjson.dumps(
+        {
+            "@timestamp": "2024-01-15T10:30:01.000Z",
+            "message": value.decode(),
+            "fields": {"service": "claude-code-bot"},
+            "host": {"name": "node-a1"},
+            "agent": {"type": "filebeat", "version": "9.1.5", "name": "node-a1"},
+            "log": {"offset": 4711, "file": {"path": "/var/log/containers/api.log"}},
+            "input": {"type": "filestream"},
+            "ecs": {"version": "8.0.0"},
+        }
+    )

@@ -1,0 +1,34 @@
+"""What the figures were measured on: nothing that names the machine or its owner."""
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+from pipeline.sandbox import ELASTICSEARCH_VERSION, KAFKA_VERSION
+
+__all__ = ["describe_machine"]
+
+_CPUINFO = Path("/proc/cpuinfo")
+_PACKAGES = ("aiokafka", "orjson", "elasticsearch", "uvloop")
+
+
+def describe_machine() -> dict[str, str | int]:
+    """Tell the CPU, the number of cores, and the versions that matter."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count() or 1,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        **{package: version(package) for package in _PACKAGES},
+        "kafka_server": KAFKA_VERSION,
+        "elasticsearch_server": ELASTICSEARCH_VERSION,
+    }
+
+
+def _cpu_model() -> str:
+    if _CPUINFO.exists():
+        for line in _CPUINFO.read_text("utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

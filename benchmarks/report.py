@@ -1,0 +1,57 @@
+"""Show figures: a table on the terminal, and the files for the README."""
+
+import json
+from pathlib import Path
+
+from rich.table import Table
+
+from benchmarks.figures import Figures, Line
+from benchmarks.plot import write_plot
+
+__all__ = ["table", "write_results"]
+
+_MET = {True: "[green]met", False: "[red]not met", None: ""}
+_MET_PLAIN = {True: "met", False: "not met", None: ""}
+
+
+def table(figures: Figures) -> Table:
+    """Make the table for the terminal."""
+    result = Table("", "", "measured", "target", "", title_justify="left")
+    before = None
+    for line in figures.lines():
+        if before is not None and line.group != before:
+            result.add_section()
+        group = "" if line.group == before else line.group
+        result.add_row(group, line.name, line.value, line.target, _MET[line.met])
+        before = line.group
+    return result
+
+
+def write_results(figures: Figures, directory: Path) -> None:
+    """Write `latest.json`, `latest.md` and `latest.png` into a directory, which is made when missing."""
+    directory.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(figures.as_json(), indent=2, ensure_ascii=False)
+    (directory / "latest.json").write_text(text + "\n", "utf-8")
+    (directory / "latest.md").write_text(_markdown(figures), "utf-8")
+    write_plot(figures, directory / "latest.png")
+
+
+def _markdown(figures: Figures) -> str:
+    """Write the table as the README shows it."""
+    machine = figures.machine
+    rows = [
+        "| | | measured | target | |",
+        "| --- | --- | --- | --- | --- |",
+        *(_markdown_row(line) for line in figures.lines()),
+    ]
+    about = (
+        f"{figures.date[:10]}, {machine['cpu']}, {machine['cores']} cores for brokers, servers and worker "
+        f"together, Python {machine['python']}, aiokafka {machine['aiokafka']}, orjson {machine['orjson']}, "
+        f"Kafka {machine['kafka_server']}, Elasticsearch {machine['elasticsearch_server']}. Medians; ratios "
+        "are taken per round, since the contenders run in turns. `make bench` measures it again."
+    )
+    return "\n".join([*rows, "", about, ""])
+
+
+def _markdown_row(line: Line) -> str:
+    return f"| {line.group} | {line.name} | {line.value} | {line.target} | {_MET_PLAIN[line.met]} |"

@@ -1,0 +1,99 @@
+"""A server that answers bulk requests as Elasticsearch would, and does nothing else.
+
+    python -m benchmarks.sink
+
+It prints its URL, serves on a free port of the loopback interface, and ends when its standard input does.
+"""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvloop
+from aiohttp import web
+
+__all__ = ["application", "running_sink"]
+
+_HOST = "127.0.0.1"
+_STOP_SECONDS = 5
+_HEADERS = {
+    "x-elastic-product": "Elasticsearch",
+    "content-type": "application/vnd.elasticsearch+json;compatible-with=9",
+}
+# What Elasticsearch answers for each document to who asks for the statuses only (by `filter_path`), and what
+# to who does not: three shards, an id and an index name of the usual lengths.
+_STATUS_ITEM = b'{"create":{"status":201}}'
+_FULL_ITEM = (
+    b'{"create":{"_index":"claude-code-bot-2024.01.15","_id":"3rYGppABcDeFgHiJkLmN","_version":1,'
+    b'"result":"created","_shards":{"total":2,"successful":1,"failed":0},"_seq_no":123456,'
+    b'"_primary_term":1,"status":201}}'
+)
+_LINES_PER_DOCUMENT = 2
+_DOCUMENTS: web.AppKey[list[int]] = web.AppKey("documents", list)
+
+
+def application() -> web.Application:
+    """Make the server: `POST /_bulk`, and `GET /documents`, which tells how many it has been sent."""
+    server = web.Application()
+    server[_DOCUMENTS] = [0]
+    server.router.add_post("/_bulk", _bulk)
+    server.router.add_put("/_bulk", _bulk)
+    server.router.add_get("/documents", _documents)
+    return server
+
+
+async def _bulk(request: web.Request) -> web.Response:
+    """Count the documents and say that each was created."""
+    lines = 0
+    async for chunk in request.content.iter_any():
+        lines += chunk.count(b"\n")
+    documents = lines // _LINES_PER_DOCUMENT
+    request.app[_DOCUMENTS][0] += documents
+    if "filter_path" in request.query:
+        item, beginning = _STATUS_ITEM, b'{"errors":false,"items":['
+    else:
+        item, beginning = _FULL_ITEM, b'{"errors":false,"took":1,"items":['
+    body = b"".join((beginning, b",".join([item] * documents), b"]}"))
+    return web.Response(body=body, headers=_HEADERS)
+
+
+async def _documents(request: web.Request) -> web.Response:
+    return web.json_response(request.app[_DOCUMENTS][0])
+
+
+@contextmanager
+def running_sink() -> Iterator[str]:
+    """Run the sink as a process of its own; gives its URL."""
+    command = [sys.executable, "-m", "benchmarks.sink"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
+    ) as process:
+        assert process.stdout  # noqa: S101 - for the type checker
+        try:
+            url = process.stdout.readline().strip()
+            if not url:
+                raise RuntimeError("the sink did not start")
+            yield url
+        finally:
+            process.terminate()
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+async def _serve() -> None:
+    runner = web.AppRunner(application(), access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, _HOST, 0).start()
+    host, port = runner.addresses[0][:2]
+    print(f"http://{host}:{port}", flush=True)
+    await asyncio.to_thread(sys.stdin.read)  # until the parent goes
+    await runner.cleanup()
+
+
+if __name__ == "__main__":
+    uvloop.run(_serve())

@@ -1,0 +1,1 @@
+"""A log pipeline from Kafka to Elasticsearch that can prove it lost nothing."""

@@ -1,0 +1,5 @@
+"""`python -m pipeline` is `logpipe`."""
+
+from pipeline.cli import main
+
+main()

@@ -1,0 +1,175 @@
+"""The demonstration: sample traffic through the whole pipeline on real servers, and what arrived."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from aiohttp import ClientSession
+from elasticsearch import AsyncElasticsearch
+from rich.console import Console
+from rich.json import JSON
+from rich.progress import Progress
+from rich.table import Table
+
+from pipeline.elasticsearch_client import make_client
+from pipeline.errors import LogpipeError
+from pipeline.generate import produce
+from pipeline.indices import DAY_MS, Indices
+from pipeline.install import run_setup
+from pipeline.sample import sample_events
+from pipeline.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from pipeline.sandbox import Servers
+
+__all__ = ["run_demo"]
+
+_DAYS = 3
+_TIMEOUT_SECONDS = 300.0
+
+
+def run_demo(servers: "Servers", count: int, out: Console, bar: Progress, *, keep: bool) -> None:
+    """Send `count` events through a worker and show what arrived.
+
+    Raises LogpipeError when the indices do not hold each event exactly once.
+    """
+    settings = load_settings(
+        overrides={
+            "kafka": {"bootstrap_servers": [servers.kafka_bootstrap]},
+            "elasticsearch": {"hosts": [servers.elasticsearch_url]},
+            "http": {"port": free_port()},
+        }
+    )
+    asyncio.run(run_setup(settings, dry_run=False, without_ilm=True, report=lambda _: None))
+    worker = _start_worker(settings)
+    try:
+        asyncio.run(_demonstrate(settings, count, out, bar))
+        if keep:
+            out.print("Ctrl-C stops everything.")
+            signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    finally:
+        worker.send_signal(signal.SIGTERM)
+        worker.wait(timeout=settings.shutdown.timeout_seconds + 5)
+
+
+def _start_worker(settings: Settings) -> "subprocess.Popen[bytes]":
+    """Start `logpipe index` as a user would, with the demonstration's servers in its environment."""
+    environment = {
+        **os.environ,
+        "LOGPIPE_KAFKA__BOOTSTRAP_SERVERS": ",".join(settings.kafka.bootstrap_servers),
+        "LOGPIPE_ELASTICSEARCH__HOSTS": ",".join(settings.elasticsearch.hosts),
+        "LOGPIPE_HTTP__PORT": str(settings.http.port),
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "--log-level", "WARNING", "index"], env=environment
+    )
+
+
+async def _demonstrate(settings: Settings, count: int, out: Console, bar: Progress) -> None:
+    end_ms = time.time_ns() // 1_000_000
+    events = sample_events(count, end_ms=end_ms, span_seconds=_DAYS * 86_400)
+    produced = bar.add_task("produced", total=count)
+    indexed = bar.add_task("indexed", total=count)
+    async with make_client(settings.elasticsearch) as client:
+        watching = asyncio.create_task(
+            _watch(client, settings, count, lambda n: bar.update(indexed, completed=n))
+        )
+        days = await produce(settings.kafka, events, report=lambda sent: bar.update(produced, completed=sent))
+        found = await watching
+        bar.stop()
+        indices = Indices(settings.index, settings.events)
+        expected = {indices.name(day * DAY_MS): number for day, number in days.items()}
+        await _show(client, settings, expected, found, out)
+    if found != expected:
+        raise LogpipeError(f"the indices hold {found}, but {expected} was sent")
+
+
+async def _watch(
+    client: AsyncElasticsearch, settings: Settings, count: int, report: Callable[[int], None]
+) -> dict[str, int]:
+    """Count the documents until all are there; then give their number by index."""
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
+    pattern = f"{settings.index.prefix}-*"
+    while True:
+        await client.indices.refresh(index=pattern)
+        rows = (await client.indices.stats(index=pattern, metric="docs"))["indices"]
+        found = {index: int(row["primaries"]["docs"]["count"]) for index, row in rows.items()}
+        report(sum(found.values()))
+        if sum(found.values()) >= count:
+            return found
+        if time.monotonic() > deadline:
+            raise LogpipeError(
+                f"after {_TIMEOUT_SECONDS:.0f} s only {sum(found.values())} of {count} have arrived"
+            )
+        await asyncio.sleep(0.5)
+
+
+async def _show(
+    client: AsyncElasticsearch,
+    settings: Settings,
+    expected: Mapping[str, int],
+    found: Mapping[str, int],
+    out: Console,
+) -> None:
+    pattern = f"{settings.index.prefix}-*"
+    answer = await client.search(
+        index=pattern,
+        size=1,
+        query={"term": {"tags": "error"}},
+        sort=[{"@timestamp": "desc"}],
+        track_total_hits=True,
+        aggs={
+            "all": {
+                "global": {},
+                "aggs": {
+                    "components": {
+                        "terms": {"field": "component", "size": 5, "order": {"time": "desc"}},
+                        "aggs": {"time": {"avg": {"field": "context.processing_time_ms"}}},
+                    }
+                },
+            }
+        },
+    )
+    table = Table("index", "sent", "indexed", "", title="Documents per daily index", title_justify="left")
+    for index in sorted({*expected, *found}):
+        sent, there = expected.get(index, 0), found.get(index, 0)
+        table.add_row(
+            index, f"{sent:,}", f"{there:,}", "[green]exactly once" if sent == there else "[red]differs"
+        )
+    out.print(table)
+    out.print(f"Tagged as errors: {answer['hits']['total']['value']:,}\n")
+    slowest = Table("component", "mean", "events", title="Slowest components", title_justify="left")
+    for bucket in answer["aggregations"]["all"]["components"]["buckets"]:
+        mean = bucket["time"]["value"]
+        slowest.add_row(bucket["key"], "" if mean is None else f"{mean:,.0f} ms", f"{bucket['doc_count']:,}")
+    out.print(slowest)
+    for hit in answer["hits"]["hits"]:
+        out.print(f"The newest error, {hit['_index']}/{hit['_id']}:")
+        out.print(JSON.from_data(hit["_source"]))
+    metrics = f"http://{settings.http.host}:{settings.http.port}/metrics"
+    out.print(f"\nThe worker's metrics: {metrics}")
+    out.print(await _own_documents_metric(metrics), highlight=False)
+    out.print(
+        "Where to go next: `logpipe sandbox` keeps such servers running for traffic of your own, "
+        "`logpipe run --help` is the service, docs/settings.md lists every setting."
+    )
+
+
+async def _own_documents_metric(url: str) -> str:
+    async with ClientSession() as session, session.get(url) as response:
+        text = await response.text()
+    return "\n".join(f"  {line}" for line in text.splitlines() if line.startswith("logpipe_documents_total"))
+
+
+def free_port() -> int:
+    """Find a port of the loopback interface that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

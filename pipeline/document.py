@@ -1,0 +1,222 @@
+"""Event → document: the order of the steps stands here, readable from top to bottom.
+
+`fast_path.py` does the same for the common shape of an event in a quarter of the time; what these functions
+give is the definition, and the tests hold the two against each other.
+"""
+
+import string
+from typing import Any, NamedTuple
+
+import orjson
+
+from pipeline.decode import Event, decode
+from pipeline.field_names import ASIDE_FIELD, all_plain, numbers_in_range, set_aside, take_refused
+from pipeline.indices import Indices
+from pipeline.levels import normalise_level
+from pipeline.settings import Events, Index
+from pipeline.timestamps import Timestamp, from_epoch_ms, parse_timestamp
+
+__all__ = [
+    "DATE_FAILURE_TAG",
+    "ERROR_TAG",
+    "JSON_FAILURE_TAG",
+    "OUT_OF_RANGE_TAG",
+    "TAGS_FAILURE_TAG",
+    "TIMESTAMP_FAILURE_TAG",
+    "Coordinates",
+    "Document",
+    "DocumentBuilder",
+    "normalise_trace_id",
+]
+
+ERROR_TAG = "error"
+# The names Logstash gives to the same failures.
+JSON_FAILURE_TAG = "_jsonparsefailure"
+DATE_FAILURE_TAG = "_dateparsefailure"
+TAGS_FAILURE_TAG = "_tagsparsefailure"
+TIMESTAMP_FAILURE_TAG = "_timestampparsefailure"
+OUT_OF_RANGE_TAG = "_timestampoutofrange"
+
+_HEX = frozenset(string.hexdigits)
+_TRACE_ID_LENGTHS = (16, 32)
+
+
+class Coordinates(NamedTuple):
+    """Where Kafka keeps a record, and its timestamp in milliseconds since 1970."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+
+
+class Document(NamedTuple):
+    """One document as it is indexed: `source` is its JSON without a newline."""
+
+    index_name: str
+    id: str
+    source: bytes
+
+
+class DocumentBuilder:
+    """Make documents from records: a pure function of the record and the settings."""
+
+    def __init__(self, events: Events, index: Index) -> None:
+        self.events = events
+        self.indices = Indices(index, events)
+
+    def documents(self, value: bytes | None, record: Coordinates) -> list[Document]:
+        """Make at least one document of any bytes."""
+        decoded = decode(value, service=self.events.service, max_array_events=self.events.max_array_events)
+        if len(decoded) == 1:
+            return [self._document(decoded[0], record, document_id(record))]
+        return [
+            self._document(event, record, f"{document_id(record)}.{number}")
+            for number, event in enumerate(decoded)
+        ]
+
+    def _document(self, event: Event, record: Coordinates, identifier: str) -> Document:
+        aside: dict[str, Any] = {}
+        fields = event.fields if all_plain(event.fields) else take_refused(event.fields, aside)
+        _make_room(fields, aside)
+        tags = _take_tags(fields, aside)
+        if event.failed:
+            _add_tag(tags, JSON_FAILURE_TAG)
+        time = self._take_time(fields, record, tags, aside, ours=event.ours)
+        if event.ours:
+            _add_service_name(fields, self.events.service)
+            if _normalise_level(fields, aside, syslog_numbers=self.events.syslog_levels) == "ERROR":
+                _add_tag(tags, ERROR_TAG)
+            _normalise_ids(fields)
+        index, in_range = self.indices.choose(time.epoch_ms, record.timestamp_ms)
+        if not in_range:
+            _add_tag(tags, OUT_OF_RANGE_TAG)
+        fields["@timestamp"] = time.text
+        fields["kafka"] = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+        if tags:
+            fields["tags"] = tags
+        if aside:
+            fields[ASIDE_FIELD] = aside
+        return Document(index, identifier, _encode(fields))
+
+    def _take_time(
+        self,
+        fields: dict[str, Any],
+        record: Coordinates,
+        tags: list[str],
+        aside: dict[str, Any],
+        *,
+        ours: bool,
+    ) -> Timestamp:
+        """Take the event's time out of its fields: `timestamp`, else its own `@timestamp`, else Kafka's."""
+        own = fields.pop("@timestamp", None)
+        parsed_own = parse_timestamp(own, self.events.zone) if isinstance(own, str) else None
+        if own is not None and parsed_own is None:
+            set_aside(aside, "@timestamp", own)
+            _add_tag(tags, TIMESTAMP_FAILURE_TAG)
+        kafkas = from_epoch_ms(record.timestamp_ms)
+        if not ours:
+            return parsed_own or kafkas
+        stamp = fields.pop("timestamp", None)
+        if stamp is None:
+            return parsed_own or kafkas
+        parsed = parse_timestamp(stamp, self.events.zone)
+        if parsed is None:
+            fields["timestamp"] = stamp
+            _add_tag(tags, DATE_FAILURE_TAG)
+        return parsed or kafkas
+
+
+def document_id(record: Coordinates) -> str:
+    """Name a record for ever: the timestamp tells a topic from one of the same name created later.
+
+    At most 249 + 3 + 10 + 19 + 20 characters, within Elasticsearch's 512 bytes.
+    """
+    return f"{record.topic}-{record.partition}-{record.offset:012d}-{record.timestamp_ms}"
+
+
+def normalise_trace_id(value: str) -> str:
+    """Trim an id; lower-case it when it has the form of a W3C trace-id or parent-id (32 or 16 hex digits).
+
+    Source: W3C Trace Context, which requires lower case. Other ids, such as UUIDs with dashes, keep theirs.
+    """
+    trimmed = value.strip()
+    if len(trimmed) in _TRACE_ID_LENGTHS and _HEX.issuperset(trimmed):
+        return trimmed.lower()
+    return trimmed
+
+
+def _encode(fields: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(fields, option=orjson.OPT_STRICT_INTEGER)
+    except TypeError:
+        # An integer of more than 53 bits: some of them are beyond a `long` too.
+        return orjson.dumps(numbers_in_range(fields))
+
+
+def _make_room(fields: dict[str, Any], aside: dict[str, Any]) -> None:
+    """Move aside what stands under a name of the pipeline's own, or has a shape that its mapping refuses.
+
+    `@metadata` is the shipper's word to the pipeline and no part of the document, as in Logstash.
+    """
+    fields.pop("@metadata", None)
+    for name in ("kafka", ASIDE_FIELD):
+        if name in fields:
+            set_aside(aside, name, fields.pop(name))
+    context = fields.get("context")
+    if context is not None and not isinstance(context, dict):
+        fields["context"] = {"value": context}
+
+
+def _take_tags(fields: dict[str, Any], aside: dict[str, Any]) -> list[str]:
+    """Take the tags as a list; anything but a string or strings is moved aside, as Logstash does."""
+    tags = fields.pop("tags", None)
+    if tags is None:
+        return []
+    if isinstance(tags, str):
+        return [tags]
+    if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags):
+        return tags
+    set_aside(aside, "tags", tags)
+    return [TAGS_FAILURE_TAG]
+
+
+def _add_tag(tags: list[str], tag: str) -> None:
+    if tag not in tags:
+        tags.append(tag)
+
+
+def _add_service_name(fields: dict[str, Any], service: str) -> None:
+    """Add the guide's constant; beside a value that is there already, as Logstash's `add_field` does."""
+    present = fields.get("service_name")
+    if present is None or present == service:
+        fields["service_name"] = service
+    elif not isinstance(present, list):
+        fields["service_name"] = [present, service]
+    elif service not in present:
+        fields["service_name"] = [*present, service]
+
+
+def _normalise_level(fields: dict[str, Any], aside: dict[str, Any], *, syslog_numbers: bool) -> str | None:
+    """Normalise `level`; keep what was logged in `log.level` when it differs."""
+    logged = fields.get("level")
+    level = normalise_level(logged, syslog_numbers=syslog_numbers)
+    if level is None or level == logged:
+        return level
+    fields["level"] = level
+    log = fields.get("log")
+    if log is not None and not isinstance(log, dict):
+        set_aside(aside, "log", log)
+        log = None
+    log = {} if log is None else log
+    if "level" in log:
+        set_aside(aside, "log.level", log["level"])
+    fields["log"] = {**log, "level": logged}
+    return level
+
+
+def _normalise_ids(fields: dict[str, Any]) -> None:
+    for name in ("trace_id", "span_id"):
+        value = fields.get(name)
+        if isinstance(value, str):
+            fields[name] = normalise_trace_id(value)

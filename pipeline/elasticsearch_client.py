@@ -1,0 +1,106 @@
+"""One way of connecting to Elasticsearch, and of telling a user what went wrong with it."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from elastic_transport import Serializer, TlsError
+from elasticsearch import ApiError, AsyncElasticsearch, TransportError, UnsupportedProductError
+
+from pipeline.errors import LogpipeError, ServerRefused, ServerUnavailable, SettingsError
+from pipeline.outcomes import innermost_cause
+from pipeline.settings import Elasticsearch
+
+__all__ = ["make_client", "reason_of", "server_errors"]
+
+# Beside the bulk requests: health checks.
+_SPARE_CONNECTIONS = 2
+_UNAUTHENTICATED = 401
+_FORBIDDEN = 403
+_PASSING = frozenset({408, 429, 502, 503, 504})
+
+
+def make_client(
+    settings: Elasticsearch, *, serializers: Mapping[str, Serializer] | None = None
+) -> AsyncElasticsearch:
+    """Make a client by the settings; it connects with its first request.
+
+    It never repeats a request by itself: what may be sent again, and when, is for the caller to decide.
+
+    Raises SettingsError when `ca_certs` is no certificate file, or is set without an https host.
+    """
+    options: dict[str, Any] = {}
+    if settings.api_key is not None:
+        options["api_key"] = settings.api_key.get_secret_value()
+    if settings.username is not None and settings.password is not None:
+        options["basic_auth"] = (settings.username, settings.password.get_secret_value())
+    if settings.ca_certs is not None:
+        _check_ca_certs(settings)
+        options["ca_certs"] = str(settings.ca_certs)
+    if serializers is not None:
+        options["serializers"] = serializers
+    try:
+        return AsyncElasticsearch(
+            list(settings.hosts),
+            request_timeout=settings.request_timeout_seconds,
+            http_compress=settings.compress,
+            connections_per_node=settings.max_concurrent_requests + _SPARE_CONNECTIONS,
+            max_retries=0,
+            retry_on_timeout=False,
+            **options,
+        )
+    except OSError as error:  # ssl.SSLError, when the file holds no certificate
+        raise SettingsError(f"elasticsearch.ca_certs = {str(settings.ca_certs)!r}: {error}") from None
+
+
+def _check_ca_certs(settings: Elasticsearch) -> None:
+    if settings.ca_certs is not None and not settings.ca_certs.is_file():
+        raise SettingsError(f"elasticsearch.ca_certs = {str(settings.ca_certs)!r}: there is no such file")
+    for host in settings.hosts:
+        if not host.startswith("https://"):
+            raise SettingsError(
+                f"elasticsearch.ca_certs is for https hosts; elasticsearch.hosts has {host!r}"
+            )
+
+
+@contextmanager
+def server_errors(settings: Elasticsearch, doing: str) -> Iterator[None]:
+    """Turn the client's exceptions into ours; `doing` completes "Elasticsearch refused to ...".
+
+    Raises ServerUnavailable when no node answered, or one answered that it cannot for now; ServerRefused when
+    it said no.
+    """
+    try:
+        yield
+    except ApiError as error:
+        raise _explained(error, settings, doing) from error
+    except TransportError as error:
+        hint = "; is elasticsearch.ca_certs right?" if isinstance(error, TlsError) else ""
+        raise ServerUnavailable(
+            f"no answer from {_where(settings)} (elasticsearch.hosts): {error.message}{hint}"
+        ) from error
+
+
+def reason_of(error: ApiError) -> str:
+    """Give the innermost reason of an answer: the outer ones say only where in the request it arose."""
+    body = error.body
+    return innermost_cause(body.get("error", body) if isinstance(body, dict) else body)
+
+
+def _explained(error: ApiError, settings: Elasticsearch, doing: str) -> LogpipeError:
+    if isinstance(error, UnsupportedProductError):
+        return ServerRefused(f"what answers at {_where(settings)} (elasticsearch.hosts) is not Elasticsearch")
+    status, reason = error.meta.status, reason_of(error)
+    if status in _PASSING:
+        return ServerUnavailable(f"Elasticsearch cannot {doing} now (HTTP {status}): {reason}")
+    if status == _UNAUTHENTICATED:
+        hint = "; set elasticsearch.api_key, or elasticsearch.username and elasticsearch.password"
+    elif status == _FORBIDDEN:
+        hint = "; the user of elasticsearch.api_key or elasticsearch.username lacks a privilege"
+    else:
+        hint = ""
+    return ServerRefused(f"Elasticsearch refused to {doing} (HTTP {status}): {reason}{hint}")
+
+
+def _where(settings: Elasticsearch) -> str:
+    return ", ".join(settings.hosts)

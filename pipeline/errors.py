@@ -1,0 +1,54 @@
+"""The exceptions of this package, as a tree that can be caught at the right height.
+
+LogpipeError
+├── SettingsError        a setting is wrong; the message names it and what is allowed
+├── ServerUnavailable    Kafka or Elasticsearch did not answer as hoped; trying again may help
+├── ServerRefused        Kafka or Elasticsearch understood and said no; trying again will not help
+├── DeliveryStopped      a record could not be delivered; nothing behind it was committed
+└── SandboxError         the local servers could not be fetched, started or stopped
+"""
+
+__all__ = [
+    "DeliveryStopped",
+    "LogpipeError",
+    "SandboxError",
+    "ServerRefused",
+    "ServerUnavailable",
+    "SettingsError",
+]
+
+
+class LogpipeError(Exception):
+    """Root of everything this package raises on purpose; the text says what happened and what to do."""
+
+    exit_code = 1
+
+
+class SettingsError(LogpipeError):
+    """Say which setting is wrong, what it was, and what is allowed."""
+
+    exit_code = 2
+
+
+class ServerUnavailable(LogpipeError):  # noqa: N818 - reads as a state, which it is
+    """Say which server could not be reached, and where that is set."""
+
+    exit_code = 3
+
+
+class ServerRefused(LogpipeError):  # noqa: N818 - reads as a state, which it is
+    """Say what the server refused, with the innermost reason it gave."""
+
+    exit_code = 4
+
+
+class DeliveryStopped(LogpipeError):  # noqa: N818 - reads as a state, which it is
+    """Say which record could not be delivered and why; its offset has not been committed."""
+
+    exit_code = 5
+
+
+class SandboxError(LogpipeError):
+    """Say what the sandbox could not do on this machine."""
+
+    exit_code = 6

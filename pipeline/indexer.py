@@ -1,0 +1,209 @@
+"""One worker: wires source → encode → bulk → ledger → commit, and ends it in order."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Collection
+from contextlib import suppress
+
+from pipeline.bulk import BulkWriter, bulk_serializers
+from pipeline.document import DocumentBuilder
+from pipeline.elasticsearch_client import make_client
+from pipeline.errors import DeliveryStopped
+from pipeline.fast_path import BatchEncoder
+from pipeline.health import Health
+from pipeline.ledger import Ledger, Partition
+from pipeline.settings import Settings
+from pipeline.source import Batch, Source
+from pipeline.telemetry import Telemetry
+
+__all__ = ["Indexer", "run_until_signalled"]
+
+log = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.2
+_COMMIT_SECONDS = 1.0
+# A wait longer than this pauses the partitions: until then what has been fetched is kept, since pausing
+# throws it away; after that memory and the broker's patience count for more.
+_PAUSE_AFTER_SECONDS = 5.0
+
+
+class Indexer:
+    """Read, transform, index and commit until told to stop."""
+
+    def __init__(self, settings: Settings, telemetry: Telemetry, health: Health) -> None:
+        self._settings = settings
+        self._telemetry = telemetry
+        self._health = health
+        self._ledger = Ledger()
+        self._encoder = BatchEncoder(DocumentBuilder(settings.events, settings.index))
+        self._source = Source(settings.kafka, self._revoked, self._assigned)
+        self._client = make_client(settings.elasticsearch, serializers=bulk_serializers())
+        self._writer = BulkWriter(self._client, settings.elasticsearch, self._ledger.settle_part, telemetry)
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Ask for an orderly end: what has been read is indexed and committed first."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Work until `stop`, then drain.
+
+        Raises ServerUnavailable when Kafka cannot be reached at the start, and DeliveryStopped when a
+        document is rejected for good; nothing behind that document has been committed then.
+        """
+        try:
+            await self._source.start()
+            self._health.kafka = True
+            await self._work()
+        finally:
+            self._health.kafka = False
+            await self._source.stop()
+            await self._client.close()
+
+    async def _work(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                sending = tasks.create_task(self._writer.run(), name="bulk")
+                committing = tasks.create_task(self._commit_regularly(), name="commit")
+                await self._read()
+                await self._drain()
+                sending.cancel()
+                committing.cancel()
+        except* DeliveryStopped as stopped:
+            raise _first(stopped) from None
+        finally:
+            # Also after a failure: what has been settled in order need not be read again.
+            await self._commit()
+
+    async def _read(self) -> None:
+        while not self._stopping.is_set():
+            await self._wait_for_room()
+            for batch in await self._source.poll(_POLL_SECONDS):
+                self._take(batch)
+            self._health.beat()
+
+    def _take(self, batch: Batch) -> None:
+        partition, records = batch
+        payloads = self._encoder.encode(partition.topic, partition.number, records)
+        next_offset = records[-1].offset + 1
+        self._writer.add(self._ledger.deliver(partition, next_offset, len(records)), payloads)
+        telemetry = self._telemetry
+        telemetry.records.labels(partition.topic).inc(len(records))
+        telemetry.record_bytes.labels(partition.topic).inc(
+            sum(len(record.value or b"") for record in records)
+        )
+        end = self._source.end_offset(partition)
+        if end is not None:
+            telemetry.lag.labels(*partition).set(max(end - next_offset, 0))
+
+    async def _wait_for_room(self) -> None:
+        """Hold reading back while too many bytes are in flight; the group keeps hearing from this worker."""
+        writer = self._writer
+        most = self._settings.elasticsearch.max_in_flight_bytes
+        if writer.in_flight_bytes < most:
+            return
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        paused = False
+        while writer.in_flight_bytes >= most and not self._stopping.is_set():
+            await writer.wait_for_change(timeout=1.0)
+            self._health.beat()
+            if not paused and loop.time() - started > _PAUSE_AFTER_SECONDS:
+                paused = True
+            if paused:
+                # Partitions may have been assigned since, so that pausing is repeated.
+                self._source.pause()
+                await self._source.poll(0)
+        if paused:
+            self._source.resume()
+        self._telemetry.paused_seconds.inc(loop.time() - started)
+
+    async def _drain(self) -> None:
+        """Settle what is in flight, within the shutdown timeout; the rest is read again next time."""
+        log.info("stopping: %d records in flight", self._ledger.in_flight())
+        if not await self._settled(None, self._settings.shutdown.timeout_seconds):
+            log.warning(
+                "stopped with %d records not settled; they will be read again", self._ledger.in_flight()
+            )
+
+    async def _settled(self, partitions: Collection[Partition] | None, timeout: float) -> bool:
+        """Wait until nothing of these partitions is in flight; False when the time did not suffice."""
+        self._writer.flush()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while self._ledger.in_flight(partitions):
+            if loop.time() >= deadline:
+                return False
+            await self._writer.wait_for_change(timeout=min(0.5, timeout))
+        return True
+
+    async def _commit_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(_COMMIT_SECONDS)
+            self._telemetry.in_flight_bytes.set(self._writer.in_flight_bytes)
+            self._telemetry.in_flight_records.set(self._ledger.in_flight())
+            self._health.elasticsearch = self._writer.reachable
+            await self._commit()
+
+    async def _commit(self) -> None:
+        positions = self._ledger.committable()
+        if not positions:
+            return
+        if await self._source.commit(positions):
+            self._ledger.committed(positions)
+            for partition, position in positions.items():
+                self._telemetry.committed.labels(*partition).set(position)
+        else:
+            self._telemetry.commit_failures.inc()
+
+    async def _revoked(self, partitions: Collection[Partition]) -> None:
+        """Settle and commit what is in flight before the partitions go to another worker."""
+        if not partitions:
+            return
+        self._telemetry.rebalances.inc()
+        # The broker waits for the group's slowest member; half a session leaves the time to commit.
+        timeout = min(
+            self._settings.shutdown.timeout_seconds, self._settings.kafka.session_timeout_seconds / 2
+        )
+        if not await self._settled(partitions, timeout):
+            log.warning("giving partitions up with %d records in flight", self._ledger.in_flight(partitions))
+        await self._commit()
+        self._ledger.drop(partitions)
+        for partition in partitions:
+            with suppress(KeyError):
+                self._telemetry.lag.remove(*map(str, partition))
+            with suppress(KeyError):
+                self._telemetry.committed.remove(*map(str, partition))
+
+    def _assigned(self, partitions: Collection[Partition]) -> None:
+        log.info(
+            "assigned %s", ", ".join(f"{topic}/{number}" for topic, number in sorted(partitions)) or "nothing"
+        )
+        # A partition that comes back begins at its committed offset, below what was delivered before.
+        self._ledger.drop(partitions)
+        self._telemetry.assigned.set(len(partitions))
+        self._health.assigned = True
+
+
+def _first(group: BaseExceptionGroup[DeliveryStopped]) -> DeliveryStopped:
+    """Give the first of a group: the others tell of the same batch."""
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+async def run_until_signalled(indexer: Indexer) -> None:
+    """Run a worker; SIGTERM and SIGINT stop it in order, a second one at once, still without loss."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+
+    def stop() -> None:
+        if stop_requested.is_set() and task is not None:
+            task.cancel()
+        stop_requested.set()
+        indexer.stop()
+
+    stop_requested = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    await indexer.run()

@@ -1,0 +1,140 @@
+"""Read and write what Elasticsearch holds for the pipeline: templates, the policy, the write alias."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from elasticsearch import ApiError, AsyncElasticsearch, BadRequestError, NotFoundError
+
+from pipeline.elasticsearch_client import reason_of
+from pipeline.errors import ServerRefused
+from pipeline.install.plan import overriding_templates
+from pipeline.install.resources import Kind, Resource
+from pipeline.settings import Index
+
+__all__ = [
+    "create_write_index",
+    "find_overriding_templates",
+    "has_ilm",
+    "has_write_alias",
+    "overridden_for",
+    "put",
+    "read",
+]
+
+_HEADERS = {"accept": "application/json", "content-type": "application/json"}
+_BAD_REQUEST = 400
+_GONE = 410
+
+
+async def has_ilm(client: AsyncElasticsearch, policy: str) -> bool:
+    """Tell whether the server can do index lifecycle management: a build without it knows no such address."""
+    try:
+        await _request(client, "GET", f"/{Kind.POLICY}/{policy}")
+    except NotFoundError:
+        return True  # no such policy yet
+    except ApiError as error:
+        # 400: a build without the module. 410: Elastic's serverless offer.
+        if error.meta.status == _GONE or (
+            error.meta.status == _BAD_REQUEST and "no handler found" in reason_of(error)
+        ):
+            return False
+        raise
+    return True
+
+
+async def read(client: AsyncElasticsearch, wanted: Iterable[Resource]) -> dict[str, dict[str, Any] | None]:
+    """Return the server's version of each object by its path; None for one that it does not have."""
+    return {resource.path: await _read_one(client, resource) for resource in wanted}
+
+
+async def _read_one(client: AsyncElasticsearch, resource: Resource) -> dict[str, Any] | None:
+    try:
+        answer = await _request(client, "GET", f"/{resource.path}")
+    except NotFoundError:
+        return None
+    body: dict[str, Any]
+    match resource.kind:
+        case Kind.POLICY:
+            body = {"policy": answer[resource.name]["policy"]}
+        case Kind.COMPONENT:
+            body = answer["component_templates"][0]["component_template"]
+        case Kind.INDEX_TEMPLATE:
+            body = answer["index_templates"][0]["index_template"]
+    return body
+
+
+async def put(client: AsyncElasticsearch, resource: Resource) -> None:
+    """Install an object, or replace it."""
+    await _request(client, "PUT", f"/{resource.path}", resource.body)
+
+
+async def find_overriding_templates(
+    client: AsyncElasticsearch, ours: Resource, index: Index, now: datetime
+) -> list[str]:
+    """Describe the index templates that win over ours for the index of today."""
+    answer = await _request(client, "GET", f"/{Kind.INDEX_TEMPLATE}")
+    return overriding_templates(answer["index_templates"], ours, _index_of(index, now))
+
+
+async def overridden_for(
+    client: AsyncElasticsearch, ours: Resource, index: Index, now: datetime
+) -> str | None:
+    """Ask the server which template the index of today would get; name the index if it is not ours."""
+    name = _index_of(index, now)
+    answer = await _request(client, "POST", f"/{Kind.INDEX_TEMPLATE}/_simulate_index/{name}")
+    # It lists the templates that match as well, but lose.
+    losers = {entry["name"] for entry in answer.get("overlapping", ())}
+    return name if ours.name in losers else None
+
+
+async def has_write_alias(client: AsyncElasticsearch, alias: str) -> bool:
+    """Tell whether the alias exists and can be written to.
+
+    Raises ServerRefused when an index has its name, or when no index of the alias takes writes.
+    """
+    try:
+        indices = await _request(client, "GET", f"/_alias/{alias}")
+    except NotFoundError:
+        if await client.indices.exists(index=alias):
+            raise ServerRefused(
+                f"index.roll = 'ilm' needs {alias} as an alias, but an index of this name exists: something "
+                "wrote to it before setup. Copy away what it holds, delete it, and run setup again"
+            ) from None
+        return False
+    flags = [entry["aliases"][alias].get("is_write_index") for entry in indices.values()]
+    if True in flags or flags == [None]:
+        return True
+    raise ServerRefused(
+        f"index.roll = 'ilm': the alias {alias} has no write index among {', '.join(sorted(indices))}; "
+        "set is_write_index on the newest, or delete the alias"
+    )
+
+
+async def create_write_index(client: AsyncElasticsearch, alias: str) -> str:
+    """Create the first index behind the alias and return its name.
+
+    The name is given as date math, which Elasticsearch remembers: each rollover gets its own day's date.
+    """
+    name = quote(f"<{alias}-{{now/d}}-000001>", safe="")
+    body = {"aliases": {alias: {"is_write_index": True}}}
+    try:
+        answer = await _request(client, "PUT", f"/{name}", body)
+    except BadRequestError as error:
+        # Another setup was quicker; its alias is as good.
+        if error.error == "resource_already_exists_exception" and await has_write_alias(client, alias):
+            return alias
+        raise
+    return str(answer["index"])
+
+
+def _index_of(index: Index, now: datetime) -> str:
+    return f"{index.prefix}-{now:%Y.%m.%d}{'-000001' if index.roll == 'ilm' else ''}"
+
+
+async def _request(
+    client: AsyncElasticsearch, method: str, path: str, body: dict[str, Any] | None = None
+) -> Any:
+    """Send a request as it stands in the files; the client's own methods would take it apart first."""
+    return (await client.perform_request(method, path, headers=_HEADERS, body=body)).body

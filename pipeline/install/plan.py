@@ -1,0 +1,121 @@
+"""What has to change on the server: wanted objects against those that are there, without any I/O."""
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
+
+from pipeline.install.resources import Kind, Resource
+
+__all__ = ["Change", "normal_form", "overriding_templates", "plan_changes"]
+
+# Elasticsearch 9.2 and later add these to what they are sent.
+_ADDED_BY_SERVER = frozenset({"created_date", "created_date_millis", "modified_date", "modified_date_millis"})
+# What ILM fills in when it reads a policy (LifecyclePolicy.toXContent of 9.1).
+_ACTION_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "allocate": {"include": {}, "exclude": {}, "require": {}},
+    "delete": {"delete_searchable_snapshot": True},
+}
+_KIND_NAMES = {
+    Kind.POLICY: "ILM policy",
+    Kind.COMPONENT: "component template",
+    Kind.INDEX_TEMPLATE: "index template",
+}
+
+
+class Change(NamedTuple):
+    """One object that is to be written, and how it differs from what is there."""
+
+    resource: Resource
+    creates: bool
+    diff: str
+
+    def __str__(self) -> str:
+        """Give one line for a person."""
+        return (
+            f"{'create' if self.creates else 'update'} {_KIND_NAMES[self.resource.kind]} {self.resource.name}"
+        )
+
+
+def plan_changes(wanted: Sequence[Resource], current: Mapping[str, dict[str, Any] | None]) -> list[Change]:
+    """Compare the wanted objects with the server's, which are given by path; None is for one it lacks."""
+    changes = []
+    for resource in wanted:
+        before, after = current[resource.path], normal_form(resource.kind, resource.body)
+        if before is None:
+            changes.append(Change(resource, True, _diff(resource.path, None, after)))
+        elif (there := normal_form(resource.kind, before)) != after:
+            changes.append(Change(resource, False, _diff(resource.path, there, after)))
+    return changes
+
+
+def normal_form(kind: Kind, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Write an object the way in which what was sent and what is given back are equal.
+
+    Elasticsearch gives settings back nested and as text, policies with defaults filled in, and some objects
+    with the dates of their making.
+    """
+    normal = {name: value for name, value in body.items() if name not in _ADDED_BY_SERVER}
+    if kind is Kind.POLICY:
+        policy = dict(normal["policy"])
+        policy["phases"] = {name: _normal_phase(phase) for name, phase in policy["phases"].items()}
+        return {"policy": policy}
+    template = normal.get("template")
+    if template and "settings" in template:
+        normal["template"] = {**template, "settings": dict(_flat_settings(template["settings"]))}
+    return normal
+
+
+def overriding_templates(
+    templates: Iterable[Mapping[str, Any]], ours: Resource, index_name: str
+) -> list[str]:
+    """Describe the index templates that Elasticsearch would prefer to ours for an index of this name.
+
+    templates -- `index_templates` of the answer to `GET _index_template`
+    """
+    found = []
+    for entry in templates:
+        body = entry["index_template"]
+        priority, patterns = body.get("priority", 0), body["index_patterns"]
+        if (
+            entry["name"] != ours.name
+            and priority > ours.body["priority"]
+            and any(fnmatchcase(index_name, pattern) for pattern in patterns)
+        ):
+            found.append(f"{entry['name']} (priority {priority}, patterns {', '.join(patterns)})")
+    return found
+
+
+def _normal_phase(phase: Mapping[str, Any]) -> dict[str, Any]:
+    actions = {name: {**_ACTION_DEFAULTS.get(name, {}), **body} for name, body in phase["actions"].items()}
+    return {"min_age": "0ms", **phase, "actions": actions}
+
+
+def _flat_settings(settings: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any]]:
+    for name, value in settings.items():
+        path = f"{before}{name}"
+        if isinstance(value, Mapping):
+            yield from _flat_settings(value, f"{path}.")
+        else:
+            full = path if path.startswith("index.") else f"index.{path}"
+            yield full, [_as_text(item) for item in value] if isinstance(value, list) else _as_text(value)
+
+
+def _as_text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _diff(path: str, before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:
+    lines = difflib.unified_diff(
+        [] if before is None else _lines(before),
+        _lines(after),
+        fromfile="nothing" if before is None else f"server/{path}",
+        tofile=f"setup/{path}",
+        lineterm="",
+    )
+    return "\n".join(lines)
+
+
+def _lines(body: Mapping[str, Any]) -> list[str]:
+    return json.dumps(body, indent=2, sort_keys=True, ensure_ascii=False).splitlines()

@@ -1,0 +1,169 @@
+"""`logpipe setup` as a whole: look at both servers, say what will change, change it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from elasticsearch import AsyncElasticsearch
+
+from pipeline.elasticsearch_client import make_client, server_errors
+from pipeline.errors import ServerRefused, SettingsError
+from pipeline.install import elasticsearch as server
+from pipeline.install.plan import Change, plan_changes
+from pipeline.install.resources import Resource, load_resources
+from pipeline.install.topics import TopicPlan, TopicSpec, create_topics, plan_topics, wanted_topics
+from pipeline.settings import Settings
+
+__all__ = ["SetupResult", "run_setup"]
+
+# Workers of a group share partitions: eight leave room to grow without a new topic.
+_PARTITIONS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class SetupResult:
+    """What was changed or, in a dry run, would be."""
+
+    dry_run: bool
+    with_ilm: bool
+    changes: tuple[Change, ...]
+    write_index: str | None
+    """The first index behind the write alias, if it was (or is to be) created; `index.roll = "ilm"` only."""
+    topics: tuple[str, ...]
+    """The topics that were (or are to be) created."""
+
+    @property
+    def changed(self) -> bool:
+        """Tell whether there was anything to do."""
+        return bool(self.changes or self.write_index or self.topics)
+
+
+async def run_setup(
+    settings: Settings,
+    *,
+    dry_run: bool = False,
+    without_ilm: bool = False,
+    with_topics: bool = True,
+    partitions: int = _PARTITIONS,
+    replication_factor: int | None = None,
+    index_settings: Mapping[str, str] | None = None,
+    report: Callable[[str], None],
+) -> SetupResult:
+    """Bring both servers to the state that the pipeline needs; a second run finds nothing to do.
+
+    dry_run -- only report what would change, as a unified diff against what the server holds
+    without_ilm -- leave out the lifecycle, for a server that has none
+    with_topics -- create topics that are missing
+    partitions, replication_factor -- of topics to create; the broker's default replication if None
+    index_settings -- index settings that win over those of `mappings/`
+    report -- told, a text at a time, what is done
+
+    Raises SettingsError, ServerUnavailable and ServerRefused. Nothing is changed before both servers were
+    asked and everything that can be known beforehand to fail has been looked at.
+    """
+    if without_ilm and settings.index.roll == "ilm":
+        raise SettingsError("index.roll = 'ilm' needs ILM: --without-ilm goes with index.roll = 'day' only")
+    wanted = load_resources(settings.index, lifecycle=not without_ilm, index_settings=index_settings)
+    topics = TopicPlan((), ())
+    if with_topics:
+        specs = wanted_topics(settings, partitions=partitions, replication_factor=replication_factor)
+        topics = await plan_topics(settings.kafka, specs)
+    async with make_client(settings.elasticsearch) as client:
+        changes, needs_write_index = await _plan(client, settings, wanted, without_ilm=without_ilm)
+        if dry_run:
+            _report_plan(changes, needs_write_index, topics, settings, report)
+            write_index = f"{settings.index.prefix}-000001" if needs_write_index else None
+        else:
+            write_index = await _apply(client, settings, wanted, changes, needs_write_index, report)
+    if not dry_run:
+        await create_topics(settings.kafka, topics.missing)
+        for spec in topics.missing:
+            report(f"created {_described(spec)}")
+    for remark in topics.remarks:
+        report(f"note: {remark}")
+    if without_ilm:
+        report("note: without ILM no index is ever moved or deleted; delete old ones yourself")
+    return SetupResult(
+        dry_run=dry_run,
+        with_ilm=not without_ilm,
+        changes=tuple(changes),
+        write_index=write_index,
+        topics=tuple(spec.name for spec in topics.missing),
+    )
+
+
+async def _plan(
+    client: AsyncElasticsearch, settings: Settings, wanted: list[Resource], *, without_ilm: bool
+) -> tuple[list[Change], bool]:
+    """Return the changes, and whether the first index behind the write alias is missing."""
+    template = wanted[-1]
+    with server_errors(settings.elasticsearch, "show its templates and policies"):
+        if not without_ilm and not await server.has_ilm(client, wanted[0].name):
+            raise ServerRefused(
+                "this Elasticsearch has no index lifecycle management (ILM): nothing would move or delete old "
+                "indices. `logpipe setup --without-ilm` installs everything else"
+            )
+        current = await server.read(client, wanted)
+        winners = await server.find_overriding_templates(client, template, settings.index, datetime.now(UTC))
+        if winners:
+            raise ServerRefused(
+                f"indices named {template.body['index_patterns'][0]} would not get our template: "
+                f"{'; '.join(winners)} has a higher priority than {template.body['priority']}. "
+                "Delete it, lower its priority, or choose another index.prefix"
+            )
+        needs_write_index = settings.index.roll == "ilm" and not await server.has_write_alias(
+            client, settings.index.prefix
+        )
+    return plan_changes(wanted, current), needs_write_index
+
+
+async def _apply(
+    client: AsyncElasticsearch,
+    settings: Settings,
+    wanted: list[Resource],
+    changes: list[Change],
+    needs_write_index: bool,
+    report: Callable[[str], None],
+) -> str | None:
+    for change in changes:
+        with server_errors(settings.elasticsearch, str(change)):
+            await server.put(client, change.resource)
+        report(_done(change))
+    template = wanted[-1]
+    with server_errors(settings.elasticsearch, "say which template an index would get"):
+        overridden = await server.overridden_for(client, template, settings.index, datetime.now(UTC))
+    if overridden:
+        raise ServerRefused(f"the index {overridden} would not get the index template {template.name}")
+    if not needs_write_index:
+        return None
+    alias = settings.index.prefix
+    with server_errors(settings.elasticsearch, f"create the first index behind the alias {alias}"):
+        write_index = await server.create_write_index(client, alias)
+    report(f"created index {write_index} behind the write alias {alias}")
+    return write_index
+
+
+def _report_plan(
+    changes: list[Change],
+    needs_write_index: bool,
+    topics: TopicPlan,
+    settings: Settings,
+    report: Callable[[str], None],
+) -> None:
+    for change in changes:
+        report(f"would {change}")
+        report(change.diff)
+    if needs_write_index:
+        report(f"would create the first index behind the write alias {settings.index.prefix}")
+    for spec in topics.missing:
+        report(f"would create {_described(spec)}")
+
+
+def _done(change: Change) -> str:
+    verb, _, what = str(change).partition(" ")
+    return f"{verb}d {what}"
+
+
+def _described(spec: TopicSpec) -> str:
+    configs = "".join(f", {name}={value}" for name, value in spec.configs.items())
+    return f"topic {spec.name} ({spec.partitions} partitions{configs})"

@@ -1,0 +1,123 @@
+"""Which records are settled, and therefore which offset may be committed.
+
+The rule: the committed position of a partition is the position below which every *delivered* record is
+settled. Offsets need not be consecutive: compaction, transaction markers and retention leave gaps, which
+belong to the span behind them. Pure bookkeeping, without I/O.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+__all__ = ["Ledger", "Partition", "Span"]
+
+
+class Partition(NamedTuple):
+    """A partition of a topic."""
+
+    topic: str
+    number: int
+
+
+class Span:
+    """Consecutively delivered records of one partition, settled when all their parts are.
+
+    Whoever delivers the span splits it into parts as it likes (`parts`); each is settled once.
+    """
+
+    __slots__ = ("_entry", "next_offset", "partition", "parts", "records")
+
+    def __init__(self, partition: Partition, next_offset: int, records: int, entry: "_Entry") -> None:
+        self.partition = partition
+        self.next_offset = next_offset
+        self.records = records
+        self.parts = 1
+        self._entry = entry
+
+    @property
+    def settled(self) -> bool:
+        """True when no part is left."""
+        return self.parts == 0
+
+    @property
+    def owned(self) -> bool:
+        """False once the partition has been given up; settling it then has no effect."""
+        return self._entry.owned
+
+
+class _Entry:
+    """What the ledger knows of one owned partition."""
+
+    __slots__ = ("committed", "owned", "position", "spans")
+
+    def __init__(self) -> None:
+        self.spans: deque[Span] = deque()
+        self.position: int | None = None
+        self.committed: int | None = None
+        self.owned = True
+
+
+class Ledger:
+    """Keep the spans in flight of every owned partition."""
+
+    def __init__(self) -> None:
+        self._entries: dict[Partition, _Entry] = {}
+
+    def deliver(self, partition: Partition, next_offset: int, records: int) -> Span:
+        """Note records that have been delivered; `next_offset` is the one after the last of them.
+
+        Raises ValueError when the offsets of a partition do not grow: that would be a replay inside one
+        assignment, which must first be dropped.
+        """
+        entry = self._entries.get(partition)
+        if entry is None:
+            entry = self._entries[partition] = _Entry()
+        last = entry.spans[-1].next_offset if entry.spans else entry.position
+        if last is not None and next_offset <= last:
+            raise ValueError(f"{partition}: delivered up to {next_offset} after {last}")
+        span = Span(partition, next_offset, records, entry)
+        entry.spans.append(span)
+        return span
+
+    def settle_part(self, span: Span) -> None:
+        """Settle one part of a span.
+
+        Raises ValueError when the span had none left.
+        """
+        if span.parts == 0:
+            raise ValueError(
+                f"{span.partition}: a part of the span before {span.next_offset} was settled twice"
+            )
+        span.parts -= 1
+        entry = span._entry  # noqa: SLF001 - the span's other half
+        spans = entry.spans
+        while spans and spans[0].parts == 0:
+            entry.position = spans.popleft().next_offset
+
+    def committable(self) -> dict[Partition, int]:
+        """Give the positions of owned partitions that have moved since they were last committed."""
+        return {
+            partition: entry.position
+            for partition, entry in self._entries.items()
+            if entry.position is not None and entry.position != entry.committed
+        }
+
+    def committed(self, positions: Mapping[Partition, int]) -> None:
+        """Note what Kafka has accepted."""
+        for partition, position in positions.items():
+            entry = self._entries.get(partition)
+            if entry is not None:
+                entry.committed = position
+
+    def drop(self, partitions: Iterable[Partition]) -> None:
+        """Forget partitions that are no longer owned, with all that is in flight of them."""
+        for partition in partitions:
+            entry = self._entries.pop(partition, None)
+            if entry is not None:
+                entry.owned = False
+                entry.spans.clear()
+
+    def in_flight(self, partitions: Iterable[Partition] | None = None) -> int:
+        """Count the records delivered but not settled, of these partitions or of all."""
+        chosen = self._entries if partitions is None else [p for p in partitions if p in self._entries]
+        return sum(span.records for partition in chosen for span in self._entries[partition].spans)

@@ -1,0 +1,72 @@
+"""The reference of all settings, written from the model itself: `make docs` puts it into docs/settings.md."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+
+from pipeline.settings import Settings
+
+__all__ = ["reference"]
+
+_HEAD = """# Settings
+
+Written by `make docs` from `pipeline/settings.py`; change it there.
+
+A setting comes from the first of these that names it: an environment variable, a secret file in
+`$LOGPIPE_SECRETS_DIR`, the settings file (`--config`, else `$LOGPIPE_CONFIG`, else `./logpipe.toml`; TOML or
+YAML), the default. The variable of `kafka.topics` is `LOGPIPE_KAFKA__TOPICS`; lists are separated by commas
+there. A secret file holds one group as JSON: `logpipe_elasticsearch` with `{"api_key": "…"}`. A wrong setting
+is refused at the start, by name.
+"""
+
+
+def reference() -> str:
+    """Write the whole page, in Markdown."""
+    return "\n".join([_HEAD, *_groups()])
+
+
+def _groups() -> Iterator[str]:
+    for name, group in Settings.model_fields.items():
+        model = group.annotation
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            raise TypeError(f"{name} is no group of settings")
+        yield f"## {name}\n\n{_one_line(model.__doc__)}\n"
+        yield "| setting | type | default | what it does |\n|---|---|---|---|"
+        for setting, field in model.model_fields.items():
+            yield f"| `{name}.{setting}` | {_type(field)} | {_default(field)} | {_one_line(field.description)} |"
+        yield ""
+
+
+def _one_line(text: str | None) -> str:
+    return " ".join((text or "").split()).replace("|", "\\|")
+
+
+def _type(field: FieldInfo) -> str:
+    name = field.annotation.__name__ if isinstance(field.annotation, type) else str(field.annotation)
+    if name.startswith("tuple"):
+        name = "list"
+    for module in ("typing.", "pathlib.", "pydantic.types."):
+        name = name.replace(module, "")
+    name = name.replace("Literal[", "").replace("]", "") if name.startswith("Literal") else name
+    bounds = [
+        f"{sign} {limit}"
+        for constraint in field.metadata
+        for attribute, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤"))
+        if (limit := getattr(constraint, attribute, None)) is not None
+    ]
+    return ", ".join([name.replace(" | None", ""), *bounds])
+
+
+def _default(field: FieldInfo) -> str:
+    value: Any = field.default
+    if value is None or isinstance(value, SecretStr):
+        return "none"
+    if isinstance(value, tuple):
+        value = ",".join(value)
+    return f"`{value}`"
+
+
+if __name__ == "__main__":
+    print(reference(), end="")  # noqa: T201 - its purpose

@@ -1,0 +1,73 @@
+"""The pipeline's own metrics, counted per batch and never per event."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+
+from pipeline.version import version
+
+__all__ = ["Telemetry"]
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Telemetry:
+    """Every metric of one worker, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.records = Counter("logpipe_records", "Records read from Kafka", ["topic"], registry=registry)
+        self.record_bytes = Counter(
+            "logpipe_record_bytes", "Bytes of record values read from Kafka", ["topic"], registry=registry
+        )
+        self.documents = Counter(
+            "logpipe_documents",
+            "Documents by what became of them: indexed, already_there, rejected",
+            ["outcome"],
+            registry=registry,
+        )
+        self.retries = Counter(
+            "logpipe_document_retries", "Documents sent once more, by reason", ["reason"], registry=registry
+        )
+        self.requests = Counter(
+            "logpipe_bulk_requests",
+            "Bulk requests by result: answered, refused, failed",
+            ["result"],
+            registry=registry,
+        )
+        self.request_bytes = Counter(
+            "logpipe_bulk_request_bytes", "Bytes of bulk requests sent", registry=registry
+        )
+        self.request_seconds = Histogram(
+            "logpipe_bulk_request_seconds", "Time of a bulk request", buckets=_SECONDS, registry=registry
+        )
+        self.in_flight_bytes = Gauge(
+            "logpipe_in_flight_bytes", "Document bytes waiting for or in a bulk request", registry=registry
+        )
+        self.in_flight_records = Gauge(
+            "logpipe_in_flight_records", "Records delivered by Kafka and not settled", registry=registry
+        )
+        self.lag = Gauge(
+            "logpipe_consumer_lag_records",
+            "Records of the partition that have not been read yet",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self.committed = Gauge(
+            "logpipe_committed_offset",
+            "Position last committed: everything below it is settled",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self.commit_failures = Counter(
+            "logpipe_commit_failures", "Commits that Kafka refused", registry=registry
+        )
+        self.rebalances = Counter(
+            "logpipe_rebalances", "Changes of the assigned partitions", registry=registry
+        )
+        self.assigned = Gauge("logpipe_assigned_partitions", "Partitions this worker owns", registry=registry)
+        self.paused_seconds = Counter(
+            "logpipe_back_pressure_seconds",
+            "Time without reading because Elasticsearch was behind",
+            registry=registry,
+        )
+        self.build = Info("logpipe_build", "Version of the pipeline", registry=registry)
+        self.build.info({"version": version()})

@@ -1,0 +1,68 @@
+"""What the pipeline would index, without any server: raw records in, documents out."""
+
+import base64
+import binascii
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import NamedTuple
+
+import orjson
+
+from pipeline.document import DocumentBuilder
+from pipeline.errors import LogpipeError
+from pipeline.fast_path import BatchEncoder
+from pipeline.settings import Settings
+
+__all__ = ["BadInputError", "decode_base64", "split_lines", "transform"]
+
+_BATCH = 1000
+
+
+class BadInputError(LogpipeError):
+    """Say which line of the input could not be read."""
+
+    exit_code = 2
+
+
+class _Record(NamedTuple):
+    offset: int
+    timestamp: int
+    value: bytes
+
+
+def transform(values: Iterable[bytes], settings: Settings, timestamp_ms: int) -> Iterator[bytes]:
+    """Yield a JSON line `{"index": …, "id": …, "document": …}` for each document, in order.
+
+    The records are offsets 0, 1, 2 … of partition 0 of the first configured topic, with `timestamp_ms` as
+    Kafka's timestamp. The documents are made by the same code as in production.
+    """
+    topic = settings.kafka.topics[0] if settings.kafka.topics else settings.index.prefix
+    encoder = BatchEncoder(DocumentBuilder(settings.events, settings.index))
+    records = (_Record(offset, timestamp_ms, value) for offset, value in enumerate(values))
+    while batch := list(islice(records, _BATCH)):
+        lines = b"".join(payload.body for payload in encoder.encode(topic, 0, batch)).splitlines()
+        for action, source in zip(lines[::2], lines[1::2], strict=True):
+            target = orjson.loads(action)["create"]
+            yield orjson.dumps(
+                {
+                    "index": target["_index"],
+                    "id": target["_id"],
+                    "document": orjson.Fragment(source),
+                },
+                option=orjson.OPT_APPEND_NEWLINE,
+            )
+
+
+def split_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Take the line ends off; everything else is the record's."""
+    for line in lines:
+        yield line.removesuffix(b"\n")
+
+
+def decode_base64(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Decode each line; raises BadInputError with the number of a line that is no base64."""
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield base64.b64decode(line.strip(), validate=True)
+        except binascii.Error as error:
+            raise BadInputError(f"line {number} of the input is not base64: {error}") from error

@@ -1,0 +1,58 @@
+"""A server that answers bulk requests as a test says: for faults that the real one cannot be made to show."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import orjson
+from aiohttp import web
+
+__all__ = ["Answer", "answer_items", "answering_server", "ids_of"]
+
+# Gets the ids of the documents and the number of the request, from 0.
+Answer = Callable[[list[str], int], web.StreamResponse]
+
+_HEADERS = {
+    "x-elastic-product": "Elasticsearch",
+    "content-type": "application/vnd.elasticsearch+json;compatible-with=9",
+}
+
+
+def ids_of(body: bytes) -> list[str]:
+    return [orjson.loads(line)["create"]["_id"] for line in body.splitlines()[::2]]
+
+
+def answer_items(statuses: list[int], *, error_type: str = "some_exception") -> web.Response:
+    """Answer as Elasticsearch does under the writer's filter_path."""
+    items = [
+        {"status": status}
+        if status in {200, 201}
+        else {
+            "status": status,
+            "error": {"type": error_type, "reason": "outer", "caused_by": {"reason": "inner"}},
+        }
+        for status in statuses
+    ]
+    body = {"errors": any("error" in item for item in items), "items": [{"create": item} for item in items]}
+    return web.Response(body=orjson.dumps(body), headers=_HEADERS)
+
+
+@asynccontextmanager
+async def answering_server(answer: Answer) -> AsyncIterator[tuple[str, list[list[str]]]]:
+    """Serve on loopback; gives the URL and the list of the requests' document ids so far."""
+    requests: list[list[str]] = []
+
+    async def bulk(request: web.Request) -> web.StreamResponse:
+        ids = ids_of(await request.read())
+        requests.append(ids)
+        return answer(ids, len(requests) - 1)
+
+    application = web.Application(client_max_size=1 << 30)
+    application.router.add_post("/_bulk", bulk)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}", requests
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,36 @@
+"""The real servers that the whole test run shares."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from pipeline.errors import SandboxError
+from pipeline.sandbox import Servers, prepare_quick_starts, start_sandbox
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Fetch the servers before the first test: what happens once must not count against its time limit."""
+    wanted = any("servers" in getattr(item, "fixturenames", ()) for item in session.items)
+    if wanted and not session.config.option.collectonly:
+        terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+        report = terminal.write_line if terminal else None
+        with suppress(SandboxError):  # the tests that need the servers will say so
+            prepare_quick_starts(report=report)
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """One Kafka and one Elasticsearch; tests keep apart by using topics and indices of their own names."""
+    with start_sandbox() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap(servers: Servers) -> str:
+    return servers.kafka_bootstrap
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_url(servers: Servers) -> str:
+    return servers.elasticsearch_url

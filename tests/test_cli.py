@@ -1,0 +1,153 @@
+"""The command line, as far as it needs no servers."""
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.logpipe import logpipe
+
+COMMANDS = ["run", "index", "setup", "check", "generate", "transform", "sandbox", "demo"]
+EVENT = b'{"timestamp":"2024-01-15T10:30:00.123Z","level":"ERROR","service":"api","message":"m"}'
+
+
+def test_help_names_every_command_and_the_exit_codes() -> None:
+    result = logpipe("--help")
+    text = result.stdout.decode()
+    assert result.returncode == 0
+    for command in COMMANDS:
+        assert command in text
+    assert "Exit codes" in text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_explains_itself(command: str) -> None:
+    result = logpipe(command, "--help")
+    assert result.returncode == 0
+    assert b"Usage" in result.stdout
+
+
+def test_completion_is_offered() -> None:
+    assert b"complete" in logpipe("--show-completion", "bash").stdout
+
+
+def test_version() -> None:
+    result = logpipe("--version")
+    assert result.returncode == 0
+    assert result.stdout.decode().strip()[0].isdigit()
+
+
+def test_unknown_option_exits_2() -> None:
+    assert logpipe("index", "--nonsense").returncode == 2
+
+
+@pytest.mark.parametrize("command", ["run", "index", "setup", "check", "generate", "transform"])
+def test_wrong_setting_exits_2_and_is_named(command: str) -> None:
+    result = logpipe(command, settings={"LOGPIPE_HTTP__PORT": "70000"})
+    assert result.returncode == 2
+    text = result.stderr.decode()
+    assert "http.port" in text
+    assert "70000" in text
+    assert "65535" in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("command", ["index", "generate"])
+def test_unreachable_kafka_exits_3_and_names_the_setting(command: str) -> None:
+    result = logpipe(
+        command, settings={"LOGPIPE_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9", "LOGPIPE_HTTP__PORT": "0"}
+    )
+    assert result.returncode == 3
+    assert "kafka.bootstrap_servers" in result.stderr.decode()
+    assert "Traceback" not in result.stderr.decode()
+
+
+def test_check_of_unreachable_servers_exits_3() -> None:
+    result = logpipe(
+        "check",
+        settings={
+            "LOGPIPE_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9",
+            "LOGPIPE_ELASTICSEARCH__HOSTS": "http://127.0.0.1:9",
+        },
+    )
+    assert result.returncode == 3
+    text = result.stdout.decode()
+    assert "kafka.bootstrap_servers" in text
+    assert "elasticsearch.hosts" in text
+
+
+def test_wrong_log_level_exits_2() -> None:
+    result = logpipe("--log-level", "loud", "check")
+    assert result.returncode == 2
+    assert "loud" in result.stderr.decode()
+
+
+def test_wrong_incident_exits_2_and_says_which_there_are() -> None:
+    result = logpipe("generate", "--incident", "flood")
+    assert result.returncode == 2
+    assert "error-spike" in result.stderr.decode()
+
+
+# --- transform ------------------------------------------------------------------------------------------
+
+
+def transformed(stdin: bytes, *arguments: str) -> list[dict[str, object]]:
+    result = logpipe("transform", "--timestamp", "2024-01-15T10:30:00.500Z", *arguments, stdin=stdin)
+    assert result.returncode == 0, result.stderr.decode()
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_transform_prints_a_line_for_each_document_in_order() -> None:
+    first, second, third, fourth = transformed(EVENT + b"\nnot json\n[" + EVENT + b"," + EVENT + b"]\n")
+    assert first == {
+        "index": "claude-code-bot-2024.01.15",
+        "id": "claude-code-bot.logs-0-000000000000-1705314600500",
+        "document": {
+            "@timestamp": "2024-01-15T10:30:00.123Z",
+            "level": "ERROR",
+            "service": "api",
+            "message": "m",
+            "service_name": "claude-code-bot",
+            "tags": ["error"],
+            "kafka": {"topic": "claude-code-bot.logs", "partition": 0, "offset": 0},
+        },
+    }
+    assert second["id"] == "claude-code-bot.logs-0-000000000001-1705314600500"
+    assert [third["id"], fourth["id"]] == [
+        "claude-code-bot.logs-0-000000000002-1705314600500.0",
+        "claude-code-bot.logs-0-000000000002-1705314600500.1",
+    ]
+
+
+def test_transform_takes_an_empty_line_as_an_empty_record_and_no_newline_at_the_end() -> None:
+    assert len(transformed(b"\n" + EVENT)) == 2
+    assert transformed(b"") == []
+
+
+def test_transform_of_base64_takes_any_bytes() -> None:
+    records = [EVENT, b"a\nb\xff", b""]
+    lines = b"".join(base64.b64encode(record) + b"\n" for record in records)
+    documents = transformed(lines, "--base64")
+    assert [document["document"]["message"] for document in documents] == ["m", "a\nb\ufffd", ""]  # type: ignore[index]
+
+
+def test_transform_refuses_what_is_no_base64_by_line() -> None:
+    result = logpipe("transform", "--base64", stdin=base64.b64encode(EVENT) + b"\n!!\n")
+    assert result.returncode == 2
+    assert "line 2" in result.stderr.decode()
+    assert len(result.stdout.splitlines()) == 1
+
+
+def test_transform_refuses_a_wrong_time() -> None:
+    result = logpipe("transform", "--timestamp", "noon", stdin=EVENT)
+    assert result.returncode == 2
+    assert "noon" in result.stderr.decode()
+
+
+def test_transform_obeys_the_settings(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(yaml.safe_dump({"index": {"prefix": "mine"}, "kafka": {"topics": ["t"]}}))
+    (line,) = transformed(EVENT, "--config", str(file))
+    assert (line["index"], line["id"]) == ("mine-2024.01.15", "t-0-000000000000-1705314600500")

@@ -1,0 +1,434 @@
+"""The whole way on real servers, by counting: every record exactly once, in its index, whatever happens."""
+
+import asyncio
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any
+from uuid import uuid4
+
+import orjson
+import pytest
+from aiohttp import ClientSession
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from elasticsearch import AsyncElasticsearch
+
+from pipeline.demo import free_port
+from pipeline.generate import produce
+from pipeline.indices import DAY_MS, Indices
+from pipeline.install import run_setup
+from pipeline.sample import sample_events
+from pipeline.sandbox import Servers
+from pipeline.settings import Settings, load_settings
+from tests.logpipe import logpipe, running
+
+PARTITIONS = 4
+
+# Small requests, one at a time: so that there is a middle to be interrupted in.
+SLOW = {
+    "LOGPIPE_ELASTICSEARCH__BULK_MAX_BYTES": "200000",
+    "LOGPIPE_ELASTICSEARCH__MAX_CONCURRENT_REQUESTS": "1",
+    "LOGPIPE_ELASTICSEARCH__MAX_IN_FLIGHT_BYTES": "2000000",
+    "LOGPIPE_KAFKA__MAX_POLL_RECORDS": "500",
+}
+
+
+class Pipeline:
+    """A topic, a group and indices of a test's own, and what is in them."""
+
+    def __init__(self, servers: Servers) -> None:
+        self.name = f"e2e-{uuid4().hex[:8]}"
+        self.servers = servers
+        self.port = free_port()
+        self.client = AsyncElasticsearch(servers.elasticsearch_url, request_timeout=60)
+
+    def environment(self, **settings: str) -> dict[str, str]:
+        return {
+            "LOGPIPE_KAFKA__BOOTSTRAP_SERVERS": self.servers.kafka_bootstrap,
+            "LOGPIPE_KAFKA__TOPICS": self.name,
+            "LOGPIPE_KAFKA__GROUP_ID": self.name,
+            "LOGPIPE_KAFKA__SESSION_TIMEOUT_SECONDS": "6",
+            "LOGPIPE_ELASTICSEARCH__HOSTS": self.servers.elasticsearch_url,
+            "LOGPIPE_INDEX__PREFIX": self.name,
+            "LOGPIPE_HTTP__PORT": str(self.port),
+            **settings,
+        }
+
+    @property
+    def settings(self) -> Settings:
+        return load_settings(
+            overrides={
+                "kafka": {"bootstrap_servers": [self.servers.kafka_bootstrap], "topics": [self.name]},
+                "elasticsearch": {"hosts": [self.servers.elasticsearch_url]},
+                "index": {"prefix": self.name},
+            }
+        )
+
+    async def create_topic(self, name: str | None = None, partitions: int = PARTITIONS) -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.servers.kafka_bootstrap)
+        await admin.start()
+        try:
+            await admin.create_topics([NewTopic(name or self.name, partitions, 1)])
+        finally:
+            await admin.close()
+
+    async def send(self, values: Iterable[bytes | None], *, topic: str | None = None, **options: Any) -> None:
+        producer = AIOKafkaProducer(bootstrap_servers=self.servers.kafka_bootstrap, acks="all", **options)
+        await producer.start()
+        try:
+            for sent in [await producer.send(topic or self.name, value, key=b"k") for value in values]:
+                await sent
+        finally:
+            await producer.stop()
+
+    async def send_samples(self, count: int, *, seed: int = 0) -> dict[str, int]:
+        """Send sample traffic; gives how many events belong to each index."""
+        events = sample_events(count, seed=seed, end_ms=time.time_ns() // 1_000_000, span_seconds=2 * 86_400)
+        days = await produce(self.settings.kafka, events)
+        indices = Indices(self.settings.index, self.settings.events)
+        return {indices.name(day * DAY_MS): number for day, number in days.items()}
+
+    async def counts(self) -> dict[str, int]:
+        await self.client.indices.refresh(index=f"{self.name}-*")
+        rows = (await self.client.indices.stats(index=f"{self.name}-*", metric="docs"))["indices"]
+        return {index: int(row["primaries"]["docs"]["count"]) for index, row in rows.items()}
+
+    async def indexed(self, count: int, within_seconds: float = 60) -> dict[str, int]:
+        """Wait until so many documents are there."""
+        deadline = time.monotonic() + within_seconds
+        while sum((counts := await self.counts()).values()) < count and time.monotonic() < deadline:
+            await asyncio.sleep(0.2)
+        return counts
+
+    async def documents(self) -> list[dict[str, Any]]:
+        await self.client.indices.refresh(index=f"{self.name}-*")
+        answer = await self.client.search(index=f"{self.name}-*", size=10_000, sort="_doc")
+        return [hit["_source"] for hit in answer["hits"]["hits"]]
+
+    async def delete_indices(self) -> None:
+        """Delete what the test has indexed; the server refuses to delete by wildcard."""
+        for index in await self.client.indices.get(index=f"{self.name}-*"):
+            await self.client.indices.delete(index=index)
+
+    async def committed(self) -> dict[int, int]:
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.servers.kafka_bootstrap, group_id=self.name)
+        await consumer.start()
+        try:
+            partitions = [TopicPartition(self.name, number) for number in range(PARTITIONS)]
+            return {each.partition: await consumer.committed(each) or 0 for each in partitions}
+        finally:
+            await consumer.stop()
+
+    async def ends(self) -> dict[int, int]:
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.servers.kafka_bootstrap)
+        await consumer.start()
+        try:
+            partitions = [TopicPartition(self.name, number) for number in range(PARTITIONS)]
+            return {each.partition: end for each, end in (await consumer.end_offsets(partitions)).items()}
+        finally:
+            await consumer.stop()
+
+    async def metrics(self) -> dict[str, float]:
+        async with (
+            ClientSession() as session,
+            session.get(f"http://127.0.0.1:{self.port}/metrics") as response,
+        ):
+            lines = (await response.text()).splitlines()
+        return {
+            name: float(value)
+            for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+        }
+
+
+@pytest.fixture
+async def pipeline(servers: Servers) -> AsyncIterator[Pipeline]:
+    one = Pipeline(servers)
+    await one.create_topic()
+    await run_setup(one.settings, dry_run=False, without_ilm=True, report=lambda _: None)
+    try:
+        yield one
+    finally:
+        await one.delete_indices()
+        await one.client.indices.delete_index_template(name=one.name)
+        await one.client.cluster.delete_component_template(name=f"{one.name}@*")
+        await one.client.close()
+
+
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    process.send_signal(signal.SIGTERM)
+    output = process.communicate(timeout=40)[0].decode()
+    assert process.returncode == 0, output
+    assert "Traceback" not in output, output
+
+
+async def test_every_event_once_in_its_daily_index(pipeline: Pipeline) -> None:
+    expected = await pipeline.send_samples(20_000)
+    with running("index", settings=pipeline.environment()) as process:
+        assert await pipeline.indexed(20_000) == expected
+        await asyncio.sleep(1.5)
+        metrics = await pipeline.metrics()
+        stop(process)
+    assert await pipeline.counts() == expected
+    assert await pipeline.committed() == await pipeline.ends()
+    assert metrics['logpipe_documents_total{outcome="indexed"}'] == 20_000
+    assert metrics[f'logpipe_records_total{{topic="{pipeline.name}"}}'] == 20_000
+    assert metrics["logpipe_in_flight_records"] == 0
+
+
+async def test_kill_9_in_the_middle_and_a_second_start(pipeline: Pipeline) -> None:
+    expected = await pipeline.send_samples(60_000)
+    with running("index", settings=pipeline.environment(**SLOW)) as process:
+        before = sum((await pipeline.indexed(8_000)).values())
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert 8_000 <= before < 60_000
+    assert sum((await pipeline.counts()).values()) < 60_000
+    with running("index", settings=pipeline.environment()) as process:
+        assert await pipeline.indexed(60_000) == expected
+        stop(process)
+    assert await pipeline.counts() == expected
+    assert await pipeline.committed() == await pipeline.ends()
+
+
+async def test_a_replay_changes_nothing(pipeline: Pipeline) -> None:
+    expected = await pipeline.send_samples(5_000)
+    for group in ("first", "second"):
+        with running(
+            "index", settings=pipeline.environment(LOGPIPE_KAFKA__GROUP_ID=f"{pipeline.name}-{group}")
+        ) as run:
+            async with asyncio.timeout(60):
+                while (await _documents_settled(pipeline)) < 5_000:
+                    await asyncio.sleep(0.2)
+            metrics = await pipeline.metrics()
+            stop(run)
+        assert await pipeline.counts() == expected
+    assert metrics['logpipe_documents_total{outcome="already_there"}'] == 5_000
+
+
+async def _documents_settled(pipeline: Pipeline) -> float:
+    try:
+        metrics = await pipeline.metrics()
+    except OSError:
+        return 0
+    return sum(value for name, value in metrics.items() if name.startswith("logpipe_documents_total"))
+
+
+async def test_sigterm_under_load_exits_0_and_loses_nothing(pipeline: Pipeline) -> None:
+    expected = await pipeline.send_samples(60_000)
+    with running("index", settings=pipeline.environment(**SLOW)) as process:
+        await pipeline.indexed(1_000)
+        stop(process)
+    assert sum((await pipeline.counts()).values()) < 60_000
+    with running("index", settings=pipeline.environment()) as process:
+        assert await pipeline.indexed(60_000) == expected
+        stop(process)
+    assert await pipeline.counts() == expected
+
+
+async def test_workers_that_come_and_go_share_the_partitions(pipeline: Pipeline) -> None:
+    expected = await pipeline.send_samples(60_000)
+    other = pipeline.environment(LOGPIPE_HTTP__PORT=str(free_port()))
+    with running("index", settings=pipeline.environment()) as first:
+        await pipeline.indexed(1_000)
+        with running("index", settings=other) as second:
+            await pipeline.indexed(20_000)
+            stop(first)
+            assert await pipeline.indexed(60_000) == expected
+            stop(second)
+    assert await pipeline.counts() == expected
+    assert await pipeline.committed() == await pipeline.ends()
+
+
+async def test_hostile_records_are_all_indexed(pipeline: Pipeline) -> None:
+    values: list[bytes | None] = [
+        b"",
+        None,
+        b"not json",
+        b"\xff\xfe\x00",
+        b"[" * 100_000,
+        b'{"a":' * 90 + b"1" + b"}" * 90,
+        orjson.dumps({"message": "x" * 900_000}),
+        orjson.dumps({f"field_{number}": number for number in range(10_000)}),
+        orjson.dumps({"context": {f"key {number}": {"deep": [number]} for number in range(3000)}}),
+        b'{"a":1,"a":2,"context":{"b":1,"b":"x"}}',
+        b'{"a":"\\ud800"}',
+        b'{"a":NaN}',
+        b'{"context":{"big":18446744073709551615,"bigger":1' + b"0" * 40 + b',"small":-9223372036854775808}}',
+        orjson.dumps({"context": {"big": "now text"}}),
+        orjson.dumps(
+            {
+                "": 1,
+                " ": 2,
+                ".": 3,
+                "a.": 4,
+                ".b": 5,
+                "c..d": 6,
+                "_id": 7,
+                "_source": {"x": 1},
+                "__proto__": 8,
+            }
+        ),
+        orjson.dumps({"context": {"": 1, "a..b": {"": 2}}, "nul\0name": 1, "n" * 40_000: 1}),
+        orjson.dumps({"level": {"a": 1}, "message": {"b": [1]}, "service": [1, {"x": 2}], "tags": {"x": 1}}),
+        orjson.dumps({"level": "INFO", "message": "plain", "service": "api", "tags": ["a"]}),
+        orjson.dumps(
+            {"service.name": "ecs", "service": "api", "log.level": "info", "log": {"level": "warn"}}
+        ),
+        orjson.dumps({"context": "text"}),
+        orjson.dumps({"context": [1, {"a": 1}]}),
+        orjson.dumps({"context": None, "level": None, "message": None, "tags": None, "timestamp": None}),
+        orjson.dumps({"x": 1}),
+        orjson.dumps({"x": {"y": 1}}),
+        orjson.dumps({"x": "text", "z": [[1], [2]]}),
+        orjson.dumps({"timestamp": "9999-12-31T23:59:59.999999999Z", "level": "INFO"}),
+        orjson.dumps({"timestamp": "-0001-01-01T00:00:00Z"}),
+        orjson.dumps({"timestamp": -1}),
+        orjson.dumps({"timestamp": "x" * 100_000, "@timestamp": {"a": "b"}}),
+        orjson.dumps({"kafka": "mine", "unmapped": {"a": {"b": "c" * 50_000}}, "service_name": 5}),
+        orjson.dumps({"trace_id": 5, "span_id": {"a": 1}, "user_id": ["a", "b"], "integration_id": True}),
+        orjson.dumps({"component": "c" * 50_000, "context": {"long": "v" * 50_000}}),
+        orjson.dumps([{"a": 1}, {"a": "x"}, {"a": {"b": 1}}]),
+    ]
+    expected = len(values) + 2  # an array of three
+    await pipeline.send(values, max_request_size=5 << 20)
+    await pipeline.send(list(reversed(values)), max_request_size=5 << 20)
+    with running("index", settings=pipeline.environment()) as process:
+        counts = await pipeline.indexed(2 * expected, within_seconds=40)
+        assert sum(counts.values()) == 2 * expected, process.poll()
+        stop(process)
+    documents = await pipeline.documents()
+    assert (
+        Counter((one["kafka"]["partition"], one["kafka"]["offset"]) for one in documents).most_common(1)[0][1]
+        == 3
+    )
+    assert await pipeline.committed() == await pipeline.ends()
+    assert all(name.endswith(time.strftime("%Y.%m.%d", time.gmtime())) for name in counts)
+
+
+@pytest.mark.parametrize("compression", ["gzip", "snappy", "lz4", "zstd"])
+async def test_compressed_batches(pipeline: Pipeline, compression: str) -> None:
+    await pipeline.send([b'{"message":"m"}'] * 500, compression_type=compression)
+    with running("index", settings=pipeline.environment()) as process:
+        assert sum((await pipeline.indexed(500)).values()) == 500
+        stop(process)
+
+
+async def test_aborted_transactions_are_not_indexed_and_their_gaps_are_committed(pipeline: Pipeline) -> None:
+    producer = AIOKafkaProducer(
+        bootstrap_servers=pipeline.servers.kafka_bootstrap, transactional_id=f"{pipeline.name}-tx"
+    )
+    await producer.start()
+    try:
+        for outcome in ("commit", "abort", "commit"):
+            await producer.begin_transaction()
+            for number in range(10):
+                await producer.send_and_wait(pipeline.name, f"{outcome} {number}".encode(), partition=0)
+            await (producer.abort_transaction() if outcome == "abort" else producer.commit_transaction())
+    finally:
+        await producer.stop()
+    with running("index", settings=pipeline.environment()) as process:
+        assert sum((await pipeline.indexed(20)).values()) == 20
+        await asyncio.sleep(1.5)
+        stop(process)
+    assert not [one for one in await pipeline.documents() if one["message"].startswith("abort")]
+    # The marker behind the last record is no record: the position stands just before it.
+    committed, ends = await pipeline.committed(), await pipeline.ends()
+    assert ends[0] - committed[0] <= 1
+
+
+async def test_topics_by_pattern(pipeline: Pipeline) -> None:
+    for suffix in ("a", "b"):
+        await pipeline.create_topic(f"{pipeline.name}.{suffix}", partitions=1)
+        await pipeline.send([b'{"message":"m"}'] * 10, topic=f"{pipeline.name}.{suffix}")
+    settings = pipeline.environment(LOGPIPE_KAFKA__TOPIC_PATTERN=rf"{pipeline.name}\..*")
+    del settings["LOGPIPE_KAFKA__TOPICS"]
+    with running("index", settings=settings) as process:
+        assert sum((await pipeline.indexed(20)).values()) == 20
+        stop(process)
+    assert Counter(one["kafka"]["topic"] for one in await pipeline.documents()) == {
+        f"{pipeline.name}.a": 10,
+        f"{pipeline.name}.b": 10,
+    }
+
+
+async def test_a_rejected_document_stops_the_worker_and_the_commit(pipeline: Pipeline) -> None:
+    await pipeline.client.indices.put_index_template(
+        name=f"{pipeline.name}-strict",
+        index_patterns=[f"{pipeline.name}-*"],
+        priority=1000,
+        template={"mappings": {"dynamic": "strict", "properties": {"message": {"type": "text"}}}},
+    )
+    try:
+        await pipeline.send([b'{"message":"m"}'] * 10)
+        result = await asyncio.to_thread(logpipe, "index", settings=pipeline.environment())
+    finally:
+        await pipeline.client.indices.delete_index_template(name=f"{pipeline.name}-strict")
+    assert result.returncode == 5
+    text = result.stderr.decode()
+    assert "strict" in text
+    assert "Traceback" not in text
+    assert sum((await pipeline.committed()).values()) == 0
+    # Once the cause is gone, nothing is missing.
+    await pipeline.delete_indices()
+    with running("index", settings=pipeline.environment()) as process:
+        assert sum((await pipeline.indexed(10)).values()) == 10
+        stop(process)
+
+
+async def test_health_tells_of_each_dependency(pipeline: Pipeline) -> None:
+    with running("index", settings=pipeline.environment()) as process:
+        ready = await _wait_for_status(pipeline, "ready", 200)
+        live = await _wait_for_status(pipeline, "live", 200)
+        startup = await _wait_for_status(pipeline, "startup", 200)
+        stop(process)
+    assert ready["checks"] == {"kafka": True, "elasticsearch": True}
+    assert live["status"] == "alive"
+    assert startup["status"] == "started"
+    assert startup["version"]
+    away = pipeline.environment(LOGPIPE_ELASTICSEARCH__HOSTS="http://127.0.0.1:9")
+    await pipeline.send([b"{}"])
+    with running("index", settings=away):
+        body = await _wait_for_status(pipeline, "ready", 503, lambda body: body["checks"]["kafka"])
+        assert body["checks"] == {"kafka": True, "elasticsearch": False}
+        await _wait_for_status(pipeline, "live", 200)
+
+
+async def _wait_for_status(
+    pipeline: Pipeline, probe: str, status: int, condition: Callable[[dict[str, Any]], bool] = lambda _: True
+) -> dict[str, Any]:
+    async with asyncio.timeout(30), ClientSession() as session:
+        while True:
+            try:
+                async with session.get(f"http://127.0.0.1:{pipeline.port}/health/{probe}") as response:
+                    body: dict[str, Any] = await response.json()
+                    if response.status == status and condition(body):
+                        return body
+            except OSError:
+                pass
+            await asyncio.sleep(0.1)
+
+
+async def test_check_finds_what_is_missing_and_what_is_there(pipeline: Pipeline) -> None:
+    good = await asyncio.to_thread(logpipe, "check", settings=pipeline.environment())
+    assert good.returncode == 0, good.stdout.decode()
+    bad = await asyncio.to_thread(
+        logpipe, "check", settings=pipeline.environment(LOGPIPE_KAFKA__TOPICS="none-such")
+    )
+    assert bad.returncode == 3
+    assert "none-such" in bad.stdout.decode()
+    bad = await asyncio.to_thread(
+        logpipe, "run", settings=pipeline.environment(LOGPIPE_INDEX__PREFIX="none-such")
+    )
+    assert bad.returncode == 3
+    assert "logpipe setup" in bad.stdout.decode()
+
+
+async def test_generate_writes_what_it_says(pipeline: Pipeline) -> None:
+    result = await asyncio.to_thread(
+        logpipe, "generate", "--count", "1500", "--rate", "1000", settings=pipeline.environment()
+    )
+    assert result.returncode == 0, result.stderr.decode()
+    assert sum((await pipeline.ends()).values()) == 1500
