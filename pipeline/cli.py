@@ -141,12 +141,24 @@ def setup(
     without_ilm: Annotated[
         bool, typer.Option("--without-ilm", help="The server has no ILM: leave the lifecycle out.")
     ] = False,
+    partitions: Annotated[int, typer.Option(min=1, help="Partitions of topics that are created.")] = 8,
+    replication_factor: Annotated[
+        int | None,
+        typer.Option(min=1, help="Copies of topics that are created; the broker's default unless given."),
+    ] = None,
 ) -> None:
     """Install topics, templates and the ILM policy; again is no harm."""
     from pipeline.install import run_setup
 
     result = asyncio.run(
-        run_setup(load_settings(config), dry_run=dry_run, without_ilm=without_ilm, report=_say)
+        run_setup(
+            load_settings(config),
+            dry_run=dry_run,
+            without_ilm=without_ilm,
+            partitions=partitions,
+            replication_factor=replication_factor,
+            report=_say,
+        )
     )
     if not result.changed:
         _say("nothing to change")

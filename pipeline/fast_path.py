@@ -38,6 +38,9 @@ _SPECIAL_NAMES = frozenset(
     {"tags", "fields", "@timestamp", "@metadata", "kafka", ASIDE_FIELD, "service_name", "log"}
 )
 
+# Of these, an envelope may have as objects:
+_ENVELOPE_NAMES = frozenset({"fields", "log"})
+
 # Spellings of `level` worth a place in the loop; any other goes to document.py.
 _COMMON_LEVELS = (
     "ERROR", "WARN", "INFO", "DEBUG", "error", "warn", "info", "debug",
@@ -84,6 +87,7 @@ class BatchEncoder:
         self._hours: dict[tuple[str, int], dict[str, tuple[int, bytes]]] = {}
         self._root_names: set[str] = set()
         self._context_names: set[str] = set()
+        self._outer_names: set[str] = set()
         # None where nothing is to be done.
         self._levels = {
             name: None if (normal := normalise_level(name)) == name and normal != "ERROR" else normal
@@ -123,6 +127,9 @@ class BatchEncoder:
             record_ms = record.timestamp
             try:
                 event = loads(value)  # type: ignore[arg-type]  # None raises, as any other bad value
+                outer = None
+                if "fields" in event:
+                    outer = self._open_envelope(event)
                 stamp = event.pop("timestamp")
                 hour = hours.get(stamp[:13])
                 if hour is None:
@@ -153,6 +160,8 @@ class BatchEncoder:
                     event["span_id"] = normalise_trace_id(identifier)
                 if normal is not None:
                     if normal != level:
+                        if outer is not None and "log" in outer:
+                            raise _Uncommon
                         event["level"] = normal
                         event["log"] = {"level": level}
                     if normal == "ERROR":
@@ -161,6 +170,8 @@ class BatchEncoder:
                 event["@timestamp"] = stamp
                 event["service_name"] = service
                 event["kafka"] = coordinates
+                if outer is not None:
+                    event.update(outer)
                 source = dumps(event, option=_ENCODE)
                 append(b'%b%012d-%d"}}\n' % (hour[1], offset, record_ms))
                 append(source)
@@ -169,6 +180,53 @@ class BatchEncoder:
                     self.builder.documents(value, Coordinates(topic, partition, offset, record_ms))
                 )
         return lines
+
+    def _open_envelope(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Put the inner object of a Filebeat envelope in the place of its message.
+
+        Takes the envelope's own objects (`host`, `agent`, `log`, …) out of the event and returns them: they
+        need no more than good names, and must not be in the way of the inner fields.
+        """
+        fields = event["fields"]
+        if fields.get("service") != self.builder.events.service:
+            raise _Uncommon
+        own_time = event.pop("@timestamp")
+        if type(own_time) is not str or parse_timestamp(own_time) is None:
+            raise _Uncommon
+        event.pop("@metadata", None)
+        outer = {name: value for name, value in event.items() if type(value) is dict or type(value) is list}
+        if not self._outer_names.issuperset(outer):
+            self._learn_outer_names(outer)
+        self._check_inner_names(outer.values())
+        inner = orjson.loads(event["message"])
+        if type(inner) is not dict or not outer.keys().isdisjoint(inner):
+            raise _Uncommon
+        for name in outer:
+            del event[name]
+        event.update(inner)
+        return outer
+
+    def _check_inner_names(self, values: Iterable[Any], levels: int = 5) -> None:
+        """Leave the common shape for a name not known to be plain, or for too many levels."""
+        for value in values:
+            inner = value
+            if type(value) is dict:
+                if not self._context_names.issuperset(value):
+                    self._learn_context_names(value)
+                inner = value.values()
+            elif type(value) is not list:
+                continue
+            if levels == 0:
+                raise _Uncommon
+            self._check_inner_names(inner, levels - 1)
+
+    def _learn_outer_names(self, outer: dict[str, Any]) -> None:
+        for name in outer:
+            if name not in _ENVELOPE_NAMES and (
+                name == "context" or name in _SPECIAL_NAMES or name.startswith("_") or not is_plain(name)
+            ):
+                raise _Uncommon
+        _remember(self._outer_names, outer)
 
     def _learn_hour(
         self, hours: dict[str, tuple[int, bytes]], stamp: str, topic: str, partition: int

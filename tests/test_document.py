@@ -508,6 +508,19 @@ values = (
 events = st.dictionaries(names | st.text(max_size=5), values, max_size=6).map(
     lambda extra: {**GUIDE_EVENT, **extra}
 )
+envelopes = st.fixed_dictionaries(
+    {},
+    optional={
+        "host": st.just({"name": "h", "ip": ["10.0.0.1"]}) | anything,
+        "agent": st.just({"type": "filebeat", "version": "9.1.0"}),
+        "log": st.just({"offset": 5, "file": {"path": "/a"}}) | anything,
+        "input": st.just({"type": "filestream"}),
+        "tags": st.just(["beats"]),
+        "context": st.just({"a": 1}) | st.just("text"),
+        "level": st.just("warning") | st.just({"a": 1}),
+        "@timestamp": st.just("2024-01-15T11:00:00") | anything,
+    },
+)
 sparse_events = st.dictionaries(names, values, max_size=6)
 
 
@@ -536,9 +549,15 @@ def test_any_json_in_one_document_out(value: Any) -> None:
     check_outcome(orjson.dumps(value))
 
 
-@given(sparse_events | anything, st.sampled_from(["claude-code-bot", "other", None]))
-def test_any_envelope_in_one_document_out(inner: Any, service: Any) -> None:
-    check_outcome(orjson.dumps(envelope(orjson.dumps(inner).decode(), service)))
+@given(
+    events | sparse_events | anything,
+    st.sampled_from(["claude-code-bot", "other", None]),
+    sparse_events | envelopes,
+)
+@hypothesis_settings(max_examples=400)
+def test_any_envelope_in_one_document_out(inner: Any, service: Any, outer: dict[str, Any]) -> None:
+    value = {**envelope(orjson.dumps(inner).decode(), service), **outer}
+    check_outcome(orjson.dumps(value))
 
 
 @given(events)

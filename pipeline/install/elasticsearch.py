@@ -18,6 +18,7 @@ __all__ = [
     "find_overriding_templates",
     "has_ilm",
     "has_write_alias",
+    "index_of_today",
     "overridden_for",
     "put",
     "read",
@@ -75,14 +76,14 @@ async def find_overriding_templates(
 ) -> list[str]:
     """Describe the index templates that win over ours for the index of today."""
     answer = await _request(client, "GET", f"/{Kind.INDEX_TEMPLATE}")
-    return overriding_templates(answer["index_templates"], ours, _index_of(index, now))
+    return overriding_templates(answer["index_templates"], ours, index_of_today(index, now))
 
 
 async def overridden_for(
     client: AsyncElasticsearch, ours: Resource, index: Index, now: datetime
 ) -> str | None:
     """Ask the server which template the index of today would get; name the index if it is not ours."""
-    name = _index_of(index, now)
+    name = index_of_today(index, now)
     answer = await _request(client, "POST", f"/{Kind.INDEX_TEMPLATE}/_simulate_index/{name}")
     # It lists the templates that match as well, but lose.
     losers = {entry["name"] for entry in answer.get("overlapping", ())}
@@ -129,7 +130,8 @@ async def create_write_index(client: AsyncElasticsearch, alias: str) -> str:
     return str(answer["index"])
 
 
-def _index_of(index: Index, now: datetime) -> str:
+def index_of_today(index: Index, now: datetime) -> str:
+    """Name the index that an event of now goes into if none was rolled over yet."""
     return f"{index.prefix}-{now:%Y.%m.%d}{'-000001' if index.roll == 'ilm' else ''}"
 
 

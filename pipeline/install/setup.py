@@ -72,7 +72,8 @@ async def run_setup(
         changes, needs_write_index = await _plan(client, settings, wanted, without_ilm=without_ilm)
         if dry_run:
             _report_plan(changes, needs_write_index, topics, settings, report)
-            write_index = f"{settings.index.prefix}-000001" if needs_write_index else None
+            first = server.index_of_today(settings.index, datetime.now(UTC))
+            write_index = first if needs_write_index else None
         else:
             write_index = await _apply(client, settings, wanted, changes, needs_write_index, report)
     if not dry_run:

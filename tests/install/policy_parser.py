@@ -2,8 +2,9 @@
 
     python -m tests.install.policy_parser JVM CLASSPATH < {"policies": {...}, "settings": {...}}
 
-The answer is JSON as well. A JVM cannot leave a process again, hence the process. x-pack-core has the parsers of policies and phases, and
-the definitions of the settings; the module that registers them is not published, so it is done here.
+The answer is JSON as well. A JVM cannot leave a process again, hence the process. x-pack-core has the parsers of
+policies and phases, and the definitions of the settings; the module that registers them is not published, so
+it is done here.
 """
 
 import json

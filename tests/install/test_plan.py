@@ -10,7 +10,10 @@ from pipeline.install.resources import Kind, Resource
 COMPONENT = Resource(
     Kind.COMPONENT,
     "p@settings",
-    {"template": {"settings": {"index.number_of_shards": 3, "index.codec": "best_compression"}}, "version": 1},
+    {
+        "template": {"settings": {"index.number_of_shards": 3, "index.codec": "best_compression"}},
+        "version": 1,
+    },
 )
 
 

@@ -1,0 +1,305 @@
+"""`run_setup` on the real servers."""
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from elasticsearch import Elasticsearch
+
+from pipeline.demo import free_port
+from pipeline.errors import ServerRefused, ServerUnavailable, SettingsError
+from pipeline.install import run_setup
+from tests.install.conftest import MakeSettings
+from tests.install.ilm_server import IlmServer
+from tests.install.status_server import status_server
+
+
+class Lines(list[str]):
+    """What was reported."""
+
+    def __call__(self, text: str) -> None:
+        self.append(text)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self)
+
+
+def objects_of(client: Elasticsearch, prefix: str) -> set[str]:
+    components = client.cluster.get_component_template()["component_templates"]
+    templates = client.indices.get_index_template()["index_templates"]
+    return {entry["name"] for entry in (*components, *templates) if entry["name"].startswith(prefix)}
+
+
+async def test_everything_is_installed_and_a_second_run_finds_nothing_to_do(
+    make_settings: MakeSettings, client: Elasticsearch, prefix: str
+) -> None:
+    first = await run_setup(make_settings(), without_ilm=True, report=Lines())
+    assert first.changed
+    assert [str(change) for change in first.changes] == [
+        f"create component template {prefix}@settings",
+        f"create component template {prefix}@mappings",
+        f"create index template {prefix}",
+    ]
+    assert first.topics == (f"{prefix}.logs", f"{prefix}.dead-letters")
+    assert objects_of(client, prefix) == {prefix, f"{prefix}@settings", f"{prefix}@mappings"}
+
+    lines = Lines()
+    second = await run_setup(make_settings(), without_ilm=True, report=lines)
+    assert not second.changed
+    assert lines == ["note: without ILM no index is ever moved or deleted; delete old ones yourself"]
+
+
+async def test_a_new_index_has_the_settings_and_the_mapping(
+    make_settings: MakeSettings, client: Elasticsearch, prefix: str
+) -> None:
+    await run_setup(make_settings(), without_ilm=True, with_topics=False, report=Lines())
+    name = f"{prefix}-2024.01.15"
+    client.index(index=name, document={"@timestamp": "2024-01-15T10:30:00.123Z"})
+    index = client.indices.get(index=name)[name]
+    settings = index["settings"]["index"]
+    assert settings["number_of_shards"] == "3"
+    assert settings["number_of_replicas"] == "1"
+    assert settings["codec"] == "best_compression"
+    assert settings["refresh_interval"] == "30s"
+    assert index["mappings"]["subobjects"] is False
+    types = {field: options["type"] for field, options in index["mappings"]["properties"].items()}
+    assert (
+        types.items()
+        >= {
+            "@timestamp": "date",
+            "timestamp": "date",
+            "level": "keyword",
+            "service": "keyword",
+            "component": "keyword",
+            "trace_id": "keyword",
+            "message": "text",
+            "context.processing_time_ms": "double",
+            "kafka.offset": "long",
+        }.items()
+    )
+
+
+async def test_a_dry_run_shows_the_difference_and_changes_nothing(
+    make_settings: MakeSettings, client: Elasticsearch, prefix: str
+) -> None:
+    lines = Lines()
+    result = await run_setup(make_settings(), dry_run=True, without_ilm=True, report=lines)
+    assert result.changed
+    assert objects_of(client, prefix) == set()
+    assert f"would create topic {prefix}.logs (8 partitions" in lines.text
+
+    await run_setup(make_settings(), without_ilm=True, report=Lines())
+    changed = {"index.number_of_shards": "1"}
+    lines = Lines()
+    result = await run_setup(
+        make_settings(), dry_run=True, without_ilm=True, index_settings=changed, report=lines
+    )
+    assert [str(change) for change in result.changes] == [f"update component template {prefix}@settings"]
+    assert '-      "index.number_of_shards": "3",\n+      "index.number_of_shards": "1",' in lines.text
+    assert result.topics == ()
+
+    again = await run_setup(make_settings(), without_ilm=True, report=Lines())
+    assert not again.changed, "the dry run changed something"
+
+
+async def test_what_someone_else_changed_is_put_right(
+    make_settings: MakeSettings, client: Elasticsearch, prefix: str
+) -> None:
+    await run_setup(make_settings(), without_ilm=True, with_topics=False, report=Lines())
+    client.cluster.put_component_template(
+        name=f"{prefix}@mappings", template={"mappings": {"dynamic": "strict"}}
+    )
+    lines = Lines()
+    await run_setup(make_settings(), without_ilm=True, with_topics=False, report=lines)
+    assert lines[0] == f"updated component template {prefix}@mappings"
+    found = client.cluster.get_component_template(name=f"{prefix}@mappings")
+    mappings = found["component_templates"][0]["component_template"]["template"]["mappings"]
+    assert mappings["dynamic"] is True
+
+
+async def test_the_users_own_component_wins(
+    make_settings: MakeSettings, client: Elasticsearch, prefix: str
+) -> None:
+    client.cluster.put_component_template(
+        name=f"{prefix}@custom",
+        template={
+            "settings": {"index.number_of_shards": 1},
+            "mappings": {"properties": {"context.attempts": {"type": "long"}}},
+        },
+    )
+    await run_setup(make_settings(), without_ilm=True, with_topics=False, report=Lines())
+    name = f"{prefix}-2024.01.15"
+    client.indices.create(index=name)
+    index = client.indices.get(index=name)[name]
+    assert index["settings"]["index"]["number_of_shards"] == "1"
+    assert index["mappings"]["properties"]["context.attempts"] == {"type": "long"}
+    assert index["mappings"]["properties"]["level"]["type"] == "keyword"
+
+
+async def test_a_server_without_ilm_is_refused_before_anything_is_changed(
+    make_settings: MakeSettings, client: Elasticsearch, prefix: str
+) -> None:
+    with pytest.raises(ServerRefused, match="--without-ilm"):
+        await run_setup(make_settings(), report=Lines())
+    assert objects_of(client, prefix) == set()
+
+
+async def test_a_template_of_a_higher_priority_is_refused_by_name(
+    make_settings: MakeSettings, client: Elasticsearch, prefix: str
+) -> None:
+    name = f"{prefix}-theirs"
+    client.indices.put_index_template(name=name, index_patterns=[f"{prefix}-*"], priority=900)
+    with pytest.raises(ServerRefused, match=rf"{name} \(priority 900"):
+        await run_setup(make_settings(), without_ilm=True, report=Lines())
+    assert objects_of(client, prefix) == {name}
+
+
+async def test_the_reason_of_the_server_is_shown(
+    make_settings: MakeSettings, client: Elasticsearch, prefix: str
+) -> None:
+    client.indices.put_index_template(name=f"{prefix}-same", index_patterns=[f"{prefix}-2*"], priority=500)
+    with pytest.raises(ServerRefused) as refused:
+        await run_setup(make_settings(), without_ilm=True, with_topics=False, report=Lines())
+    assert f"refused to create index template {prefix} (HTTP 400)" in str(refused.value)
+    assert "please use a different priority" in str(refused.value)
+
+
+async def test_the_innermost_reason_is_shown(make_settings: MakeSettings) -> None:
+    wrong = {"index.number_of_shards": "many"}
+    with pytest.raises(ServerRefused, match=r'For input string: "many"'):
+        await run_setup(
+            make_settings(), without_ilm=True, with_topics=False, index_settings=wrong, report=Lines()
+        )
+
+
+async def test_with_ilm_the_policy_comes_first(
+    make_settings: MakeSettings, ilm: IlmServer, prefix: str
+) -> None:
+    settings = make_settings(elasticsearch={"hosts": [ilm.url]})
+    result = await run_setup(settings, with_topics=False, report=Lines())
+    assert result.with_ilm
+    assert ilm.writes == [
+        f"PUT /_ilm/policy/{prefix}-policy",
+        f"PUT /_component_template/{prefix}@settings",
+        f"PUT /_component_template/{prefix}@mappings",
+        f"PUT /_component_template/{prefix}@lifecycle",
+        f"PUT /_index_template/{prefix}",
+    ]
+    assert ilm.policies[f"{prefix}-policy"]["policy"]["phases"]["delete"]["actions"]
+    ilm.writes.clear()
+    again = await run_setup(settings, with_topics=False, report=Lines())
+    assert not again.changed
+    assert ilm.writes == []
+
+
+async def test_a_changed_policy_is_shown_by_its_difference(
+    make_settings: MakeSettings, ilm: IlmServer, prefix: str
+) -> None:
+    settings = make_settings(elasticsearch={"hosts": [ilm.url]})
+    await run_setup(settings, with_topics=False, report=Lines())
+    ilm.policies[f"{prefix}-policy"]["policy"]["phases"]["delete"]["min_age"] = "365d"
+    lines = Lines()
+    await run_setup(settings, dry_run=True, with_topics=False, report=lines)
+    assert lines[0] == f"would update ILM policy {prefix}-policy"
+    assert '-        "min_age": "365d"\n+        "min_age": "90d"' in lines.text
+
+
+async def test_one_alias_is_bootstrapped_once(
+    make_settings: MakeSettings, ilm: IlmServer, client: Elasticsearch, prefix: str
+) -> None:
+    settings = make_settings(elasticsearch={"hosts": [ilm.url]}, index={"prefix": prefix, "roll": "ilm"})
+    lifecycle = "index.lifecycle.indexing_complete"
+    name = f"{prefix}-{datetime.now(UTC):%Y.%m.%d}-000001"
+
+    planned = await run_setup(settings, dry_run=True, with_topics=False, report=Lines())
+    assert planned.write_index == name
+    assert not client.indices.exists_alias(name=prefix)
+
+    done = await run_setup(settings, with_topics=False, report=Lines())
+    assert done.write_index == name
+    assert lifecycle not in ilm.components[f"{prefix}@lifecycle"]["template"]["settings"]
+    assert client.indices.get_alias(name=prefix)[name]["aliases"] == {prefix: {"is_write_index": True}}
+    assert client.indices.get_settings(index=name)[name]["settings"]["index"]["codec"] == "best_compression"
+
+    again = await run_setup(settings, with_topics=False, report=Lines())
+    assert not again.changed
+
+    rolled = client.indices.rollover(alias=prefix)
+    assert rolled["new_index"] == name.replace("-000001", "-000002")
+    assert not (await run_setup(settings, with_topics=False, report=Lines())).changed
+
+
+async def test_an_index_in_the_place_of_the_alias_is_refused(
+    make_settings: MakeSettings, ilm: IlmServer, client: Elasticsearch, prefix: str
+) -> None:
+    client.indices.create(index=prefix)
+    settings = make_settings(elasticsearch={"hosts": [ilm.url]}, index={"prefix": prefix, "roll": "ilm"})
+    with pytest.raises(ServerRefused, match=rf"needs {prefix} as an alias, but an index of this name exists"):
+        await run_setup(settings, with_topics=False, report=Lines())
+    assert ilm.writes == []
+
+
+async def test_an_alias_without_a_write_index_is_refused(
+    make_settings: MakeSettings, ilm: IlmServer, client: Elasticsearch, prefix: str
+) -> None:
+    for number in (1, 2):
+        client.indices.create(index=f"{prefix}-2024.01.15-00000{number}", aliases={prefix: {}})
+    settings = make_settings(elasticsearch={"hosts": [ilm.url]}, index={"prefix": prefix, "roll": "ilm"})
+    with pytest.raises(ServerRefused, match="has no write index among"):
+        await run_setup(settings, with_topics=False, report=Lines())
+
+
+async def test_one_alias_needs_ilm(make_settings: MakeSettings, prefix: str) -> None:
+    settings = make_settings(index={"prefix": prefix, "roll": "ilm"})
+    with pytest.raises(SettingsError, match=r"index\.roll"):
+        await run_setup(settings, without_ilm=True, report=Lines())
+
+
+async def test_an_elasticsearch_that_is_away_is_named_by_its_setting(make_settings: MakeSettings) -> None:
+    settings = make_settings(elasticsearch={"hosts": [f"http://127.0.0.1:{free_port()}"]})
+    with pytest.raises(ServerUnavailable, match=r"elasticsearch\.hosts"):
+        await run_setup(settings, without_ilm=True, with_topics=False, report=Lines())
+
+
+async def test_a_kafka_that_is_away_is_named_by_its_setting(
+    make_settings: MakeSettings, client: Elasticsearch, prefix: str
+) -> None:
+    settings = make_settings(kafka={"bootstrap_servers": [f"127.0.0.1:{free_port()}"]})
+    with pytest.raises(ServerUnavailable, match=r"kafka\.bootstrap_servers"):
+        await run_setup(settings, without_ilm=True, report=Lines())
+    assert objects_of(client, prefix) == set()
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "message"),
+    [
+        (401, ServerRefused, r"elasticsearch\.api_key"),
+        (403, ServerRefused, "lacks a privilege"),
+        (429, ServerUnavailable, "cannot show its templates and policies now"),
+        (503, ServerUnavailable, "no master"),
+        (500, ServerRefused, "HTTP 500"),
+    ],
+)
+async def test_answers_of_the_server_become_our_errors(
+    make_settings: MakeSettings, status: int, error: type[Exception], message: str
+) -> None:
+    body: dict[str, Any] = {
+        "error": {"type": "outer", "reason": "outer", "caused_by": {"reason": "no master"}},
+        "status": status,
+    }
+
+    async with status_server(status, body) as (url, _):
+        settings = make_settings(elasticsearch={"hosts": [url]})
+        with pytest.raises(error, match=message):
+            await run_setup(settings, with_topics=False, report=Lines())
+
+
+async def test_setup_works_from_any_directory(
+    make_settings: MakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert (await run_setup(make_settings(), without_ilm=True, with_topics=False, report=Lines())).changed
+    shutil.rmtree(tmp_path)
