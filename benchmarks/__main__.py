@@ -1,5 +1,6 @@
 """`python -m benchmarks`: measure all of it, or a part, and write the results."""
 
+import logging
 import signal
 import sys
 from contextlib import ExitStack
@@ -96,6 +97,8 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
+    # What it says about topics and groups that are a moment old mends itself; what does not is raised.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     # As after Ctrl-C: the servers and children are stopped on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     app()

@@ -84,7 +84,7 @@ class Figures:
             seconds = self.start.seconds
             lines.append(
                 Line(
-                    "start",
+                    "One worker",
                     "process start → first document",
                     f"{seconds:.2f} s",
                     f"< {_MOST_START_SECONDS:g} s",
@@ -97,7 +97,7 @@ class Figures:
 
 
 def _hot_path_lines(hot: HotPath) -> list[Line]:
-    group = "in memory, CPU per event"
+    group = "In memory, CPU per event"
     return [Line(group, row.name, f"{row.median:.2f} µs (least {row.minimum:.2f})") for row in hot.rows]
 
 
@@ -105,24 +105,24 @@ def _end_to_end_lines(end: EndToEnd) -> list[Line]:
     group = "Kafka → answering sink, CPU per event"
     to_floor, to_ours = median(end.ours_to_floor), median(end.plain_to_ours)
     return [
-        Line(group, "floor: getmany + orjson.loads", f"{end.floor_us_per_event:.2f} µs"),
+        Line(group, "the floor: getmany + orjson.loads", f"{end.floor_us_per_event:.2f} µs"),
         Line(
             group,
             "ours, everything on",
-            f"{end.ours_us_per_event:.2f} µs = {to_floor:.2f} x floor",
+            f"{end.ours_us_per_event:.2f} µs, {to_floor:.2f} x floor",
             f"≤ {_MOST_OURS_TO_FLOOR:.1f} x floor",
             to_floor <= _MOST_OURS_TO_FLOOR,
         ),
         Line(
             group,
-            "plain: json + async_bulk",
-            f"{end.plain_us_per_event:.1f} µs = {to_ours:.1f} x ours",
+            "the plain way: json + async_bulk",
+            f"{end.plain_us_per_event:.1f} µs, {to_ours:.1f} x ours",
             f"≥ {_LEAST_PLAIN_TO_OURS:g} x ours",
             to_ours >= _LEAST_PLAIN_TO_OURS,
         ),
-        Line("one worker", "events per second", f"{end.events_per_second:,.0f}"),
+        Line("One worker", "events per second", f"{end.events_per_second:,.0f}"),
         Line(
-            "one worker",
+            "One worker",
             "peak resident memory",
             f"{end.rss_mb:.0f} MB",
             f"< {_MOST_RSS_MB} MB",
@@ -139,7 +139,7 @@ def _template_lines(real: Templates) -> list[Line]:
         Line(
             group,
             "our template",
-            f"{real.ours_us_per_document:.1f} µs = {ratio:.2f} x the guide's",
+            f"{real.ours_us_per_document:.1f} µs, {ratio:.2f} x the guide's",
             f"≤ {_MOST_OURS_TO_GUIDE:g} x the guide's",
             ratio <= _MOST_OURS_TO_GUIDE,
         ),

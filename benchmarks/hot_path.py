@@ -17,7 +17,7 @@ __all__ = ["HotPath", "MemoryRecord", "Row", "measure_hot_path"]
 
 _TOPIC = "claude-code-bot.logs"
 _RECORDS_PER_POLL = 4000
-_PATH = "decode → document, the worker's path"
+_PATH = "ours: decode → document"
 
 
 class MemoryRecord(NamedTuple):
@@ -61,8 +61,8 @@ def measure_hot_path(events: int, repetitions: int) -> HotPath:
     ways: dict[str, Callable[[], None]] = {
         _PATH: lambda: _encode(encoder, records),
         "orjson.loads alone": lambda: _decode(records),
-        "every event the careful way": lambda: _build(builder, records),
-        "every event in a Filebeat envelope": lambda: _encode(encoder, enveloped),
+        "ours, each event the careful way": lambda: _build(builder, records),
+        "ours, each in a Filebeat envelope": lambda: _encode(encoder, enveloped),
     }
     for work in ways.values():
         work()

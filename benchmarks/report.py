@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from benchmarks.figures import Figures, Line
@@ -15,15 +16,14 @@ _MET_PLAIN = {True: "met", False: "not met", None: ""}
 
 
 def table(figures: Figures) -> Table:
-    """Make the table for the terminal."""
-    result = Table("", "", "measured", "target", "", title_justify="left")
+    """Make the table for the terminal: a heading for each group, its lines below."""
+    result = Table("", "measured", "target", "", box=SIMPLE_HEAD)
     before = None
     for line in figures.lines():
-        if before is not None and line.group != before:
-            result.add_section()
-        group = "" if line.group == before else line.group
-        result.add_row(group, line.name, line.value, line.target, _MET[line.met])
-        before = line.group
+        if line.group != before:
+            result.add_row(f"[bold]{line.group}")
+            before = line.group
+        result.add_row(f"  {line.name}", line.value, line.target, _MET[line.met])
     return result
 
 

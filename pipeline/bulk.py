@@ -3,26 +3,26 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import orjson
-from elastic_transport import (
-    ConnectionError as TransportConnectionError,
-    ConnectionTimeout,
-    Serializer,
-    TransportError,
-)
-from elasticsearch import ApiError, AsyncElasticsearch
+from aiokafka.errors import KafkaError
+from elastic_transport import Serializer, TransportError
+from elasticsearch import ApiError, AsyncElasticsearch, UnsupportedProductError
 
-from pipeline.errors import DeliveryStopped
-from pipeline.fast_path import Payload
-from pipeline.ledger import Span
-from pipeline.outcomes import Outcome, classify, innermost_cause, retry_request
+from pipeline.dead_letters import DeadLetter
+from pipeline.document import Coordinates
+from pipeline.fast_path import Payload, Record
+from pipeline.ledger import Partition, Span
+from pipeline.outcomes import Outcome, RequestOutcome, classify, classify_request, innermost_cause
+from pipeline.pace import Pace
+from pipeline.salvage import field_of, salvage
 from pipeline.settings import Elasticsearch
 from pipeline.telemetry import Telemetry
 
-__all__ = ["BulkWriter", "BytesSerializer", "bulk_serializers"]
+__all__ = ["BulkWriter", "BytesSerializer", "DeadLetters", "bulk_serializers", "split_payload"]
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +31,18 @@ _BULK_PATH = "/_bulk"
 # with them the positions that tie answers to documents.
 _BULK_PARAMETERS = {"filter_path": "errors,items.*.status,items.*.error"}
 _BULK_HEADERS = {"content-type": "application/x-ndjson", "accept": "application/json"}
-# The whole answer to a request of which every document was created, for n documents.
-_ALL_CREATED_ITEM = b'{"create":{"status":201}}'
+# The whole answer for a document that was created.
+_CREATED_ITEM = b'{"create":{"status":201}}'
 _LINES_PER_DOCUMENT = 2
+# The end of an id: offset, timestamp (-1 where Kafka has none), number within an array.
+_OFFSET = re.compile(r"-(\d{12,})-(?:-?\d+)(?:\.\d+)?$")
+
+
+class DeadLetters(Protocol):
+    """Where documents go that Elasticsearch will not take."""
+
+    async def write(self, letters: Iterable[DeadLetter]) -> None:
+        """Return when every letter is acknowledged; raise KafkaError otherwise."""
 
 
 class BytesSerializer(Serializer):
@@ -66,11 +75,22 @@ def bulk_serializers() -> dict[str, Serializer]:
 
 
 class _Part(NamedTuple):
-    """Documents of one span that travel together, as two lines each."""
+    """Documents of one span that travel together, as two lines each, and the records they came from."""
 
     span: Span
+    records: Sequence[Record]
     documents: int
     body: bytes
+    attempts: int = 1
+    last_chance: bool = False
+
+
+class _Item(NamedTuple):
+    """What Elasticsearch answered for one document."""
+
+    status: int
+    error_type: str
+    reason: str
 
 
 class BulkWriter:
@@ -84,25 +104,38 @@ class BulkWriter:
         client: AsyncElasticsearch,
         settings: Elasticsearch,
         on_settled: Callable[[Span], None],
+        dead_letters: DeadLetters,
         telemetry: Telemetry,
     ) -> None:
         self._client = client
         self._settings = settings
         self._on_settled = on_settled
+        self._dead_letters = dead_letters
         self._telemetry = telemetry
         self._buffer: list[_Part] = []
         self._buffer_bytes = 0
         self._requests: asyncio.Queue[list[_Part]] = asyncio.Queue()
+        self._dead: asyncio.Queue[tuple[_Part, list[DeadLetter]]] = asyncio.Queue()
         self._flush_timer: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
+        self._pace = Pace(
+            settings.max_concurrent_requests, settings.bulk_max_bytes, settings.slow_request_seconds
+        )
         self.in_flight_bytes = 0
         self.reachable = True
+        self.forbidden: str | None = None
+        """Why nothing may be written at all, until that is mended."""
+        self.stalled: set[Partition] = set()
+        """Partitions whose dead letters cannot be written: they must not go on."""
 
-    def add(self, span: Span, payloads: Iterable[Payload]) -> None:
-        """Take a span's documents; sends them by size, or after the flush interval."""
-        most = self._settings.bulk_max_bytes
+    def add(self, span: Span, records: Sequence[Record], payloads: Iterable[Payload]) -> None:
+        """Take a span's documents; sends them by size, or after the flush interval.
+
+        `records` are kept until the span is settled: a dead letter is the record itself.
+        """
+        most = self._pace.request_bytes
         parts = [
-            _Part(span, piece.documents, piece.body)
+            _Part(span, records, piece.documents, piece.body)
             for payload in payloads
             for piece in ((payload,) if len(payload.body) <= most else split_payload(payload, most))
         ]
@@ -131,13 +164,11 @@ class BulkWriter:
             self._buffer_bytes = 0
 
     async def run(self) -> None:
-        """Send requests, several at a time, until cancelled.
-
-        Raises DeliveryStopped when a document is rejected for good.
-        """
-        async with asyncio.TaskGroup() as senders:
+        """Send requests, several at a time, and write dead letters, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
             for _ in range(self._settings.max_concurrent_requests):
-                senders.create_task(self._send_requests())
+                tasks.create_task(self._send_requests())
+            tasks.create_task(self._bury())
 
     async def wait_for_change(self, timeout: float) -> None:
         """Wait until some documents have been settled, at most so many seconds."""
@@ -148,79 +179,184 @@ class BulkWriter:
         except TimeoutError:
             return
 
+    def show(self) -> None:
+        """Put what holds now on the metrics."""
+        self._telemetry.in_flight_bytes.set(self.in_flight_bytes)
+        self._telemetry.concurrency_limit.set(self._pace.concurrency)
+        self._telemetry.request_bytes_limit.set(self._pace.request_bytes)
+
+    # --- sending ------------------------------------------------------------------------------------------
+
     async def _send_requests(self) -> None:
         while True:
             parts = await self._requests.get()
-            delay = self._settings.retry_initial_seconds
-            while parts := await self._send(parts):
-                await asyncio.sleep(random.uniform(0, delay))  # noqa: S311 - jitter, not a secret
-                delay = min(2 * delay, self._settings.retry_max_seconds)
+            retries = 0
+            while parts:
+                async with self._pace.slot():
+                    parts, wait = await self._send(parts)
+                if wait:
+                    await self._back_off(retries)
+                    retries += 1
 
-    async def _send(self, parts: list[_Part]) -> list[_Part]:
-        """Send one request; give back what has to be sent again."""
+    async def _back_off(self, retries: int) -> None:
+        """Wait for a random time up to a bound that doubles: full jitter, so that workers spread out."""
+        bound = min(
+            self._settings.retry_initial_seconds * 2 ** min(retries, 30), self._settings.retry_max_seconds
+        )
+        await asyncio.sleep(random.uniform(0, bound))  # noqa: S311 - jitter, not a secret
+
+    async def _send(self, parts: list[_Part]) -> tuple[list[_Part], bool]:
+        """Send one request; give back what has to be sent again, and whether to wait before."""
         body = b"".join([part.body for part in parts])
-        documents = sum(part.documents for part in parts)
-        started = asyncio.get_running_loop().time()
+        documents = sum([part.documents for part in parts])
+        loop = asyncio.get_running_loop()
+        started = loop.time()
         try:
             response = await self._client.perform_request(
                 "POST", _BULK_PATH, params=_BULK_PARAMETERS, headers=_BULK_HEADERS, body=body
             )
             answer: bytes = response.body
+        except UnsupportedProductError as error:
+            # A proxy's page, say: the outcome is as unknown as without any answer.
+            return self._failed(parts, documents, str(error))
         except ApiError as error:
             return self._refused(parts, documents, error)
-        except (TransportConnectionError, ConnectionTimeout, TransportError) as error:
+        except TransportError as error:
             # Whether the request was applied is unknown; `create` with our ids makes sending it again safe.
             return self._failed(parts, documents, f"{type(error).__name__}: {error.message}")
-        self.reachable = True
+        seconds = loop.time() - started
         telemetry = self._telemetry
         telemetry.request_bytes.inc(len(body))
-        telemetry.request_seconds.observe(asyncio.get_running_loop().time() - started)
+        telemetry.request_seconds.observe(seconds)
         if _all_created(answer, documents):
-            telemetry.requests.labels("answered").inc()
-            telemetry.documents.labels(Outcome.INDEXED.value).inc(documents)
+            self._answered(seconds)
             for part in parts:
+                self._count(part, Outcome.INDEXED, part.documents)
                 self._settle(part)
-            return []
-        return self._settle_by_item(parts, documents, answer)
+            return [], False
+        items = _items(answer)
+        if items is None or len(items) != documents:
+            return self._failed(parts, documents, f"no answer to {documents} documents: {answer[:200]!r}")
+        self._answered(seconds)
+        return self._settle_by_item(parts, items)
 
-    def _settle_by_item(self, parts: list[_Part], documents: int, answer: bytes) -> list[_Part]:
-        try:
-            items = [next(iter(item.values())) for item in orjson.loads(answer)["items"]]
-        except (ValueError, KeyError, TypeError, AttributeError, StopIteration):
-            return self._failed(parts, documents, f"the answer is no bulk response: {answer[:200]!r}")
-        if len(items) != documents:
-            return self._failed(parts, documents, f"{len(items)} answers to {documents} documents")
+    def _answered(self, seconds: float) -> None:
+        self.reachable = True
+        self.forbidden = None
         self._telemetry.requests.labels("answered").inc()
-        counts = dict.fromkeys(Outcome, 0)
+        if self._pace.answered(seconds):
+            self._telemetry.slowdowns.labels("slow").inc()
+
+    def _refused(self, parts: list[_Part], documents: int, error: ApiError) -> tuple[list[_Part], bool]:
+        """Handle an HTTP error of the whole request."""
+        status = error.meta.status
+        item = _reason_of_request(status, error.body)
+        self._telemetry.requests.labels("refused").inc()
+        outcome = classify_request(status)
+        if outcome is RequestOutcome.SPLIT:
+            return self._halve(parts, item), False
+        self._telemetry.retries.labels(f"http_{status}").inc(documents)
+        if outcome is RequestOutcome.FORBIDDEN:
+            self.forbidden = f"HTTP {status}: {item.reason}"
+            log.error(
+                "Elasticsearch forbids writing, nothing is read until it allows it again: %s", self.forbidden
+            )
+        else:
+            self._overloaded(f"http_{status}")
+            log.warning("bulk request refused with HTTP %d, sending it again: %s", status, item.reason)
+        return parts, True
+
+    def _failed(self, parts: list[_Part], documents: int, reason: str) -> tuple[list[_Part], bool]:
+        """Handle a request of unknown outcome."""
+        self.reachable = False
+        self._telemetry.requests.labels("failed").inc()
+        self._telemetry.retries.labels("failed").inc(documents)
+        self._overloaded("failed")
+        log.warning("bulk request failed, sending it again: %s", reason)
+        return parts, True
+
+    def _overloaded(self, reason: str) -> None:
+        if self._pace.overloaded():
+            self._telemetry.slowdowns.labels(reason).inc()
+
+    def _halve(self, parts: list[_Part], item: _Item) -> list[_Part]:
+        """Send the two halves of a request as two requests; a single document is dead."""
+        if len(parts) > 1:
+            middle = len(parts) // 2
+            self._requests.put_nowait(parts[middle:])
+            return parts[:middle]
+        (part,) = parts
+        if part.documents == 1:
+            self._give_up(part, [(part.body.split(b"\n", 1)[0], item)])
+            return []
+        lines = part.body.splitlines(keepends=True)
+        middle = part.documents // 2 * _LINES_PER_DOCUMENT
+        part.span.parts += 1
+        halves = [
+            part._replace(documents=len(half) // _LINES_PER_DOCUMENT, body=b"".join(half))
+            for half in (lines[:middle], lines[middle:])
+        ]
+        self._requests.put_nowait(halves[1:])
+        return halves[:1]
+
+    # --- settling -----------------------------------------------------------------------------------------
+
+    def _settle_by_item(self, parts: list[_Part], items: list[_Item]) -> tuple[list[_Part], bool]:
         again: list[_Part] = []
+        wait = False
         position = 0
         for part in parts:
-            lines = part.body.split(b"\n")
-            unsettled: list[bytes] = []
-            for number in range(part.documents):
-                item = items[position]
-                position += 1
-                error = item.get("error")
-                outcome = classify(item["status"], error.get("type") if isinstance(error, dict) else None)
-                counts[outcome] += 1
+            answers = items[position : position + part.documents]
+            position += part.documents
+            lines = part.body.splitlines(keepends=True)
+            retried: list[bytes] = []
+            once_more: list[bytes] = []
+            dead: list[tuple[bytes, _Item]] = []
+            for number, item in enumerate(answers):
+                outcome = classify(item.status, item.error_type or None)
+                action, source = lines[2 * number], lines[2 * number + 1]
                 if outcome is Outcome.RETRY:
-                    unsettled += lines[2 * number : 2 * number + 2]
-                elif outcome is Outcome.REJECTED:
-                    self._telemetry.documents.labels(outcome.value).inc()
-                    raise DeliveryStopped(
-                        f"Elasticsearch rejected {lines[2 * number].decode()} with {item['status']}: "
-                        f"{innermost_cause(error)}; its offset and all behind it stay uncommitted"
-                    )
-            if unsettled:
-                body = b"\n".join((*unsettled, b""))
-                again.append(_Part(part.span, len(unsettled) // _LINES_PER_DOCUMENT, body))
-                self.in_flight_bytes -= len(part.body) - len(body)
-            else:
-                self._settle(part)
-        for outcome in (Outcome.INDEXED, Outcome.ALREADY_THERE):
-            self._telemetry.documents.labels(outcome.value).inc(counts[outcome])
-        if again:
-            self._telemetry.retries.labels("item").inc(counts[Outcome.RETRY])
+                    retried += (action, source)
+                    self._telemetry.retries.labels(_retry_label(item)).inc()
+                    wait = True
+                elif outcome is Outcome.RETRY_ONCE and not part.last_chance:
+                    once_more += (action, source)
+                    wait = True
+                elif outcome is Outcome.REJECTED and not part.last_chance:
+                    salvaged = salvage(source, item.reason)
+                    if salvaged is None:
+                        dead.append((action, item))
+                    else:
+                        once_more += (action, salvaged[0] + b"\n")
+                        self._telemetry.salvaged.inc()
+                elif outcome in {Outcome.INDEXED, Outcome.ALREADY_THERE}:
+                    self._count(part, outcome, 1)
+                else:
+                    dead.append((action, item))
+            again += self._continue(part, retried, once_more, dead)
+        if wait:
+            self._overloaded("items")
+        return again, wait
+
+    def _continue(
+        self, part: _Part, retried: list[bytes], once_more: list[bytes], dead: list[tuple[bytes, _Item]]
+    ) -> list[_Part]:
+        """Settle a part, or replace it by what is left of it."""
+        again = [
+            part._replace(
+                documents=len(lines) // _LINES_PER_DOCUMENT,
+                body=b"".join(lines),
+                attempts=part.attempts + 1,
+                last_chance=part.last_chance or lines is once_more,
+            )
+            for lines in (retried, once_more)
+            if lines
+        ]
+        part.span.parts += len(again) + bool(dead)
+        self.in_flight_bytes += sum([len(one.body) for one in again])
+        if dead:
+            self._give_up(part._replace(body=b""), dead)
+        self._settle(part)
         return again
 
     def _settle(self, part: _Part) -> None:
@@ -228,40 +364,112 @@ class BulkWriter:
         self._on_settled(part.span)
         self._changed.set()
 
-    def _refused(self, parts: list[_Part], documents: int, error: ApiError) -> list[_Part]:
-        """Handle an HTTP error of the whole request."""
-        status = error.meta.status
-        self._telemetry.requests.labels("refused").inc()
-        reason = _reason(error.body)
-        if not retry_request(status):
-            raise DeliveryStopped(f"Elasticsearch refused a bulk request with HTTP {status}: {reason}")
-        self._telemetry.retries.labels(f"http_{status}").inc(documents)
-        log.warning("bulk request refused with HTTP %d, sending it again: %s", status, reason)
-        return parts
+    def _count(self, part: _Part, outcome: Outcome, documents: int) -> None:
+        topic, number = part.span.partition
+        self._telemetry.documents.labels(topic, number, outcome.value).inc(documents)
 
-    def _failed(self, parts: list[_Part], documents: int, reason: str) -> list[_Part]:
-        """Handle a request of unknown outcome."""
-        self.reachable = False
-        self._telemetry.requests.labels("failed").inc()
-        self._telemetry.retries.labels("connection").inc(documents)
-        log.warning("bulk request failed, sending it again: %s", reason)
-        return parts
+    # --- dead letters -------------------------------------------------------------------------------------
+
+    def _give_up(self, part: _Part, dead: list[tuple[bytes, _Item]]) -> None:
+        """Hand documents over to be written as dead letters; the part is settled when they are."""
+        by_offset = {record.offset: record for record in part.records}
+        letters = []
+        for action, item in dead:
+            target = orjson.loads(action)["create"]
+            record = by_offset[_offset(target["_id"])]
+            log.warning("dead letter: %s: HTTP %d %s", target, item.status, item.reason)
+            letters.append(
+                DeadLetter(
+                    record=Coordinates(*part.span.partition, record.offset, record.timestamp),
+                    key=record.key,
+                    value=record.value,
+                    headers=record.headers,
+                    error_type=item.error_type,
+                    reason=item.reason,
+                    field=field_of(item.reason) or "",
+                    status=item.status,
+                    attempts=part.attempts,
+                )
+            )
+        self._dead.put_nowait((part, letters))
+
+    async def _bury(self) -> None:
+        while True:
+            part, letters = await self._dead.get()
+            retries = 0
+            while not await self._written(part, letters):
+                await self._back_off(retries)
+                retries += 1
+            self.stalled.discard(part.span.partition)
+            for letter in letters:
+                self._telemetry.dead_letters.labels(letter.error_type).inc()
+            topic, number = part.span.partition
+            self._telemetry.documents.labels(topic, number, "dead_lettered").inc(len(letters))
+            self._settle(part)
+
+    async def _written(self, part: _Part, letters: list[DeadLetter]) -> bool:
+        try:
+            await self._dead_letters.write(letters)
+        except (KafkaError, OSError) as error:
+            self.stalled.add(part.span.partition)
+            self._telemetry.dead_letter_failures.inc()
+            log.error(  # noqa: TRY400 - the trace says nothing more
+                "dead letters of %s/%d cannot be written, the partition waits: %s: %s",
+                *part.span.partition,
+                type(error).__name__,
+                error,
+            )
+            return False
+        return True
 
 
 def _all_created(answer: bytes, documents: int) -> bool:
-    """Tell by counting bytes, not by decoding: far cheaper, and exact for this one form."""
+    """Tell by counting bytes instead of decoding: far cheaper, and exact for this one form of answer."""
     return (
         answer.startswith(b'{"errors":false,')
-        and answer.count(_ALL_CREATED_ITEM) == documents
+        and answer.count(_CREATED_ITEM) == documents
         and answer.count(b'"status":') == documents
     )
 
 
-def _reason(body: Any) -> str:
+def _items(answer: bytes) -> list[_Item] | None:
+    """Read the items of a bulk answer; None when it is none."""
     try:
-        return innermost_cause(orjson.loads(body)["error"])
+        return [_item(next(iter(item.values()))) for item in orjson.loads(answer)["items"]]
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration):
+        return None
+
+
+def _item(result: dict[str, Any]) -> _Item:
+    error = result.get("error")
+    if not isinstance(error, dict):
+        return _Item(int(result["status"]), "", str(error or ""))
+    outer = str(error.get("reason", ""))
+    inner = innermost_cause(error)
+    # The outer reason names the field, the innermost says what is wrong with it.
+    return _Item(
+        int(result["status"]), str(error.get("type", "")), outer if inner in outer else f"{outer}: {inner}"
+    )
+
+
+def _reason_of_request(status: int, body: Any) -> _Item:
+    try:
+        error = orjson.loads(body)["error"]
+        return _Item(status, str(error["type"]), innermost_cause(error))
     except (ValueError, KeyError, TypeError):
-        return repr(body[:200]) if body else "no reason given"
+        return _Item(status, f"http_{status}", repr(body[:200]) if body else "no reason given")
+
+
+def _retry_label(item: _Item) -> str:
+    return "blocked" if item.error_type == "cluster_block_exception" else f"item_{item.status}"
+
+
+def _offset(identifier: str) -> int:
+    """Read the offset back out of an id as `document_id` makes it."""
+    match = _OFFSET.search(identifier)
+    if match is None:
+        raise ValueError(f"{identifier!r} is no id of ours")
+    return int(match[1])
 
 
 def split_payload(payload: Payload, most_bytes: int) -> list[Payload]:

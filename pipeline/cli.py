@@ -32,7 +32,7 @@ __all__ = ["app", "main"]
 
 _EXIT_CODES = (
     "Exit codes: 0 done, 1 failed, 2 wrong setting or option, 3 a server cannot be reached, "
-    "4 a server refused, 5 a document could not be delivered, 6 the sandbox failed."
+    "4 a server refused, 5 the sandbox failed."
 )
 app = typer.Typer(
     name="logpipe",

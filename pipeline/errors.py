@@ -4,12 +4,10 @@ LogpipeError
 ├── SettingsError        a setting is wrong; the message names it and what is allowed
 ├── ServerUnavailable    Kafka or Elasticsearch did not answer as hoped; trying again may help
 ├── ServerRefused        Kafka or Elasticsearch understood and said no; trying again will not help
-├── DeliveryStopped      a record could not be delivered; nothing behind it was committed
 └── SandboxError         the local servers could not be fetched, started or stopped
 """
 
 __all__ = [
-    "DeliveryStopped",
     "LogpipeError",
     "SandboxError",
     "ServerRefused",
@@ -42,13 +40,7 @@ class ServerRefused(LogpipeError):  # noqa: N818 - reads as a state, which it is
     exit_code = 4
 
 
-class DeliveryStopped(LogpipeError):  # noqa: N818 - reads as a state, which it is
-    """Say which record could not be delivered and why; its offset has not been committed."""
-
-    exit_code = 5
-
-
 class SandboxError(LogpipeError):
     """Say what the sandbox could not do on this machine."""
 
-    exit_code = 6
+    exit_code = 5

@@ -18,6 +18,7 @@ class Health:
         self.kafka = False
         self.assigned = False
         self.elasticsearch = True
+        self.dead_letters = True
         self._last_beat = time.monotonic()
 
     def beat(self) -> None:
@@ -32,7 +33,11 @@ class Health:
 
     def ready(self) -> tuple[bool, dict[str, Any]]:
         """Tell whether each dependency answers."""
-        checks = {"kafka": self.kafka and self.assigned, "elasticsearch": self.elasticsearch}
+        checks = {
+            "kafka": self.kafka and self.assigned,
+            "elasticsearch": self.elasticsearch,
+            "dead_letters": self.dead_letters,
+        }
         ready = all(checks.values())
         return ready, {"status": "ready" if ready else "not ready", "checks": checks}
 

@@ -7,9 +7,9 @@ from collections.abc import Collection
 from contextlib import suppress
 
 from pipeline.bulk import BulkWriter, bulk_serializers
+from pipeline.dead_letters import DeadLetterProducer
 from pipeline.document import DocumentBuilder
 from pipeline.elasticsearch_client import make_client
-from pipeline.errors import DeliveryStopped
 from pipeline.fast_path import BatchEncoder
 from pipeline.health import Health
 from pipeline.ledger import Ledger, Partition
@@ -39,8 +39,12 @@ class Indexer:
         self._encoder = BatchEncoder(DocumentBuilder(settings.events, settings.index))
         self._source = Source(settings.kafka, self._revoked, self._assigned)
         self._client = make_client(settings.elasticsearch, serializers=bulk_serializers())
-        self._writer = BulkWriter(self._client, settings.elasticsearch, self._ledger.settle_part, telemetry)
+        self._dead_letters = DeadLetterProducer(settings)
+        self._writer = BulkWriter(
+            self._client, settings.elasticsearch, self._ledger.settle_part, self._dead_letters, telemetry
+        )
         self._stopping = asyncio.Event()
+        self._held = False
 
     def stop(self) -> None:
         """Ask for an orderly end: what has been read is indexed and committed first."""
@@ -49,8 +53,7 @@ class Indexer:
     async def run(self) -> None:
         """Work until `stop`, then drain.
 
-        Raises ServerUnavailable when Kafka cannot be reached at the start, and DeliveryStopped when a
-        document is rejected for good; nothing behind that document has been committed then.
+        Raises ServerUnavailable when Kafka cannot be reached at the start.
         """
         try:
             await self._source.start()
@@ -59,6 +62,7 @@ class Indexer:
         finally:
             self._health.kafka = False
             await self._source.stop()
+            await self._dead_letters.close()
             await self._client.close()
 
     async def _work(self) -> None:
@@ -70,8 +74,6 @@ class Indexer:
                 await self._drain()
                 sending.cancel()
                 committing.cancel()
-        except* DeliveryStopped as stopped:
-            raise _first(stopped) from None
         finally:
             # Also after a failure: what has been settled in order need not be read again.
             await self._commit()
@@ -79,6 +81,7 @@ class Indexer:
     async def _read(self) -> None:
         while not self._stopping.is_set():
             await self._wait_for_room()
+            self._hold_stalled()
             for batch in await self._source.poll(_POLL_SECONDS):
                 self._take(batch)
             self._health.beat()
@@ -87,8 +90,9 @@ class Indexer:
         partition, records = batch
         payloads = self._encoder.encode(partition.topic, partition.number, records)
         next_offset = records[-1].offset + 1
-        self._writer.add(self._ledger.deliver(partition, next_offset, len(records)), payloads)
+        self._writer.add(self._ledger.deliver(partition, next_offset, len(records)), records, payloads)
         telemetry = self._telemetry
+        telemetry.consumed.labels(*partition).inc(sum([payload.documents for payload in payloads]))
         telemetry.records.labels(partition.topic).inc(len(records))
         telemetry.record_bytes.labels(partition.topic).inc(
             sum(len(record.value or b"") for record in records)
@@ -98,15 +102,15 @@ class Indexer:
             telemetry.lag.labels(*partition).set(max(end - next_offset, 0))
 
     async def _wait_for_room(self) -> None:
-        """Hold reading back while too many bytes are in flight; the group keeps hearing from this worker."""
+        """Hold reading back while too much is in flight; the group keeps hearing from this worker."""
         writer = self._writer
         most = self._settings.elasticsearch.max_in_flight_bytes
-        if writer.in_flight_bytes < most:
+        if writer.in_flight_bytes < most and writer.forbidden is None:
             return
         loop = asyncio.get_running_loop()
         started = loop.time()
         paused = False
-        while writer.in_flight_bytes >= most and not self._stopping.is_set():
+        while (writer.in_flight_bytes >= most or writer.forbidden) and not self._stopping.is_set():
             await writer.wait_for_change(timeout=1.0)
             self._health.beat()
             if not paused and loop.time() - started > _PAUSE_AFTER_SECONDS:
@@ -118,6 +122,12 @@ class Indexer:
         if paused:
             self._source.resume()
         self._telemetry.paused_seconds.inc(loop.time() - started)
+
+    def _hold_stalled(self) -> None:
+        """Pause partitions whose dead letters cannot be written, so that nothing of them is skipped."""
+        if self._writer.stalled or self._held:
+            self._source.resume_all_but(self._writer.stalled)
+            self._held = bool(self._writer.stalled)
 
     async def _drain(self) -> None:
         """Settle what is in flight, within the shutdown timeout; the rest is read again next time."""
@@ -141,9 +151,10 @@ class Indexer:
     async def _commit_regularly(self) -> None:
         while True:
             await asyncio.sleep(_COMMIT_SECONDS)
-            self._telemetry.in_flight_bytes.set(self._writer.in_flight_bytes)
+            self._writer.show()
             self._telemetry.in_flight_records.set(self._ledger.in_flight())
-            self._health.elasticsearch = self._writer.reachable
+            self._health.elasticsearch = self._writer.reachable and self._writer.forbidden is None
+            self._health.dead_letters = not self._writer.stalled
             await self._commit()
 
     async def _commit(self) -> None:
@@ -184,12 +195,6 @@ class Indexer:
         self._ledger.drop(partitions)
         self._telemetry.assigned.set(len(partitions))
         self._health.assigned = True
-
-
-def _first(group: BaseExceptionGroup[DeliveryStopped]) -> DeliveryStopped:
-    """Give the first of a group: the others tell of the same batch."""
-    first = group.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 async def run_until_signalled(indexer: Indexer) -> None:

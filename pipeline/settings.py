@@ -149,6 +149,8 @@ class Elasticsearch(_Group):
     """PEM file of the authority that signed the nodes' certificates; the system's authorities without it."""
     request_timeout_seconds: float = Field(default=60.0, gt=0, le=3600)
     """How long one request may take before its outcome counts as unknown and it is sent again."""
+    slow_request_seconds: float = Field(default=10.0, gt=0, le=600)
+    """A request that takes longer is a sign of overload: size and number of requests are halved."""
     compress: bool = False
     """Send gzip bodies: worth its CPU across a slow network only."""
     bulk_max_bytes: int = Field(default=5 << 20, ge=1 << 14, le=90 << 20)

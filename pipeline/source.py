@@ -121,6 +121,14 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         """Fetch again."""
         self._consumer.resume(*self._consumer.paused())
 
+    def resume_all_but(self, held: Collection[Partition]) -> None:
+        """Pause these partitions and fetch the others."""
+        for partition in self._consumer.assignment():
+            if Partition(*partition) in held:
+                self._consumer.pause(partition)
+            else:
+                self._consumer.resume(partition)
+
     def assignment(self) -> list[Partition]:
         """List the partitions owned now."""
         return [Partition(*partition) for partition in self._consumer.assignment()]

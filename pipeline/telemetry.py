@@ -1,6 +1,6 @@
 """The pipeline's own metrics, counted per batch and never per event."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
 from pipeline.version import version
 
@@ -20,9 +20,29 @@ class Telemetry:
         )
         self.documents = Counter(
             "logpipe_documents",
-            "Documents by what became of them: indexed, already_there, rejected",
-            ["outcome"],
+            "Documents by what became of them: indexed, already_there, dead_lettered",
+            ["topic", "partition", "outcome"],
             registry=registry,
+        )
+        self.consumed = Counter(
+            "logpipe_documents_consumed",
+            "Documents made of the records; each is indexed, already there, dead-lettered or in flight",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self.salvaged = Counter(
+            "logpipe_documents_salvaged",
+            "Documents sent once more with the field that was rejected moved aside",
+            registry=registry,
+        )
+        self.dead_letters = Counter(
+            "logpipe_dead_letters",
+            "Dead letters written, by type of error",
+            ["error_type"],
+            registry=registry,
+        )
+        self.dead_letter_failures = Counter(
+            "logpipe_dead_letter_failures", "Failed attempts to write dead letters", registry=registry
         )
         self.retries = Counter(
             "logpipe_document_retries", "Documents sent once more, by reason", ["reason"], registry=registry
@@ -38,6 +58,18 @@ class Telemetry:
         )
         self.request_seconds = Histogram(
             "logpipe_bulk_request_seconds", "Time of a bulk request", buckets=_SECONDS, registry=registry
+        )
+        self.slowdowns = Counter(
+            "logpipe_bulk_slowdowns",
+            "Times that size and number of requests were halved, by reason",
+            ["reason"],
+            registry=registry,
+        )
+        self.concurrency_limit = Gauge(
+            "logpipe_bulk_concurrency_limit", "Bulk requests that may be in flight now", registry=registry
+        )
+        self.request_bytes_limit = Gauge(
+            "logpipe_bulk_size_limit_bytes", "Size at which a bulk request is sent now", registry=registry
         )
         self.in_flight_bytes = Gauge(
             "logpipe_in_flight_bytes", "Document bytes waiting for or in a bulk request", registry=registry
@@ -69,5 +101,6 @@ class Telemetry:
             "Time without reading because Elasticsearch was behind",
             registry=registry,
         )
+        ProcessCollector(registry=registry)
         self.build = Info("logpipe_build", "Version of the pipeline", registry=registry)
         self.build.info({"version": version()})

@@ -2,23 +2,29 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from inspect import signature
+from typing import cast
 
 import orjson
 from aiohttp import web
 
-__all__ = ["Answer", "answer_items", "answering_server", "ids_of"]
+__all__ = ["Answer", "answer_items", "answering_server", "offsets_of"]
 
-# Gets the ids of the documents and the number of the request, from 0.
-Answer = Callable[[list[str], int], web.StreamResponse]
+# Gets the offsets of the documents, as text, the number of the request, from 0, and if it wants it the body.
+Answer = (
+    Callable[[list[str], int], web.StreamResponse] | Callable[[list[str], int, bytes], web.StreamResponse]
+)
 
+_WITH_BODY = 3
 _HEADERS = {
     "x-elastic-product": "Elasticsearch",
     "content-type": "application/vnd.elasticsearch+json;compatible-with=9",
 }
 
 
-def ids_of(body: bytes) -> list[str]:
-    return [orjson.loads(line)["create"]["_id"] for line in body.splitlines()[::2]]
+def offsets_of(body: bytes) -> list[str]:
+    ids = [orjson.loads(line)["create"]["_id"] for line in body.splitlines()[::2]]
+    return [str(int(identifier.split("-")[2])) for identifier in ids]
 
 
 def answer_items(statuses: list[int], *, error_type: str = "some_exception") -> web.Response:
@@ -42,9 +48,15 @@ async def answering_server(answer: Answer) -> AsyncIterator[tuple[str, list[list
     requests: list[list[str]] = []
 
     async def bulk(request: web.Request) -> web.StreamResponse:
-        ids = ids_of(await request.read())
-        requests.append(ids)
-        return answer(ids, len(requests) - 1)
+        body = await request.read()
+        offsets = offsets_of(body)
+        requests.append(offsets)
+        number = len(requests) - 1
+        if len(signature(answer).parameters) == _WITH_BODY:
+            return cast("Callable[[list[str], int, bytes], web.StreamResponse]", answer)(
+                offsets, number, body
+            )
+        return cast("Callable[[list[str], int], web.StreamResponse]", answer)(offsets, number)
 
     application = web.Application(client_max_size=1 << 30)
     application.router.add_post("/_bulk", bulk)

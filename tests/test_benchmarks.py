@@ -2,6 +2,8 @@
 
 import json
 import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import orjson
@@ -26,6 +28,7 @@ from benchmarks.templates import TemplateRound, Templates, measure_templates
 from benchmarks.usage import Usage, measure
 from pipeline.sandbox import Servers
 
+ROOT = Path(__file__).parents[1]
 FIGURES = Figures(
     date="2024-01-15T10:30:00+00:00",
     machine=describe_machine(),
@@ -72,6 +75,17 @@ def test_hot_path_measures_each_way() -> None:
     assert measured.us_per_event == measured.rows[0].median
 
 
+def test_the_command_measures_a_part_and_writes_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks", "--only", "hot_path", "--events", "1000", "--rounds", "1"]
+    done = subprocess.run(
+        [*command, "--results", tmp_path], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "orjson.loads alone" in done.stdout
+    result = json.loads((tmp_path / "latest.json").read_text("utf-8"))
+    assert result["hot_path"]["us_per_event"] > 0
+    assert result["end_to_end"]["rss_mb"] is None
+
+
 def test_usage_tells_time_and_memory() -> None:
     usage = measure(lambda: None)
     assert usage.wall_seconds >= 0
@@ -111,7 +125,7 @@ def test_targets_are_judged() -> None:
     judged = {line.name: line.met for line in FIGURES.lines() if line.met is not None}
     assert judged == {
         "ours, everything on": True,
-        "plain: json + async_bulk": True,
+        "the plain way: json + async_bulk": True,
         "peak resident memory": True,
         "process start → first document": True,
         "our template": False,
@@ -140,9 +154,12 @@ def test_results_of_a_part_are_written(tmp_path: Path) -> None:
 
 
 def test_table_shows_each_line() -> None:
-    console = Console(width=200, record=True, quiet=True)
-    console.print(table(FIGURES))
-    assert len(table(FIGURES).rows) == len(FIGURES.lines())
+    console = Console(width=120)
+    with console.capture() as shown:
+        console.print(table(FIGURES))
+    text = shown.get()
+    assert all(line.name in text and line.value in text and line.target in text for line in FIGURES.lines())
+    assert text.count("not met") == 1
 
 
 @pytest.mark.parametrize("documents", [0, 1, 500])

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from elasticsearch import AsyncElasticsearch
 
+from pipeline.dead_letters import read_dead_letters
 from pipeline.demo import free_port
 from pipeline.generate import produce
 from pipeline.indices import DAY_MS, Indices
@@ -157,6 +158,15 @@ async def pipeline(servers: Servers) -> AsyncIterator[Pipeline]:
         await one.client.close()
 
 
+def documents(metrics: Mapping[str, float], outcome: str) -> float:
+    """Count the documents of all partitions with this outcome."""
+    return sum(
+        value
+        for name, value in metrics.items()
+        if name.startswith("logpipe_documents_total") and f'outcome="{outcome}"' in name
+    )
+
+
 def stop(process: "subprocess.Popen[bytes]") -> None:
     process.send_signal(signal.SIGTERM)
     output = process.communicate(timeout=40)[0].decode()
@@ -173,7 +183,11 @@ async def test_every_event_once_in_its_daily_index(pipeline: Pipeline) -> None:
         stop(process)
     assert await pipeline.counts() == expected
     assert await pipeline.committed() == await pipeline.ends()
-    assert metrics['logpipe_documents_total{outcome="indexed"}'] == 20_000
+    assert documents(metrics, "indexed") == 20_000
+    assert (
+        sum(value for name, value in metrics.items() if name.startswith("logpipe_documents_consumed_total"))
+        == 20_000
+    )
     assert metrics[f'logpipe_records_total{{topic="{pipeline.name}"}}'] == 20_000
     assert metrics["logpipe_in_flight_records"] == 0
 
@@ -205,7 +219,7 @@ async def test_a_replay_changes_nothing(pipeline: Pipeline) -> None:
             metrics = await pipeline.metrics()
             stop(run)
         assert await pipeline.counts() == expected
-    assert metrics['logpipe_documents_total{outcome="already_there"}'] == 5_000
+    assert documents(metrics, "already_there") == 5_000
 
 
 async def _documents_settled(pipeline: Pipeline) -> float:
@@ -354,28 +368,31 @@ async def test_topics_by_pattern(pipeline: Pipeline) -> None:
     }
 
 
-async def test_a_rejected_document_stops_the_worker_and_the_commit(pipeline: Pipeline) -> None:
+async def test_rejected_documents_become_dead_letters_byte_for_byte(pipeline: Pipeline) -> None:
+    # A template of somebody else's that lets nothing in but messages.
     await pipeline.client.indices.put_index_template(
         name=f"{pipeline.name}-strict",
         index_patterns=[f"{pipeline.name}-*"],
         priority=1000,
         template={"mappings": {"dynamic": "strict", "properties": {"message": {"type": "text"}}}},
     )
+    values = [b'{"message":"m%d"}' % number for number in range(10)]
     try:
-        await pipeline.send([b'{"message":"m"}'] * 10)
-        result = await asyncio.to_thread(logpipe, "index", settings=pipeline.environment())
+        await pipeline.send(values)
+        with running("index", settings=pipeline.environment()) as process:
+            async with asyncio.timeout(60):
+                while sum((await pipeline.committed()).values()) < 10:
+                    await asyncio.sleep(0.2)
+            stop(process)
     finally:
         await pipeline.client.indices.delete_index_template(name=f"{pipeline.name}-strict")
-    assert result.returncode == 5
-    text = result.stderr.decode()
-    assert "strict" in text
-    assert "Traceback" not in text
-    assert sum((await pipeline.committed()).values()) == 0
-    # Once the cause is gone, nothing is missing.
-    await pipeline.delete_indices()
-    with running("index", settings=pipeline.environment()) as process:
-        assert sum((await pipeline.indexed(10)).values()) == 10
-        stop(process)
+    letters = [letter async for letter in read_dead_letters(pipeline.settings)]
+    assert sorted(letter.value or b"" for letter in letters) == values
+    assert {letter.error_type for letter in letters} == {"strict_dynamic_mapping_exception"}
+    assert {letter.status for letter in letters} == {400}
+    assert {(letter.record.topic, letter.key) for letter in letters} == {(pipeline.name, b"k")}
+    assert sorted(letter.record.offset for letter in letters) == list(range(10))
+    assert await pipeline.committed() == await pipeline.ends()
 
 
 async def test_health_tells_of_each_dependency(pipeline: Pipeline) -> None:
@@ -384,7 +401,7 @@ async def test_health_tells_of_each_dependency(pipeline: Pipeline) -> None:
         live = await _wait_for_status(pipeline, "live", 200)
         startup = await _wait_for_status(pipeline, "startup", 200)
         stop(process)
-    assert ready["checks"] == {"kafka": True, "elasticsearch": True}
+    assert ready["checks"] == {"kafka": True, "elasticsearch": True, "dead_letters": True}
     assert live["status"] == "alive"
     assert startup["status"] == "started"
     assert startup["version"]
@@ -392,7 +409,7 @@ async def test_health_tells_of_each_dependency(pipeline: Pipeline) -> None:
     await pipeline.send([b"{}"])
     with running("index", settings=away):
         body = await _wait_for_status(pipeline, "ready", 503, lambda body: body["checks"]["kafka"])
-        assert body["checks"] == {"kafka": True, "elasticsearch": False}
+        assert body["checks"] == {"kafka": True, "elasticsearch": False, "dead_letters": True}
         await _wait_for_status(pipeline, "live", 200)
 
 

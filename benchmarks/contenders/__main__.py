@@ -5,6 +5,7 @@ Ends by itself if the process that started it goes.
 
 import importlib
 import json
+import logging
 import os
 import sys
 import threading
@@ -20,6 +21,8 @@ def _leave_with_parent() -> None:
 
 
 def _main() -> None:
+    # What it says about a group that is a moment old mends itself; what does not is raised.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     task = Task(**json.loads(sys.argv[1]))
     contender = importlib.import_module(f"benchmarks.contenders.{task.contender}")

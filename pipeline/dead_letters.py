@@ -1,0 +1,196 @@
+"""The dead-letter topic: records that Elasticsearch will not take, byte for byte, and why."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaConnectionError, KafkaError
+
+from pipeline.document import Coordinates
+from pipeline.errors import ServerRefused, ServerUnavailable
+from pipeline.settings import Settings
+from pipeline.version import version
+
+__all__ = ["DeadLetter", "DeadLetterProducer", "dead_letter_topic", "read_dead_letters"]
+
+_PREFIX = "logpipe."
+# A dead letter is the record and its headers; the topic takes 16 MiB.
+_MAX_REQUEST_BYTES = 16 << 20
+_LONGEST_REASON = 2000
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+class DeadLetter(NamedTuple):
+    """A record, and why it was given up."""
+
+    record: Coordinates
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    """The record's own."""
+    error_type: str
+    reason: str
+    field: str
+    """The field that the reason names, or empty."""
+    status: int
+    attempts: int
+
+
+def dead_letter_topic(settings: Settings) -> str:
+    """Name the topic."""
+    return f"{settings.index.prefix}.dead-letters"
+
+
+class DeadLetterProducer:
+    """Write dead letters; connects with the first one."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._topic = dead_letter_topic(settings)
+        self._producer: AIOKafkaProducer | None = None
+
+    async def write(self, letters: Iterable[DeadLetter]) -> None:
+        """Write letters; when this returns every one is acknowledged by all in-sync replicas.
+
+        Raises KafkaError when one could not be written; writing all of them again is harmless.
+        """
+        producer = await self._started()
+        for sent in [
+            await producer.send(self._topic, letter.value, key=letter.key or b"", headers=_headers(letter))
+            for letter in letters
+        ]:
+            await sent
+
+    async def close(self) -> None:
+        """Disconnect."""
+        if self._producer is not None:
+            await self._producer.stop()
+            self._producer = None
+
+    async def _started(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            kafka = self._settings.kafka
+            producer = AIOKafkaProducer(
+                bootstrap_servers=list(kafka.bootstrap_servers),
+                client_id=f"{kafka.client_id}-dead-letters",
+                acks="all",
+                enable_idempotence=True,
+                max_request_size=_MAX_REQUEST_BYTES,
+                compression_type="lz4",
+            )
+            try:
+                await producer.start()
+            except KafkaError:
+                await producer.stop()
+                raise
+            self._producer = producer
+        return self._producer
+
+
+async def read_dead_letters(settings: Settings) -> AsyncIterator[DeadLetter]:
+    """Read the topic from its beginning to what is its end now.
+
+    Raises ServerUnavailable when no broker answers and ServerRefused when there is no such topic.
+    """
+    topic = dead_letter_topic(settings)
+    async with _consumer(settings) as consumer:
+        partitions = await _partitions(settings, topic)
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        ends = await consumer.end_offsets(partitions)
+        for partition in partitions:
+            consumer.pause(*[other for other in partitions if other != partition])
+            consumer.resume(partition)
+            while await consumer.position(partition) < ends[partition]:
+                for records in (await consumer.getmany(partition, timeout_ms=500)).values():
+                    for record in records:
+                        yield _parse(record.key, record.value, record.headers)
+
+
+def _headers(letter: DeadLetter) -> list[tuple[str, bytes]]:
+    record = letter.record
+    ours = {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "timestamp": record.timestamp_ms,
+        "error_type": letter.error_type,
+        "reason": letter.reason[:_LONGEST_REASON],
+        "field": letter.field,
+        "status": letter.status,
+        "attempts": letter.attempts,
+        "has_key": int(letter.key is not None),
+        "version": version(),
+    }
+    return [*letter.headers, *((_PREFIX + name, str(value).encode()) for name, value in ours.items())]
+
+
+def _parse(key: bytes | None, value: bytes | None, headers: Headers) -> DeadLetter:
+    ours = {
+        name.removeprefix(_PREFIX): content.decode("utf-8", "replace")
+        for name, content in headers
+        if name.startswith(_PREFIX)
+    }
+    return DeadLetter(
+        record=Coordinates(
+            ours.get("topic", ""),
+            _number(ours, "partition"),
+            _number(ours, "offset"),
+            _number(ours, "timestamp"),
+        ),
+        key=key if ours.get("has_key", "1") == "1" else None,
+        value=value,
+        headers=[(name, content) for name, content in headers if not name.startswith(_PREFIX)],
+        error_type=ours.get("error_type", ""),
+        reason=ours.get("reason", ""),
+        field=ours.get("field", ""),
+        status=_number(ours, "status"),
+        attempts=_number(ours, "attempts"),
+    )
+
+
+def _number(headers: dict[str, str], name: str) -> int:
+    try:
+        return int(headers.get(name, ""))
+    except ValueError:
+        return -1
+
+
+async def _partitions(settings: Settings, topic: str) -> list[TopicPartition]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=list(settings.kafka.bootstrap_servers))
+    try:
+        await admin.start()
+        (description,) = await admin.describe_topics([topic])
+    finally:
+        await admin.close()
+    if description["error_code"]:
+        raise ServerRefused(f"the topic {topic} does not exist; `logpipe setup` creates it")
+    return [
+        TopicPartition(topic, number)
+        for number in sorted(each["partition"] for each in description["partitions"])
+    ]
+
+
+@asynccontextmanager
+async def _consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
+    kafka = settings.kafka
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=list(kafka.bootstrap_servers),
+        client_id=f"{kafka.client_id}-dead-letters",
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+    )
+    try:
+        await consumer.start()
+    except KafkaConnectionError as error:
+        await consumer.stop()
+        raise ServerUnavailable(
+            f"no Kafka broker answers at {', '.join(kafka.bootstrap_servers)} (kafka.bootstrap_servers): {error}"
+        ) from error
+    try:
+        yield consumer
+    finally:
+        await consumer.stop()

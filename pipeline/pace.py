@@ -1,0 +1,67 @@
+"""How much is sent at a time: more while Elasticsearch keeps up, half as much when it does not."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+__all__ = ["Pace"]
+
+_LEAST_BYTES = 64 << 10
+_STEPS_TO_FULL_SIZE = 16
+# One overload is answered by many requests in flight; only the first of them counts.
+_CALM_SECONDS = 1.0
+
+
+class Pace:
+    """Bound the requests in flight and their size: additive increase, multiplicative decrease.
+
+    Starts at the full bounds. `concurrency` and `request_bytes` are what holds now.
+    """
+
+    def __init__(self, max_concurrency: int, max_bytes: int, slow_seconds: float) -> None:
+        self._max_concurrency = max_concurrency
+        self._max_bytes = max_bytes
+        self._slow_seconds = slow_seconds
+        self._exact_concurrency = float(max_concurrency)
+        self.request_bytes = max_bytes
+        self._active = 0
+        self._freed = asyncio.Event()
+        self._last_decrease = float("-inf")
+
+    @property
+    def concurrency(self) -> int:
+        """Requests that may be in flight now; at least one."""
+        return max(1, int(self._exact_concurrency))
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[None]:
+        """Wait until one request more may be in flight, and count it while the block lasts."""
+        while self._active >= self.concurrency:
+            self._freed.clear()
+            await self._freed.wait()
+        self._active += 1
+        try:
+            yield
+        finally:
+            self._active -= 1
+            self._freed.set()
+
+    def answered(self, seconds: float) -> bool:
+        """Note a request that was answered in so many seconds; True when that counts as too slow."""
+        if seconds > self._slow_seconds:
+            return self.overloaded()
+        # One slot more after as many answers as there are slots: linear in time.
+        self._exact_concurrency = min(self._max_concurrency, self._exact_concurrency + 1 / self.concurrency)
+        self.request_bytes = min(self._max_bytes, self.request_bytes + self._max_bytes // _STEPS_TO_FULL_SIZE)
+        self._freed.set()
+        return False
+
+    def overloaded(self) -> bool:
+        """Halve both bounds; False when they have just been halved."""
+        now = asyncio.get_running_loop().time()
+        if now - self._last_decrease < _CALM_SECONDS:
+            return False
+        self._last_decrease = now
+        self._exact_concurrency = max(1.0, self._exact_concurrency / 2)
+        self.request_bytes = max(min(_LEAST_BYTES, self._max_bytes), self.request_bytes // 2)
+        return True
