@@ -12,9 +12,9 @@ from aiokafka.errors import KafkaError
 from elastic_transport import Serializer, TransportError
 from elasticsearch import ApiError, AsyncElasticsearch, UnsupportedProductError
 
-from pipeline.dead_letters import DeadLetter
+from pipeline.dead_letters import DeadLetter, SourceRecord
 from pipeline.document import Coordinates
-from pipeline.fast_path import Payload, Record
+from pipeline.fast_path import Payload
 from pipeline.ledger import Partition, Span
 from pipeline.outcomes import Outcome, RequestOutcome, classify, classify_request, innermost_cause
 from pipeline.pace import Pace
@@ -78,7 +78,7 @@ class _Part(NamedTuple):
     """Documents of one span that travel together, as two lines each, and the records they came from."""
 
     span: Span
-    records: Sequence[Record]
+    records: Sequence[SourceRecord]
     documents: int
     body: bytes
     attempts: int = 1
@@ -128,7 +128,7 @@ class BulkWriter:
         self.stalled: set[Partition] = set()
         """Partitions whose dead letters cannot be written: they must not go on."""
 
-    def add(self, span: Span, records: Sequence[Record], payloads: Iterable[Payload]) -> None:
+    def add(self, span: Span, records: Sequence[SourceRecord], payloads: Iterable[Payload]) -> None:
         """Take a span's documents; sends them by size, or after the flush interval.
 
         `records` are kept until the span is settled: a dead letter is the record itself.

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -10,10 +10,11 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from pipeline.document import Coordinates
 from pipeline.errors import ServerRefused, ServerUnavailable
+from pipeline.fast_path import Record
 from pipeline.settings import Settings
 from pipeline.version import version
 
-__all__ = ["DeadLetter", "DeadLetterProducer", "dead_letter_topic", "read_dead_letters"]
+__all__ = ["DeadLetter", "DeadLetterProducer", "SourceRecord", "dead_letter_topic", "read_dead_letters"]
 
 _PREFIX = "logpipe."
 # A dead letter is the record and its headers; the topic takes 16 MiB.
@@ -21,6 +22,18 @@ _MAX_REQUEST_BYTES = 16 << 20
 _LONGEST_REASON = 2000
 
 Headers = Sequence[tuple[str, bytes]]
+
+
+class SourceRecord(Record, Protocol):
+    """What a dead letter takes over from the Kafka record."""
+
+    @property
+    def key(self) -> bytes | None:
+        """What partitioned it."""
+
+    @property
+    def headers(self) -> Headers:
+        """What its producer said about it."""
 
 
 class DeadLetter(NamedTuple):

@@ -70,14 +70,6 @@ class Record(Protocol):
     def value(self) -> bytes | None:
         """The payload; None for a tombstone."""
 
-    @property
-    def key(self) -> bytes | None:
-        """What partitioned it."""
-
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes]]:
-        """What its producer said about it."""
-
 
 class Payload(NamedTuple):
     """Some documents as a piece of a bulk request's body: two lines each, each ending in a newline."""

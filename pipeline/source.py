@@ -8,8 +8,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.consumer import fetcher
 from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError
 
+from pipeline.dead_letters import SourceRecord
 from pipeline.errors import ServerUnavailable
-from pipeline.fast_path import Record
 from pipeline.ledger import Partition
 from pipeline.settings import Kafka
 
@@ -27,7 +27,7 @@ class Batch(NamedTuple):
     """Records of one partition, delivered by one poll, in the order of their offsets."""
 
     partition: Partition
-    records: Sequence[Record]
+    records: Sequence[SourceRecord]
 
 
 def as_parsed(value: bytes | None) -> bytes | None:

@@ -28,8 +28,6 @@ class _Record(NamedTuple):
     offset: int
     timestamp: int
     value: bytes
-    key: bytes | None = None
-    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 def transform(values: Iterable[bytes], settings: Settings, timestamp_ms: int) -> Iterator[bytes]:

@@ -1,12 +1,13 @@
 """The real servers that the whole test run shares."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 
 import pytest
 
 from pipeline.errors import SandboxError
 from pipeline.sandbox import Servers, prepare_quick_starts, start_sandbox
+from tests.own_pipeline import Pipeline, own_pipeline
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -34,3 +35,10 @@ def kafka_bootstrap(servers: Servers) -> str:
 @pytest.fixture(scope="session")
 def elasticsearch_url(servers: Servers) -> str:
     return servers.elasticsearch_url
+
+
+@pytest.fixture
+async def pipeline(servers: Servers) -> AsyncIterator[Pipeline]:
+    """Give a test its own topic, group and indices on the shared servers."""
+    async with own_pipeline(servers) as one:
+        yield one

@@ -39,8 +39,6 @@ class Record(NamedTuple):
     offset: int
     timestamp: int
     value: bytes | None
-    key: bytes | None = None
-    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 def transform_all(
