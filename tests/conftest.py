@@ -10,6 +10,11 @@ from pipeline.sandbox import Servers, prepare_quick_starts, start_sandbox
 from tests.own_pipeline import Pipeline, own_pipeline
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fault-rounds", type=int, default=4, help="how often a worker is killed at random")
+    parser.addoption("--fault-report", help="file for the fault suite's counts, as JSON")
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Fetch the servers before the first test: what happens once must not count against its time limit."""
     wanted = any("servers" in getattr(item, "fixturenames", ()) for item in session.items)

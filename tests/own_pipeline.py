@@ -12,6 +12,7 @@ from uuid import uuid4
 from aiohttp import ClientSession
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from elasticsearch import AsyncElasticsearch
 
 from pipeline.demo import free_port
@@ -71,6 +72,24 @@ class Pipeline:
         await admin.start()
         try:
             await admin.create_topics([NewTopic(name or self.name, partitions, 1)])
+        finally:
+            await admin.close()
+
+    async def delete_topic(self, name: str) -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.servers.kafka_bootstrap)
+        await admin.start()
+        try:
+            await admin.delete_topics([name])
+            while name in await admin.list_topics():
+                await asyncio.sleep(0.1)
+        finally:
+            await admin.close()
+
+    async def alter_topic(self, name: str, configs: dict[str, str]) -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.servers.kafka_bootstrap)
+        await admin.start()
+        try:
+            await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, configs)])
         finally:
             await admin.close()
 

@@ -1,0 +1,108 @@
+"""What every fault scenario shares: traffic, workers that are watched, and the count at the end."""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+
+import psutil
+from pipeline.audit import audit
+
+from tests.faults.report import FaultReport, Row
+from tests.logpipe import running
+from tests.own_pipeline import Pipeline, stop
+
+__all__ = ["QUICK", "Scenario"]
+
+# Small requests that give up and try again soon: more happens in a minute.
+QUICK = {
+    "LOGPIPE_ELASTICSEARCH__BULK_MAX_BYTES": "300000",
+    "LOGPIPE_ELASTICSEARCH__MAX_IN_FLIGHT_BYTES": "3000000",
+    "LOGPIPE_ELASTICSEARCH__REQUEST_TIMEOUT_SECONDS": "2",
+    "LOGPIPE_ELASTICSEARCH__RETRY_INITIAL_SECONDS": "0.05",
+    "LOGPIPE_ELASTICSEARCH__RETRY_MAX_SECONDS": "0.5",
+    "LOGPIPE_KAFKA__MAX_POLL_RECORDS": "1000",
+}
+
+
+@dataclass
+class Scenario:
+    """One scenario on a pipeline of its own."""
+
+    name: str
+    pipeline: Pipeline
+    report: FaultReport
+    sent: int = 0
+    faults: int = 0
+    settings: dict[str, str] = field(default_factory=dict)
+    _peak_rss: int = 0
+    _watched: list[psutil.Process] = field(default_factory=list)
+
+    async def send(self, count: int, seed: int = 0) -> None:
+        """Send sample traffic."""
+        await self.pipeline.send_samples(count, seed=seed)
+        self.sent += count
+
+    @contextmanager
+    def worker(self, **settings: str) -> Iterator["subprocess.Popen[bytes]"]:
+        """Run a worker whose memory is watched."""
+        environment = self.pipeline.environment(**{**QUICK, **self.settings, **settings})
+        with running("--log-level", "ERROR", "index", settings=environment) as process:
+            self._watched.append(psutil.Process(process.pid))
+            yield process
+
+    def look(self) -> None:
+        """Note how much memory the workers take now."""
+        for process in self._watched:
+            try:
+                self._peak_rss = max(self._peak_rss, process.memory_info().rss)
+            except psutil.NoSuchProcess:
+                continue
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """Look at the memory ten times a second while the block lasts."""
+
+        async def watch() -> None:
+            while True:
+                self.look()
+                await asyncio.sleep(0.1)
+
+        task = asyncio.create_task(watch())
+        try:
+            yield
+        finally:
+            task.cancel()
+
+    async def committed(self, within_seconds: float = 90) -> None:
+        """Wait until everything that was sent is committed."""
+        ends = await self.pipeline.ends()
+        async with asyncio.timeout(within_seconds):
+            # The marker of a transaction is no record: it may stay behind the position.
+            while await self.pipeline.committed() != ends:
+                await asyncio.sleep(0.3)
+
+    async def finish(self, process: "subprocess.Popen[bytes]", *, dead: int = 0) -> None:
+        """Wait for the last commit, stop the worker, and count."""
+        await self.committed()
+        self.look()
+        stop(process)
+        await self.count(dead=dead)
+
+    async def count(self, *, dead: int = 0) -> None:
+        """Audit: nothing missing, nothing twice, and as many dead letters as expected."""
+        result = await audit(self.pipeline.settings, to_end=True)
+        self.report.rows.append(
+            Row(
+                self.name,
+                result.records,
+                self.faults,
+                result.missing,
+                result.duplicated,
+                result.dead,
+                round(self._peak_rss / 1e6, 1),
+            )
+        )
+        assert (result.missing, result.duplicated, result.dead) == (0, 0, dead)
+        assert result.records == self.sent

@@ -1,0 +1,123 @@
+"""Elasticsearch, or what stands before it, answers badly: nothing is lost, nothing is indexed twice."""
+
+import asyncio
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.faults import proxy as faults
+from tests.faults.proxy import Fault, FaultyProxy
+from tests.faults.scenario import Scenario
+
+EVENTS = 15_000
+
+
+@pytest.mark.parametrize(
+    ("fault", "every"),
+    [
+        (faults.refuse_a_third_of_the_items, 1),
+        (faults.unavailable, 2),
+        (faults.reset_after_applying, 3),
+        (faults.answer_too_late, 6),
+        (faults.drip, 2),
+        (faults.truncate, 3),
+        (faults.html, 3),
+        (faults.one_item_too_few, 3),
+        (faults.too_large, 1),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+async def test_answer(scenario: Scenario, proxy: FaultyProxy, fault: Fault, every: int) -> None:
+    proxy.fault, proxy.every = fault, every
+    await scenario.send(EVENTS)
+    with scenario.worker(LOGPIPE_ELASTICSEARCH__HOSTS=proxy.url) as process:
+        # A third of the items is refused for a while only; by and by every item has had its turn.
+        if fault is faults.refuse_a_third_of_the_items:
+            await asyncio.sleep(15)
+            proxy.fault = None
+        await scenario.committed()
+        scenario.faults = proxy.faults
+        await scenario.finish(process)
+    assert scenario.faults > 2
+
+
+async def custom_mapping(scenario: Scenario, properties: dict[str, Any]) -> None:
+    """Add an operator's own mapping: the index template takes it in as `<prefix>@custom`."""
+    await scenario.pipeline.client.cluster.put_component_template(
+        name=f"{scenario.pipeline.name}@custom",
+        template={"mappings": {"subobjects": False, "properties": properties}},
+    )
+
+
+STRICT_NUMBER = {"type": "long", "ignore_malformed": False}
+
+
+async def test_mapping_conflict_in_every_hundredth_document(scenario: Scenario) -> None:
+    await custom_mapping(scenario, {"context.n": STRICT_NUMBER})
+    values = [
+        orjson.dumps({"message": "m", "context": {"n": "text" if number % 100 == 0 else number}})
+        for number in range(5000)
+    ]
+    await scenario.pipeline.send(values)
+    scenario.sent, scenario.faults = 5000, 50
+    with scenario.worker() as process:
+        await scenario.finish(process)
+    answer = await scenario.pipeline.client.search(
+        index=f"{scenario.pipeline.name}-*", query={"term": {"tags": "_mappingconflict"}}, size=100
+    )
+    assert answer["hits"]["total"]["value"] == 50
+    assert {hit["_source"]["unmapped"]["context.n"] for hit in answer["hits"]["hits"]} == {"text"}
+
+
+async def test_poison_in_every_tenth_record(scenario: Scenario) -> None:
+    # Two wrong fields: moving the first aside is not enough.
+    await custom_mapping(scenario, {"context.n": STRICT_NUMBER, "context.m": STRICT_NUMBER})
+    values = [
+        orjson.dumps({"context": {"n": "x", "m": "y"}}) if number % 10 == 0 else b'{"message":"m"}'
+        for number in range(2000)
+    ]
+    await scenario.pipeline.send(values)
+    scenario.sent, scenario.faults = 2000, 200
+    with scenario.worker() as process:
+        await scenario.finish(process, dead=200)
+
+
+async def test_oversized_documents(scenario: Scenario) -> None:
+    values = [
+        b'{"message":"%s"}' % (b"word " * 400_000 if number % 10 == 0 else b"m") for number in range(50)
+    ]
+    await scenario.pipeline.send(values, max_request_size=8 << 20)
+    scenario.sent, scenario.faults = 50, 5
+    with scenario.worker() as process:
+        await scenario.finish(process)
+
+
+async def test_index_read_only_and_freed_later(scenario: Scenario) -> None:
+    await scenario.send(EVENTS)
+    with scenario.worker() as process:
+        await scenario.pipeline.indexed(1000)
+        client, pattern = scenario.pipeline.client, f"{scenario.pipeline.name}-*"
+        await client.indices.put_settings(index=pattern, settings={"index.blocks.write": True})
+        scenario.faults = 1
+        await scenario.send(EVENTS, seed=1)
+        await asyncio.sleep(4)
+        assert process.poll() is None
+        assert await scenario.pipeline.committed() != await scenario.pipeline.ends()
+        await client.indices.put_settings(index=pattern, settings={"index.blocks.write": False})
+        await scenario.finish(process)
+
+
+async def test_dead_letter_topic_unwritable(scenario: Scenario) -> None:
+    await custom_mapping(scenario, {"context.n": STRICT_NUMBER, "context.m": STRICT_NUMBER})
+    topic = f"{scenario.pipeline.name}.dead-letters"
+    await scenario.pipeline.alter_topic(topic, {"max.message.bytes": "1"})
+    await scenario.pipeline.send([b'{"context":{"n":"x","m":"y"}}', *[b'{"message":"m"}'] * 100])
+    scenario.sent, scenario.faults = 101, 1
+    with scenario.worker() as process:
+        await scenario.pipeline.indexed(100)
+        await asyncio.sleep(4)
+        assert sum((await scenario.pipeline.committed()).values()) == 0
+        assert process.poll() is None
+        await scenario.pipeline.alter_topic(topic, {"max.message.bytes": str(16 << 20)})
+        await scenario.finish(process, dead=1)

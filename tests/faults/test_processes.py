@@ -1,0 +1,168 @@
+"""Workers and servers are killed, suspended and started again; topics vanish; the disk is full."""
+
+import asyncio
+import random
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipeline.demo import free_port
+from tests.faults.proxy import FaultyProxy, reset_after_applying
+from tests.faults.scenario import Scenario
+from tests.own_pipeline import SLOW, stop
+
+EVENTS = 30_000
+
+
+async def test_worker_killed_at_random_moments(scenario: Scenario, request: pytest.FixtureRequest) -> None:
+    rounds = request.config.getoption("--fault-rounds")
+    chance = random.Random(rounds)
+    await scenario.send(EVENTS)
+    scenario.settings = SLOW
+    for _ in range(rounds):
+        with scenario.worker() as process:
+            await asyncio.sleep(chance.uniform(1.0, 3.5))
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            scenario.faults += 1
+    scenario.settings = {}
+    with scenario.worker() as process:
+        await scenario.finish(process)
+
+
+async def test_worker_suspended_longer_than_its_session(scenario: Scenario) -> None:
+    await scenario.send(EVENTS)
+    scenario.settings = {"LOGPIPE_KAFKA__SESSION_TIMEOUT_SECONDS": "3"}
+    with scenario.worker(**SLOW) as first:
+        await scenario.pipeline.indexed(1000)
+        first.send_signal(signal.SIGSTOP)
+        scenario.faults = 1
+        with scenario.worker(LOGPIPE_HTTP__PORT=str(free_port())) as second:
+            await asyncio.sleep(6)
+            first.send_signal(signal.SIGCONT)
+            await asyncio.sleep(3)
+            stop(first)
+            await scenario.finish(second)
+
+
+async def test_workers_join_and_leave_every_two_seconds(scenario: Scenario) -> None:
+    await scenario.send(2 * EVENTS)
+    with scenario.worker(**SLOW) as steady:
+        for _ in range(5):
+            with scenario.worker(LOGPIPE_HTTP__PORT=str(free_port())) as passing:
+                await asyncio.sleep(2)
+                stop(passing)
+                scenario.faults += 1
+        await scenario.finish(steady)
+
+
+@pytest.mark.parametrize("server", ["kafka", "elasticsearch"])
+async def test_server_killed_and_restarted(fragile: Scenario, server: str) -> None:
+    target = getattr(fragile.pipeline.servers, server)
+    await fragile.send(EVENTS)
+    with fragile.worker() as process:
+        await fragile.pipeline.indexed(1000)
+        target.kill()
+        fragile.faults = 1
+        await asyncio.sleep(2)
+        await asyncio.to_thread(target.start)
+        await fragile.send(1000, seed=1)
+        await fragile.finish(process)
+
+
+@pytest.mark.parametrize("server", ["kafka", "elasticsearch"])
+async def test_server_suspended_longer_than_the_session(fragile: Scenario, server: str) -> None:
+    target = getattr(fragile.pipeline.servers, server)
+    fragile.settings = {"LOGPIPE_KAFKA__SESSION_TIMEOUT_SECONDS": "3"}
+    await fragile.send(EVENTS)
+    with fragile.worker() as process:
+        await fragile.pipeline.indexed(1000)
+        target.suspend()
+        fragile.faults = 1
+        await asyncio.sleep(6)
+        target.resume()
+        await fragile.send(1000, seed=1)
+        await fragile.finish(process)
+
+
+async def test_topic_deleted_and_created_again(fragile: Scenario) -> None:
+    name = fragile.pipeline.name
+    await fragile.send(2000)
+    with fragile.worker() as process:
+        await fragile.committed()
+        stop(process)
+    await fragile.pipeline.delete_topic(name)
+    fragile.faults = 1
+    await fragile.pipeline.create_topic()
+    await fragile.pipeline.send_samples(2000, seed=1)
+    with fragile.worker() as process:
+        await fragile.finish(process)
+    # The events of both topics are there, though they have the same offsets.
+    assert sum((await fragile.pipeline.counts()).values()) == 4000
+
+
+async def test_disk_full(fragile: Scenario) -> None:
+    settings = fragile.pipeline.client.cluster.put_settings
+    watermarks = {
+        f"cluster.routing.allocation.disk.watermark.{name}": "1000000gb"
+        for name in ("low", "high", "flood_stage")
+    }
+    await fragile.send(EVENTS)
+    with fragile.worker(**SLOW) as process:
+        await fragile.pipeline.indexed(1000)
+        await settings(
+            persistent={
+                "cluster.routing.allocation.disk.threshold_enabled": True,
+                "cluster.info.update.interval": "10s",
+                **watermarks,
+            }
+        )
+        fragile.faults = 1
+        await asyncio.sleep(14)
+        assert process.poll() is None
+        await settings(
+            persistent={
+                "cluster.routing.allocation.disk.threshold_enabled": False,
+                **dict.fromkeys(watermarks),
+            }
+        )
+        await fragile.pipeline.client.indices.put_settings(
+            index=f"{fragile.pipeline.name}-*", settings={"index.blocks.read_only_allow_delete": None}
+        )
+        await fragile.finish(process)
+
+
+async def test_clock_jumps(scenario: Scenario, tmp_path: Path) -> None:
+    # The worker's wall clock jumps by up to a week, both ways, at every reading.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import random, time\n"
+        "real = time.time\n"
+        "time.time = lambda: real() + random.uniform(-1, 1) * 604800\n"
+        "time.time_ns = lambda: int(time.time() * 1e9)\n"
+    )
+    await scenario.send(EVENTS)
+    expected = time.strftime("%Y.%m.%d", time.gmtime())
+    with scenario.worker(PYTHONPATH=str(tmp_path)) as process:
+        scenario.faults = 1
+        await scenario.finish(process)
+    assert max(await scenario.pipeline.counts()).endswith(expected)
+
+
+async def test_out_of_file_descriptors(scenario: Scenario, proxy: FaultyProxy) -> None:
+    await scenario.send(EVENTS)
+    with scenario.worker(LOGPIPE_ELASTICSEARCH__HOSTS=proxy.url, **SLOW) as process:
+        await scenario.pipeline.indexed(1000)
+        watched = psutil.Process(process.pid)
+        before = watched.rlimit(psutil.RLIMIT_NOFILE)
+        watched.rlimit(psutil.RLIMIT_NOFILE, (3, before[1]))
+        # Connections are lost and none can be opened.
+        proxy.fault = reset_after_applying
+        await asyncio.sleep(3)
+        proxy.fault = None
+        assert process.poll() is None
+        watched.rlimit(psutil.RLIMIT_NOFILE, before)
+        scenario.faults = proxy.faults
+        await scenario.finish(process)
