@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from pipeline.decode import Event, decode
-from pipeline.field_names import ASIDE_FIELD, all_plain, numbers_in_range, set_aside, take_refused
+from pipeline.field_names import ASIDE_FIELD, all_plain, set_aside, take_refused
 from pipeline.indices import Indices
 from pipeline.levels import normalise_level
 from pipeline.settings import Events, Index
@@ -97,7 +97,7 @@ class DocumentBuilder:
             fields["tags"] = tags
         if aside:
             fields[ASIDE_FIELD] = aside
-        return Document(index, identifier, _encode(fields))
+        return Document(index, identifier, orjson.dumps(fields))
 
     def _take_time(
         self,
@@ -144,14 +144,6 @@ def normalise_trace_id(value: str) -> str:
     if len(trimmed) in _TRACE_ID_LENGTHS and _HEX.issuperset(trimmed):
         return trimmed.lower()
     return trimmed
-
-
-def _encode(fields: dict[str, Any]) -> bytes:
-    try:
-        return orjson.dumps(fields, option=orjson.OPT_STRICT_INTEGER)
-    except TypeError:
-        # An integer of more than 53 bits: some of them are beyond a `long` too.
-        return orjson.dumps(numbers_in_range(fields))
 
 
 def _make_room(fields: dict[str, Any], aside: dict[str, Any]) -> None:

@@ -47,9 +47,6 @@ _COMMON_LEVELS = (
     "WARNING", "warning", "CRITICAL", "critical", "FATAL", "fatal", "TRACE", "trace",
 )  # fmt: skip
 
-# 53 bits: what every JSON reader agrees on. Larger integers take the careful way, which knows the limit.
-_ENCODE = orjson.OPT_STRICT_INTEGER | orjson.OPT_APPEND_NEWLINE
-
 
 class _Uncommon(Exception):  # noqa: N818 - not an error: the event goes the careful way
     """The event does not have the common shape."""
@@ -172,7 +169,7 @@ class BatchEncoder:
                 event["kafka"] = coordinates
                 if outer is not None:
                     event.update(outer)
-                source = dumps(event, option=_ENCODE)
+                source = dumps(event, option=orjson.OPT_APPEND_NEWLINE)
                 append(b'%b%012d-%d"}}\n' % (hour[1], offset, record_ms))
                 append(source)
             except (_Uncommon, ValueError, TypeError, KeyError, AttributeError):

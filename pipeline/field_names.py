@@ -5,14 +5,13 @@ from typing import Any
 
 import orjson
 
-__all__ = ["ASIDE_FIELD", "all_plain", "is_plain", "numbers_in_range", "set_aside", "take_refused"]
+__all__ = ["ASIDE_FIELD", "all_plain", "is_plain", "set_aside", "take_refused"]
 
 # One flattened field takes every value that cannot stay under its own name.
 ASIDE_FIELD = "unmapped"
 
 # Lucene's limit is 32,766 bytes; long before that a name is data, not a name.
 _LONGEST_NAME = 200
-_LARGEST_LONG = 2**63 - 1
 
 
 @lru_cache(maxsize=10_000)
@@ -81,15 +80,4 @@ def _without_refused(value: Any, path: str, aside: dict[str, Any]) -> Any:
         return kept
     if type(value) is list:
         return [_without_refused(child, path, aside) for child in value]
-    return value
-
-
-def numbers_in_range(value: Any) -> Any:
-    """Turn integers above the range of a `long` into text, so that no digit is lost and none is refused."""
-    if type(value) is dict:
-        return {name: numbers_in_range(child) for name, child in value.items()}
-    if type(value) is list:
-        return [numbers_in_range(child) for child in value]
-    if type(value) is int and value > _LARGEST_LONG:
-        return str(value)
     return value
