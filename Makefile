@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 export UV_SYSTEM_CERTS := true
 export UV_NATIVE_TLS := true
 
-.PHONY: help demo test lint format bench docs clean
+.PHONY: help demo test lint format bench soak docs clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -38,6 +38,9 @@ format: $(STAMP)  ## Rewrite the code in the project's format
 
 bench: $(STAMP)  ## Measure; writes benchmarks/results/
 	$(BIN)/python -m benchmarks
+
+soak: $(STAMP)  ## Run the fault suite at length, twenty minutes of steady traffic; writes benchmarks/results/soak.md
+	$(BIN)/python -m tests.faults.soak
 
 docs: $(STAMP)  ## Regenerate the settings reference
 	$(BIN)/python -m pipeline.settings_reference > docs/settings.md

@@ -18,6 +18,7 @@ class Row:
     duplicated: int
     dead: int
     peak_rss_mb: float
+    memory_mb: list[float]
 
 
 @dataclass(slots=True)

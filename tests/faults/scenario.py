@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 import psutil
-from pipeline.audit import audit
 
+from pipeline.audit import audit
 from tests.faults.report import FaultReport, Row
 from tests.logpipe import running
 from tests.own_pipeline import Pipeline, stop
@@ -36,6 +36,7 @@ class Scenario:
     sent: int = 0
     faults: int = 0
     settings: dict[str, str] = field(default_factory=dict)
+    memory: list[float] = field(default_factory=list)
     _peak_rss: int = 0
     _watched: list[psutil.Process] = field(default_factory=list)
 
@@ -51,6 +52,10 @@ class Scenario:
         with running("--log-level", "ERROR", "index", settings=environment) as process:
             self._watched.append(psutil.Process(process.pid))
             yield process
+
+    def rss_mb(self) -> float:
+        """Give the memory of the first worker now."""
+        return round(self._watched[0].memory_info().rss / 1e6, 1)
 
     def look(self) -> None:
         """Note how much memory the workers take now."""
@@ -102,6 +107,7 @@ class Scenario:
                 result.duplicated,
                 result.dead,
                 round(self._peak_rss / 1e6, 1),
+                self.memory,
             )
         )
         assert (result.missing, result.duplicated, result.dead) == (0, 0, dead)

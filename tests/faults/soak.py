@@ -1,0 +1,92 @@
+"""`make soak`: the whole fault suite again and again, beside one worker that never rests, and a report."""
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+RESULT = Path("benchmarks/results/soak.md")
+
+
+def main() -> None:
+    """Run rounds until the time is over; exit 1 if anything was missing, twice, or failed."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--minutes", type=float, default=20, help="length of the steady scenario")
+    arguments.add_argument("--rounds", type=int, default=1, help="how often the other scenarios run")
+    options = arguments.parse_args()
+    started = time.monotonic()
+    rows: list[dict[str, Any]] = []
+    failed = 0
+    with tempfile.TemporaryDirectory() as directory:
+        for number in range(options.rounds):
+            file = Path(directory) / f"{number}.json"
+            failed += run(
+                file, "--fault-rounds=20", f"--fault-seconds={options.minutes * 60 if number == 0 else 20}"
+            )
+            rows += json.loads(file.read_text()) if file.exists() else []
+    text = report(rows, (time.monotonic() - started) / 60, failed)
+    RESULT.write_text(text)
+    print(text)  # noqa: T201
+    bad = failed or sum(row["missing"] + row["duplicated"] for row in rows)
+    sys.exit(1 if bad else 0)
+
+
+def run(file: Path, *options: str) -> int:
+    """Run the suite once."""
+    command = [sys.executable, "-m", "pytest", "-q", "tests/faults", f"--fault-report={file}", *options]
+    return int(subprocess.run(command, check=False).returncode != 0)
+
+
+def report(rows: list[dict[str, Any]], minutes: float, failed: int) -> str:
+    """Write the table."""
+    total = {
+        name: sum(row[name] for row in rows) for name in ("events", "faults", "missing", "duplicated", "dead")
+    }
+    peak = max((row["peak_rss_mb"] for row in rows), default=0)
+    head = (
+        f"{datetime.now(UTC):%Y-%m-%d}, {platform.system()} {platform.machine()}, "
+        f"Python {platform.python_version()}, {minutes:.0f} minutes, {failed} failed runs."
+    )
+    lines = [
+        head,
+        "",
+        "| scenario | events | faults | missing | duplicated | dead letters | peak memory of a worker, MB |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+        *map(_row, rows),
+        _row({**total, "scenario": "**all**", "peak_rss_mb": peak}),
+    ]
+    steady = [row for row in rows if len(row["memory_mb"]) > 8]
+    for row in steady:
+        memory = row["memory_mb"]
+        quarter = len(memory) // 4
+        parts = [max(memory[start : start + quarter]) for start in range(0, 4 * quarter, quarter)]
+        lines += [
+            "",
+            f"Memory of the steady worker, most in each quarter of {len(memory)} samples: "
+            + ", ".join(f"{part:.0f} MB" for part in parts)
+            + ".",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(row: dict[str, Any]) -> str:
+    cells = [
+        row["scenario"].replace("_", " "),
+        f"{row['events']:,}",
+        f"{row['faults']:,}",
+        str(row["missing"]),
+        str(row["duplicated"]),
+        f"{row['dead']:,}",
+        f"{row['peak_rss_mb']:.0f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    main()
