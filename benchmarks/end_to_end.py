@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from benchmarks.contenders.task import Task
 from benchmarks.contest import run_contender
-from benchmarks.sink import running_sink
+from benchmarks.sink import documents_received, running_sink
 from benchmarks.traffic import produce, sample_day
 from benchmarks.usage import Usage
 
@@ -78,23 +78,11 @@ def measure_end_to_end(bootstrap: str, events: int, rounds: int, report: Callabl
     asyncio.run(produce(bootstrap, topic, sample_day(events)))
     done = []
     with running_sink() as sink:
-
-        def run(contender: str, number: int, most: int) -> Usage:
-            return run_contender(
-                Task(
-                    contender=contender,
-                    bootstrap=bootstrap,
-                    topic=topic,
-                    group=f"{topic}.{contender}.{number}",
-                    events=most,
-                    elasticsearch_url=sink,
-                )
-            )
-
+        contest = _Contest(bootstrap, topic, sink)
         for number in range(rounds):
-            floor = run("floor", number, events).cpu_us(events)
-            ours = run("ours", number, events)
-            plain = run("plain", number, plain_events).cpu_us(plain_events)
+            floor = contest.run("floor", events).cpu_us(events)
+            ours = contest.run("ours", events)
+            plain = contest.run("plain", plain_events).cpu_us(plain_events)
             turn = Round(floor, ours.cpu_us(events), plain, ours)
             done.append(turn)
             report(
@@ -102,3 +90,29 @@ def measure_end_to_end(bootstrap: str, events: int, rounds: int, report: Callabl
                 f"plain {plain:.1f} µs; ours/floor {turn.ours / floor:.2f}, plain/ours {plain / turn.ours:.1f}"
             )
     return EndToEnd(events, plain_events, done)
+
+
+class _Contest(NamedTuple):
+    """One topic, and the sink of those who send what they read."""
+
+    bootstrap: str
+    topic: str
+    sink: str
+
+    def run(self, contender: str, events: int) -> Usage:
+        """Let a contender read so many events as a new group, and see that all have arrived."""
+        before = documents_received(self.sink)
+        usage = run_contender(
+            Task(
+                contender=contender,
+                bootstrap=self.bootstrap,
+                topic=self.topic,
+                group=f"{self.topic}.{uuid.uuid4().hex[:8]}",
+                events=events,
+                elasticsearch_url=self.sink,
+            )
+        )
+        arrived = documents_received(self.sink) - before
+        if contender != "floor" and arrived != events:
+            raise RuntimeError(f"{contender} sent {arrived} documents of {events} events")
+        return usage

@@ -6,19 +6,22 @@ It prints its URL, serves on a free port of the loopback interface, and ends whe
 """
 
 import asyncio
+import http.client
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import uvloop
 from aiohttp import web
 
-__all__ = ["application", "running_sink"]
+__all__ = ["application", "documents_received", "running_sink"]
 
 _HOST = "127.0.0.1"
 _STOP_SECONDS = 5
+_ANSWER_SECONDS = 10
 _HEADERS = {
     "x-elastic-product": "Elasticsearch",
     "content-type": "application/vnd.elasticsearch+json;compatible-with=9",
@@ -83,6 +86,16 @@ def running_sink() -> Iterator[str]:
                 process.wait(_STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+def documents_received(url: str) -> int:
+    """Ask a sink how many documents it has been sent so far."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=_ANSWER_SECONDS)
+    try:
+        connection.request("GET", "/documents")
+        return int(connection.getresponse().read())
+    finally:
+        connection.close()
 
 
 async def _serve() -> None:

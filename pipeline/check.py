@@ -7,6 +7,7 @@ from aiokafka.errors import KafkaError
 from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 
 from pipeline.elasticsearch_client import make_client
+from pipeline.kafka_client import connection_options
 from pipeline.outcomes import innermost_cause
 from pipeline.settings import Settings
 
@@ -29,9 +30,7 @@ async def check_servers(settings: Settings) -> list[Finding]:
 async def _check_kafka(settings: Settings) -> list[Finding]:
     kafka = settings.kafka
     where = ", ".join(kafka.bootstrap_servers)
-    admin = AIOKafkaAdminClient(
-        bootstrap_servers=list(kafka.bootstrap_servers), client_id=f"{kafka.client_id}-check"
-    )
+    admin = AIOKafkaAdminClient(**connection_options(kafka, "check"))
     try:
         await admin.start()
         known = set(await admin.list_topics())

@@ -17,6 +17,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from pipeline.audit_command import audit_command
+from pipeline.dlq_commands import dlq
 from pipeline.errors import LogpipeError, SandboxError, SettingsError
 from pipeline.settings import Settings, load_settings
 from pipeline.timestamps import parse_timestamp
@@ -83,7 +85,9 @@ def top(
     if log_level.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
         raise SettingsError(f"--log-level = {log_level!r}: there are DEBUG, INFO, WARNING, ERROR")
     logging.basicConfig(
-        level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+        level=log_level.upper(),
+        format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
     )
     # bulk.py says once what these say for every attempt.
     logging.getLogger("elastic_transport").setLevel(logging.ERROR)
@@ -95,12 +99,35 @@ def top(
 
 
 @app.command()
-def run(config: ConfigOption = None) -> None:
-    """Check both servers, then index until SIGTERM: the command of a service."""
+def run(
+    config: ConfigOption = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=256, help="Worker processes; else `run.workers`, by default one per core."),
+    ] = None,
+) -> None:
+    """Check both servers, then index in several processes until SIGTERM: the command of a service."""
     settings = load_settings(config)
     if not _show_findings(settings):
         raise typer.Exit(3)
-    _index(settings)
+    level = logging.getLevelName(logging.getLogger().level)
+    command = [sys.executable, "-m", "pipeline", "--log-level", level, "index"]
+    if config is not None:
+        command += ["--config", str(config)]
+    raise typer.Exit(asyncio.run(_supervise(settings, command, workers)))
+
+
+async def _supervise(settings: Settings, command: list[str], workers: int | None) -> int:
+    from pipeline.merged_metrics import SupervisorTelemetry
+    from pipeline.overview import overview
+    from pipeline.supervisor import Supervisor, available_cores
+
+    telemetry = SupervisorTelemetry()
+    number = workers or settings.run.workers or available_cores()
+    supervisor = Supervisor(settings, command, number, telemetry)
+    async with overview(settings.http, supervisor.workers, telemetry) as url:
+        logging.getLogger(__name__).info("metrics of %d workers at %s/metrics", number, url)
+        return await supervisor.run()
 
 
 @app.command()
@@ -122,7 +149,7 @@ def _index(settings: Settings) -> None:
         telemetry, health = Telemetry(), Health()
         async with serve(settings.http, telemetry.registry, health) as url:
             logging.getLogger(__name__).info("metrics at %s/metrics", url)
-            await run_until_signalled(Indexer(settings, telemetry, health))
+            await run_until_signalled(Indexer(settings, telemetry, health), url)
 
     prepare()
     try:
@@ -146,10 +173,19 @@ def setup(
         int | None,
         typer.Option(min=1, help="Copies of topics that are created; the broker's default unless given."),
     ] = None,
+    print_roles: Annotated[
+        bool,
+        typer.Option("--print-roles", help="Print the roles and ACLs that are enough, contact no server."),
+    ] = False,
 ) -> None:
     """Install topics, templates and the ILM policy; again is no harm."""
     from pipeline.install import run_setup
 
+    if print_roles:
+        from pipeline.install.roles import describe_roles
+
+        _say(describe_roles(load_settings(config), with_ilm=not without_ilm))
+        return
     result = asyncio.run(
         run_setup(
             load_settings(config),
@@ -272,6 +308,10 @@ def demo(
 
     with start_sandbox(report=_say) as servers, _progress() as bar:
         run_demo(servers, count, out, bar, keep=keep)
+
+
+app.command("audit")(audit_command)
+app.add_typer(dlq, name="dlq")
 
 
 def _sandbox_starter() -> "Callable[..., AbstractContextManager[Servers]]":

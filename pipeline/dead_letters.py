@@ -1,6 +1,6 @@
 """The dead-letter topic: records that Elasticsearch will not take, byte for byte, and why."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple, Protocol
 
@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from pipeline.document import Coordinates
 from pipeline.errors import ServerRefused, ServerUnavailable
 from pipeline.fast_path import Record
+from pipeline.kafka_client import connection_options
 from pipeline.settings import Settings
 from pipeline.version import version
 
@@ -50,6 +51,8 @@ class DeadLetter(NamedTuple):
     """The field that the reason names, or empty."""
     status: int
     attempts: int
+    element: int | None = None
+    """Number of the event in a record that is an array; None where that is not known."""
 
 
 def dead_letter_topic(settings: Settings) -> str:
@@ -85,10 +88,8 @@ class DeadLetterProducer:
 
     async def _started(self) -> AIOKafkaProducer:
         if self._producer is None:
-            kafka = self._settings.kafka
             producer = AIOKafkaProducer(
-                bootstrap_servers=list(kafka.bootstrap_servers),
-                client_id=f"{kafka.client_id}-dead-letters",
+                **connection_options(self._settings.kafka, "dead-letters"),
                 acks="all",
                 enable_idempotence=True,
                 max_request_size=_MAX_REQUEST_BYTES,
@@ -103,7 +104,7 @@ class DeadLetterProducer:
         return self._producer
 
 
-async def read_dead_letters(settings: Settings) -> AsyncIterator[DeadLetter]:
+async def read_dead_letters(settings: Settings) -> AsyncGenerator[DeadLetter, None]:
     """Read the topic from its beginning to what is its end now.
 
     Raises ServerUnavailable when no broker answers and ServerRefused when there is no such topic.
@@ -138,6 +139,8 @@ def _headers(letter: DeadLetter) -> list[tuple[str, bytes]]:
         "has_key": int(letter.key is not None),
         "version": version(),
     }
+    if letter.element is not None:
+        ours["element"] = letter.element
     return [*letter.headers, *((_PREFIX + name, str(value).encode()) for name, value in ours.items())]
 
 
@@ -162,6 +165,7 @@ def _parse(key: bytes | None, value: bytes | None, headers: Headers) -> DeadLett
         field=ours.get("field", ""),
         status=_number(ours, "status"),
         attempts=_number(ours, "attempts"),
+        element=_number(ours, "element") if "element" in ours else None,
     )
 
 
@@ -173,7 +177,7 @@ def _number(headers: dict[str, str], name: str) -> int:
 
 
 async def _partitions(settings: Settings, topic: str) -> list[TopicPartition]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=list(settings.kafka.bootstrap_servers))
+    admin = AIOKafkaAdminClient(**connection_options(settings.kafka, "dead-letters"))
     try:
         await admin.start()
         (description,) = await admin.describe_topics([topic])
@@ -191,8 +195,7 @@ async def _partitions(settings: Settings, topic: str) -> list[TopicPartition]:
 async def _consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
     kafka = settings.kafka
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=list(kafka.bootstrap_servers),
-        client_id=f"{kafka.client_id}-dead-letters",
+        **connection_options(kafka, "dead-letters"),
         enable_auto_commit=False,
         isolation_level="read_committed",
     )

@@ -1,5 +1,6 @@
 """One way of connecting to Elasticsearch, and of telling a user what went wrong with it."""
 
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -34,21 +35,31 @@ def make_client(
         options["api_key"] = settings.api_key.get_secret_value()
     if settings.username is not None and settings.password is not None:
         options["basic_auth"] = (settings.username, settings.password.get_secret_value())
-    if settings.ca_certs is not None:
-        _check_ca_certs(settings)
-        options["ca_certs"] = str(settings.ca_certs)
+    if settings.ca_certs is not None or any(host.startswith("https://") for host in settings.hosts):
+        options["ssl_context"] = _ssl_context(settings)
     if serializers is not None:
         options["serializers"] = serializers
+    return AsyncElasticsearch(
+        list(settings.hosts),
+        request_timeout=settings.request_timeout_seconds,
+        http_compress=settings.compress,
+        connections_per_node=settings.max_concurrent_requests + _SPARE_CONNECTIONS,
+        max_retries=0,
+        retry_on_timeout=False,
+        **options,
+    )
+
+
+def _ssl_context(settings: Elasticsearch) -> ssl.SSLContext:
+    """Make a context that checks chain and name.
+
+    The client's own does not check the name of a host that is an IP address, and does not know the system's
+    authorities (elastic_transport 9.4, `ssl_context_from_node_config` and `DEFAULT_CA_CERTS`).
+    """
+    if settings.ca_certs is not None:
+        _check_ca_certs(settings)
     try:
-        return AsyncElasticsearch(
-            list(settings.hosts),
-            request_timeout=settings.request_timeout_seconds,
-            http_compress=settings.compress,
-            connections_per_node=settings.max_concurrent_requests + _SPARE_CONNECTIONS,
-            max_retries=0,
-            retry_on_timeout=False,
-            **options,
-        )
+        return ssl.create_default_context(cafile=settings.ca_certs)
     except OSError as error:  # ssl.SSLError, when the file holds no certificate
         raise SettingsError(f"elasticsearch.ca_certs = {str(settings.ca_certs)!r}: {error}") from None
 

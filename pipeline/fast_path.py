@@ -7,6 +7,7 @@ Measured by `make bench` as `hot_path`.
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 import orjson
@@ -30,8 +31,7 @@ _MOST_CACHED_HOURS = 256
 _MOST_KNOWN_NAMES = 10_000
 _RECORDS_PER_PAYLOAD = 256
 _BRACE = ord("{")
-_SECONDS = frozenset(f":{minute:02d}:{second:02d}" for minute in range(60) for second in range(60))
-_FRACTIONS = frozenset(f".{millisecond:03d}Z" for millisecond in range(1000))
+_CANONICAL_LENGTH = len("2024-01-15T10:30:00.123Z")
 
 # Root fields that the common shape does not have: document.py looks at them one by one.
 _SPECIAL_NAMES = frozenset(
@@ -109,6 +109,7 @@ class BatchEncoder:
         dumps = orjson.dumps
         known_root = self._root_names.issuperset
         known_context = self._context_names.issuperset
+        check = datetime.fromisoformat
         levels = self._levels
         hours = self._hours.setdefault((topic, partition), {})
         indices = self.builder.indices
@@ -146,9 +147,11 @@ class BatchEncoder:
                     self._learn_root_names(event)
                 if not oldest_ms <= hour[0] - record_ms <= newest_ms:
                     raise _Uncommon
-                # Canonical form: 2024-01-15T10:30:00.123Z. The first 13 characters are known to be good.
-                if stamp[13:19] not in _SECONDS or stamp[19:] not in _FRACTIONS:
+                # Canonical form: 2024-01-15T10:30:00.123Z. The first 13 characters are known to be good, the
+                # last five are looked at here, and check raises for any other fault of what is between.
+                if len(stamp) != _CANONICAL_LENGTH or stamp[19::4] != ".Z" or not stamp[20:23].isdigit():
                     raise _Uncommon
+                check(stamp)
                 identifier = event.get("trace_id")
                 if identifier is not None and identifier.lower().strip() != identifier:
                     event["trace_id"] = normalise_trace_id(identifier)

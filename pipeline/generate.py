@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from pipeline.errors import ServerRefused, ServerUnavailable
+from pipeline.kafka_client import connection_options
 from pipeline.sample import SampleEvent
 from pipeline.settings import Kafka
 
@@ -32,8 +33,7 @@ async def produce(
     """
     topic = settings.topics[0]
     producer = AIOKafkaProducer(
-        bootstrap_servers=list(settings.bootstrap_servers),
-        client_id=f"{settings.client_id}-generate",
+        **connection_options(settings, "generate"),
         acks="all",
         enable_idempotence=True,
         compression_type="lz4",
@@ -48,6 +48,9 @@ async def produce(
             f"no Kafka broker answers at {', '.join(settings.bootstrap_servers)} "
             f"(setting kafka.bootstrap_servers): {error}"
         ) from error
+    except KafkaError as error:
+        await producer.stop()
+        raise _refused(topic, error) from error
     days: Counter[int] = Counter()
     loop = asyncio.get_running_loop()
     started = loop.time()
@@ -71,10 +74,14 @@ async def produce(
         await asyncio.gather(*acknowledged)
         report(sent)
     except KafkaError as error:
-        raise ServerRefused(
-            f"Kafka does not take events for the topic {topic}: {type(error).__name__}: {error}; "
-            "`logpipe setup` creates the topics"
-        ) from error
+        raise _refused(topic, error) from error
     finally:
         await producer.stop()
     return days
+
+
+def _refused(topic: str, error: KafkaError) -> ServerRefused:
+    return ServerRefused(
+        f"Kafka does not take events for the topic {topic}: {type(error).__name__}: {error}; "
+        "`logpipe setup` creates the topics"
+    )

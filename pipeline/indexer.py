@@ -3,21 +3,22 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import AsyncExitStack, suppress
 
 from pipeline.bulk import BulkWriter, bulk_serializers
-from pipeline.dead_letters import DeadLetterProducer
+from pipeline.dead_letters import DeadLetterProducer, SourceRecord
 from pipeline.document import DocumentBuilder
 from pipeline.elasticsearch_client import make_client
 from pipeline.fast_path import BatchEncoder
 from pipeline.health import Health
+from pipeline.leash import led
 from pipeline.ledger import Ledger, Partition
 from pipeline.settings import Settings
 from pipeline.source import Batch, Source
 from pipeline.telemetry import Telemetry
 
-__all__ = ["Indexer", "run_until_signalled"]
+__all__ = ["LEAVE_SECONDS", "Indexer", "run_until_signalled"]
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,10 @@ _COMMIT_SECONDS = 1.0
 # A wait longer than this pauses the partitions: until then what has been fetched is kept, since pausing
 # throws it away; after that memory and the broker's patience count for more.
 _PAUSE_AFTER_SECONDS = 5.0
+# aiokafka asks a broker that is away for ever, for the last commit and for leave to go: each gets so long.
+_LAST_WORD_SECONDS = 4.0
+LEAVE_SECONDS = 3 * _LAST_WORD_SECONDS
+"""How long the end may take once what is in flight has been waited for."""
 
 
 class Indexer:
@@ -55,15 +60,31 @@ class Indexer:
 
         Raises ServerUnavailable when Kafka cannot be reached at the start.
         """
+        async with AsyncExitStack() as closing:
+            closing.push_async_callback(self._client.close)
+            closing.push_async_callback(_within, _LAST_WORD_SECONDS, self._dead_letters.close)
+            closing.push_async_callback(_within, _LAST_WORD_SECONDS, self._source.stop)
+            try:
+                if await self._started():
+                    self._health.kafka = True
+                    await self._work()
+            finally:
+                self._health.kafka = False
+
+    async def _started(self) -> bool:
+        """Join the group; False when told to stop before that was possible."""
+        starting = asyncio.create_task(self._source.start())
+        stopping = asyncio.create_task(self._stopping.wait())
         try:
-            await self._source.start()
-            self._health.kafka = True
-            await self._work()
+            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                await starting
+                return True
+            return False
         finally:
-            self._health.kafka = False
-            await self._source.stop()
-            await self._dead_letters.close()
-            await self._client.close()
+            starting.cancel()
+            stopping.cancel()
+            await asyncio.gather(starting, stopping, return_exceptions=True)
 
     async def _work(self) -> None:
         try:
@@ -76,7 +97,7 @@ class Indexer:
                 committing.cancel()
         finally:
             # Also after a failure: what has been settled in order need not be read again.
-            await self._commit()
+            await _within(_LAST_WORD_SECONDS, self._commit)
 
     async def _read(self) -> None:
         while not self._stopping.is_set():
@@ -94,9 +115,7 @@ class Indexer:
         telemetry = self._telemetry
         telemetry.consumed.labels(*partition).inc(sum([payload.documents for payload in payloads]))
         telemetry.records.labels(partition.topic).inc(len(records))
-        telemetry.record_bytes.labels(partition.topic).inc(
-            sum(len(record.value or b"") for record in records)
-        )
+        telemetry.record_bytes.labels(partition.topic).inc(_bytes(records))
         end = self._source.end_offset(partition)
         if end is not None:
             telemetry.lag.labels(*partition).set(max(end - next_offset, 0))
@@ -197,18 +216,44 @@ class Indexer:
         self._health.assigned = True
 
 
-async def run_until_signalled(indexer: Indexer) -> None:
-    """Run a worker; SIGTERM and SIGINT stop it in order, a second one at once, still without loss."""
+async def _within(seconds: float, action: Callable[[], Awaitable[None]]) -> None:
+    """Try something for so long: without it the worker ends as well, others only learn of it later."""
+    try:
+        async with asyncio.timeout(seconds):
+            await action()
+    except TimeoutError:
+        log.warning("Kafka has not answered within %.0f s, ending without it", seconds)
+
+
+def _bytes(records: Sequence[SourceRecord]) -> int:
+    """Add up the values' sizes, without a Python frame an event while there is no tombstone among them."""
+    values = [record.value for record in records]
+    try:
+        return sum(map(len, values))  # type: ignore[arg-type]
+    except TypeError:
+        return sum(len(value) for value in values if value is not None)
+
+
+async def run_until_signalled(indexer: Indexer, url: str) -> None:
+    """Run a worker; SIGTERM and SIGINT stop it in order, a second one at once, still without loss.
+
+    Under a supervisor, which is told the `url` of the metrics, orders come from there as well.
+    """
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
 
-    def stop() -> None:
-        if stop_requested.is_set() and task is not None:
+    def stop_at_once() -> None:
+        if task is not None:
             task.cancel()
-        stop_requested.set()
+
+    def signalled() -> None:
+        if signals_seen.is_set():
+            stop_at_once()
+        signals_seen.set()
         indexer.stop()
 
-    stop_requested = asyncio.Event()
+    signals_seen = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-    await indexer.run()
+        loop.add_signal_handler(number, signalled)
+    async with led(url, indexer.stop, stop_at_once):
+        await indexer.run()

@@ -1,6 +1,6 @@
-"""The worker's HTTP server: `/metrics` and `/health/live`, `/ready`, `/startup` below it, nothing else."""
+"""The HTTP server: `/metrics`, `/health/live`, `/health/ready` and `/health/startup`, nothing else."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -14,25 +14,43 @@ from pipeline.errors import SettingsError
 from pipeline.health import Health
 from pipeline.settings import Http
 
-__all__ = ["serve"]
+__all__ = ["Check", "exposition", "listen", "serve"]
+
+Answer = Callable[[web.Request], Awaitable[web.Response]]
+Check = Callable[[], Awaitable[tuple[bool, dict[str, Any]]]]
 
 
 @asynccontextmanager
 async def serve(settings: Http, registry: CollectorRegistry, health: Health) -> AsyncIterator[str]:
-    """Serve while the context lasts; gives the base URL.
+    """Serve a worker's metrics and health while the context lasts; gives the base URL.
 
     Raises SettingsError when the address cannot be bound.
     """
 
     async def metrics(request: web.Request) -> web.Response:
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        return web.Response(body=encode(registry), headers={"Content-Type": content_type})
+        return exposition(request, registry)
 
+    checks = {"live": _at_once(health.live), "ready": _at_once(health.ready)}
+    async with listen(settings, metrics, {**checks, "startup": _at_once(health.startup)}) as url:
+        yield url
+
+
+def exposition(request: web.Request, registry: CollectorRegistry) -> web.Response:
+    """Answer with the metrics, in the format the request asks for."""
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    return web.Response(body=encode(registry), headers={"Content-Type": content_type})
+
+
+@asynccontextmanager
+async def listen(settings: Http, metrics: Answer, checks: Mapping[str, Check]) -> AsyncIterator[str]:
+    """Serve `/metrics` and each check below `/health` while the context lasts; gives the base URL.
+
+    Raises SettingsError when the address cannot be bound.
+    """
     application = web.Application()
     application.router.add_get("/metrics", metrics)
-    application.router.add_get("/health/live", _answer(health.live))
-    application.router.add_get("/health/ready", _answer(health.ready))
-    application.router.add_get("/health/startup", _answer(health.startup))
+    for name, check in checks.items():
+        application.router.add_get(f"/health/{name}", _answer(check))
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     try:
@@ -50,9 +68,16 @@ async def serve(settings: Http, registry: CollectorRegistry, health: Health) -> 
         await runner.cleanup()
 
 
-def _answer(check: Callable[[], tuple[bool, dict[str, Any]]]) -> Callable[[web.Request], Any]:
+def _at_once(check: Callable[[], tuple[bool, dict[str, Any]]]) -> Check:
+    async def result() -> tuple[bool, dict[str, Any]]:
+        return check()
+
+    return result
+
+
+def _answer(check: Check) -> Answer:
     async def answer(_: web.Request) -> web.Response:
-        good, body = check()
+        good, body = await check()
         body["timestamp"] = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return web.json_response(
             body, status=200 if good else 503, dumps=lambda value: orjson.dumps(value).decode()

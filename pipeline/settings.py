@@ -1,7 +1,8 @@
 """Every setting of the pipeline: its type, its unit, its default and what it is for.
 
 Sources, the first that names a setting wins: command-line options, environment variables
-(`LOGPIPE_KAFKA__TOPICS=a,b`), secret files (`LOGPIPE_SECRETS_DIR`), the TOML or YAML file, the default.
+(`LOGPIPE_KAFKA__TOPICS=a,b`), secret files (`LOGPIPE_SECRETS_DIR`, see `secret_files.py`), the TOML or YAML
+file, the default.
 """
 
 import json
@@ -36,20 +37,26 @@ from pydantic_settings import (
 )
 
 from pipeline.errors import SettingsError
+from pipeline.secret_files import SecretFiles
 
 __all__ = [
     "CONFIG_FILE_VARIABLE",
+    "LEASH_VARIABLE",
     "Elasticsearch",
     "Events",
     "Http",
     "Index",
     "Kafka",
+    "Run",
     "Settings",
     "Shutdown",
     "load_settings",
 ]
 
 CONFIG_FILE_VARIABLE = "LOGPIPE_CONFIG"
+SECRETS_DIRECTORY_VARIABLE = "LOGPIPE_SECRETS_DIR"
+# No setting: how `run` hands a worker the line to itself.
+LEASH_VARIABLE = "LOGPIPE_LEASH"
 DEFAULT_CONFIG_FILE = Path("logpipe.toml")
 
 
@@ -67,6 +74,14 @@ StringList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)
 
 class _Group(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    @field_validator("ca_certs", "client_cert", "client_key", mode="before", check_fields=False)
+    @classmethod
+    def _paths_are_no_contents(cls, value: Any) -> Any:
+        """Refuse a file's content in place of its path: a secret file named after the setting may hold that."""
+        if isinstance(value, str) and "-----BEGIN" in value:
+            raise ValueError("this is the content of a file; the setting is the path of one")
+        return value
 
 
 class Kafka(_Group):
@@ -96,11 +111,37 @@ class Kafka(_Group):
     """Most bytes of one partition in one fetch answer, compressed; a larger single message still passes."""
     isolation_level: Literal["read_committed", "read_uncommitted"] = "read_committed"
     """Whether records of aborted transactions are left out."""
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """How to connect: with TLS (`SSL`, `SASL_SSL`) or without, with user and password (`SASL_…`) or without."""
+    ca_certs: Path | None = None
+    """PEM file of the authority that signed the brokers' certificates; the system's authorities without it."""
+    client_cert: Path | None = None
+    """PEM file of this client's own certificate, for brokers that ask for one."""
+    client_key: Path | None = None
+    """PEM file of the certificate's key, unencrypted; without it the key is in `client_cert`."""
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    """How user and password are shown to the broker. `PLAIN` sends them as they are: use TLS with it."""
+    sasl_username: str | None = Field(default=None, min_length=1)
+    """User of SASL."""
+    sasl_password: SecretStr | None = Field(default=None, min_length=1)
+    """Password of SASL."""
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether connections are encrypted."""
+        return self.security_protocol in {"SSL", "SASL_SSL"}
+
+    @property
+    def uses_sasl(self) -> bool:
+        """Whether user and password are shown."""
+        return self.security_protocol in {"SASL_PLAINTEXT", "SASL_SSL"}
 
     @field_validator("bootstrap_servers")
     @classmethod
     def _servers_have_ports(cls, servers: tuple[str, ...]) -> tuple[str, ...]:
         for server in servers:
+            if "@" in server:
+                raise ValueError("user and password are set by sasl_username and sasl_password")
             if not re.fullmatch(r"\S+:\d{1,5}", server):
                 raise ValueError(f"{server!r} is not host:port")
         return servers
@@ -133,6 +174,29 @@ class Kafka(_Group):
             raise ValueError("one of topics and topic_pattern is needed")
         return self
 
+    @model_validator(mode="after")
+    def _security_is_complete(self) -> Self:
+        """Refuse what would be ignored, and what would connect otherwise than it looks."""
+        sasl = ("sasl_mechanism", "sasl_username", "sasl_password")
+        tls = ("ca_certs", "client_cert", "client_key")
+        missing = [name for name in sasl if getattr(self, name) is None]
+        if self.uses_sasl and missing:
+            raise ValueError(f"security_protocol = {self.security_protocol} needs {', '.join(missing)}")
+        idle = () if self.uses_sasl else [name for name in sasl if name not in missing]
+        if idle:
+            raise ValueError(
+                f"{', '.join(idle)} go with security_protocol = SASL_SSL or SASL_PLAINTEXT; it is "
+                f"{self.security_protocol}"
+            )
+        idle = () if self.uses_tls else [name for name in tls if getattr(self, name) is not None]
+        if idle:
+            raise ValueError(
+                f"{', '.join(idle)} go with security_protocol = SSL or SASL_SSL; it is {self.security_protocol}"
+            )
+        if self.client_key is not None and self.client_cert is None:
+            raise ValueError("client_key is of use with client_cert only")
+        return self
+
 
 class Elasticsearch(_Group):
     """Where the documents go, and how fast."""
@@ -153,13 +217,13 @@ class Elasticsearch(_Group):
     """A request that takes longer is a sign of overload: size and number of requests are halved."""
     compress: bool = False
     """Send gzip bodies: worth its CPU across a slow network only."""
-    bulk_max_bytes: int = Field(default=5 << 20, ge=1 << 14, le=90 << 20)
+    bulk_max_bytes: int = Field(default=2 << 20, ge=1 << 14, le=90 << 20)
     """Size at which a bulk request is sent. A single larger document is sent alone."""
     flush_interval_seconds: float = Field(default=0.5, gt=0, le=60)
     """Longest wait of a record for its bulk request to fill."""
     max_concurrent_requests: int = Field(default=4, ge=1, le=64)
     """Bulk requests in flight at a time, per worker."""
-    max_in_flight_bytes: int = Field(default=32 << 20, ge=1 << 16, le=4 << 30)
+    max_in_flight_bytes: int = Field(default=16 << 20, ge=1 << 16, le=4 << 30)
     """Document bytes waiting or in flight at which partitions are paused."""
     retry_initial_seconds: float = Field(default=0.5, gt=0, le=60)
     """Upper bound of the first wait before something is sent again; doubles each time, with full jitter."""
@@ -170,8 +234,12 @@ class Elasticsearch(_Group):
     @classmethod
     def _hosts_are_urls(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
         for host in hosts:
+            if "@" in host:
+                raise ValueError("user and password are set by username and password")
             if not re.fullmatch(r"https?://[^\s/:@]+:\d{1,5}(/\S*)?", host):
                 raise ValueError(f"{host!r} is not http(s)://host:port")
+        if len({host.partition(":")[0] for host in hosts}) > 1:
+            raise ValueError("some are http and some are https; credentials would be sent both ways")
         return hosts
 
     @model_validator(mode="after")
@@ -242,6 +310,17 @@ class Http(_Group):
     """Port of `/metrics` and `/health`; 0 takes any free one."""
 
 
+class Run(_Group):
+    """The workers of `logpipe run`."""
+
+    workers: int = Field(default=0, ge=0, le=256)
+    """Worker processes; 0 is one per core this process may use. More than partitions are idle."""
+    restart_initial_seconds: float = Field(default=1.0, gt=0, le=60)
+    """Wait before a worker that has ended is started again; doubles until one lives for a minute."""
+    restart_max_seconds: float = Field(default=30.0, gt=0, le=600)
+    """Longest such wait."""
+
+
 class Shutdown(_Group):
     """How a worker ends."""
 
@@ -264,9 +343,11 @@ class Settings(BaseSettings):
     events: Events = Events()
     index: Index = Index()
     http: Http = Http()
+    run: Run = Run()
     shutdown: Shutdown = Shutdown()
 
     config_file: ClassVar[Path | None] = None
+    secrets_directory: ClassVar[Path | None] = None
 
     @classmethod
     def settings_customise_sources(
@@ -275,10 +356,11 @@ class Settings(BaseSettings):
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the interface's
-        file_secret_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - secret_files.py instead
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Put the configuration file below the environment."""
-        sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings, file_secret_settings]
+        secrets = SecretFiles(settings_cls, cls.secrets_directory)
+        sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings, secrets]
         if cls.config_file is not None:
             source = (
                 YamlConfigSettingsSource
@@ -289,8 +371,9 @@ class Settings(BaseSettings):
         return tuple(sources)
 
 
-_NOT_SETTINGS = {CONFIG_FILE_VARIABLE, "LOGPIPE_SANDBOX_CACHE", "LOGPIPE_SECRETS_DIR"}
-_SECRET_NAMES = {"api_key", "password", "sasl_password"}
+_NOT_SETTINGS = {CONFIG_FILE_VARIABLE, LEASH_VARIABLE, SECRETS_DIRECTORY_VARIABLE, "LOGPIPE_SANDBOX_CACHE"}
+# Whose value is shown in no message; also where a secret may be put by mistake.
+_SECRET_NAMES = {"api_key", "password", "sasl_password", "ca_certs", "client_cert", "client_key"}
 
 
 def load_settings(config: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -307,10 +390,11 @@ def load_settings(config: Path | None = None, overrides: Mapping[str, Any] | Non
     if file is not None and file.suffix not in {".toml", ".yaml", ".yml"}:
         raise SettingsError(f"the settings file {file} is neither .toml nor .yaml")
     _refuse_unknown_variables()
+    secrets = os.environ.get(SECRETS_DIRECTORY_VARIABLE)
 
     class _FromHere(Settings):
         config_file: ClassVar[Path | None] = file
-        model_config = SettingsConfigDict(secrets_dir=os.environ.get("LOGPIPE_SECRETS_DIR"))
+        secrets_directory: ClassVar[Path | None] = Path(secrets) if secrets else None
 
     try:
         return _FromHere(**dict(overrides or {}))
@@ -318,6 +402,10 @@ def load_settings(config: Path | None = None, overrides: Mapping[str, Any] | Non
         raise SettingsError("\n".join(_explain(line) for line in error.errors())) from None
     except PydanticSettingsError as error:
         raise SettingsError(f"a setting could not be read: {error.__cause__ or error}") from None
+    except yaml.MarkedYAMLError as error:
+        # Its text may quote the file, and so a secret in it.
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise SettingsError(f"the settings file {file} could not be read: no valid YAML{line}") from None
     except (ValueError, OSError, yaml.YAMLError) as error:
         raise SettingsError(f"the settings file {file} could not be read: {error}") from None
 
@@ -362,6 +450,7 @@ def _explain(error: Any) -> str:
     if _SECRET_NAMES.intersection(map(str, error["loc"])):
         return f"{location}: {message}"
     value = error["input"]
-    # A rule about a whole group: its values may include secrets, so only the rule is told.
-    shown = "" if isinstance(value, Mapping | BaseModel) else f" = {value!r}"
+    # A rule about a whole group, or user:password@host: with secrets in the value only the rule is told.
+    hidden = len(error["loc"]) == 1 or isinstance(value, Mapping | BaseModel) or "@" in str(value)
+    shown = "" if hidden else f" = {value!r}"
     return f"{location}{shown}: {message}"

@@ -1,7 +1,8 @@
 """The reference of all settings, written from the model itself: `make docs` puts it into docs/settings.md."""
 
 from collections.abc import Iterator
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
@@ -17,8 +18,9 @@ Written by `make docs` from `pipeline/settings.py`; change it there.
 A setting comes from the first of these that names it: an environment variable, a secret file in
 `$LOGPIPE_SECRETS_DIR`, the settings file (`--config`, else `$LOGPIPE_CONFIG`, else `./logpipe.toml`; TOML or
 YAML), the default. The variable of `kafka.topics` is `LOGPIPE_KAFKA__TOPICS`; lists are separated by commas
-there. A secret file holds one group as JSON: `logpipe_elasticsearch` with `{"api_key": "…"}`. A wrong setting
-is refused at the start, by name.
+there. A secret file holds one value and is named after its setting, `elasticsearch.api_key` or
+`logpipe_elasticsearch__api_key`, or holds one group as JSON: `logpipe_elasticsearch` with `{"api_key": "…"}`. A
+wrong setting is refused at the start, by name.
 """
 
 
@@ -44,7 +46,10 @@ def _one_line(text: str | None) -> str:
 
 
 def _type(field: FieldInfo) -> str:
-    name = field.annotation.__name__ if isinstance(field.annotation, type) else str(field.annotation)
+    # `X | None` is shown as X: that it may be left out is in the column of defaults.
+    chosen = [each for each in get_args(field.annotation) if each is not NoneType]
+    annotation = chosen[0] if NoneType in get_args(field.annotation) else field.annotation
+    name = annotation.__name__ if isinstance(annotation, type) else str(annotation)
     if name.startswith("tuple"):
         name = "list"
     for module in ("typing.", "pathlib.", "pydantic.types."):
@@ -56,7 +61,7 @@ def _type(field: FieldInfo) -> str:
         for attribute, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤"))
         if (limit := getattr(constraint, attribute, None)) is not None
     ]
-    return ", ".join([name.replace(" | None", ""), *bounds])
+    return ", ".join([name, *bounds])
 
 
 def _default(field: FieldInfo) -> str:

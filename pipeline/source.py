@@ -1,5 +1,6 @@
 """Kafka: batches per partition, back-pressure by pausing, rebalances, commits."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -9,7 +10,8 @@ from aiokafka.consumer import fetcher
 from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError
 
 from pipeline.dead_letters import SourceRecord
-from pipeline.errors import ServerUnavailable
+from pipeline.errors import ServerRefused, ServerUnavailable
+from pipeline.kafka_client import connection_options
 from pipeline.ledger import Partition
 from pipeline.settings import Kafka
 
@@ -21,6 +23,7 @@ log = logging.getLogger(__name__)
 # for Elasticsearch for one that hangs.
 _MAX_POLL_INTERVAL_SECONDS = 300
 _RETRY_BACKOFF_MS = 200
+_REBALANCE_SECONDS = 1.0
 
 
 class Batch(NamedTuple):
@@ -69,9 +72,8 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self._on_assigned = on_assigned
         session_ms = int(settings.session_timeout_seconds * 1000)
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=list(settings.bootstrap_servers),
+            **connection_options(settings),
             group_id=settings.group_id,
-            client_id=settings.client_id,
             group_instance_id=settings.group_instance_id,
             value_deserializer=as_parsed,
             enable_auto_commit=False,
@@ -88,7 +90,7 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
     async def start(self) -> None:
         """Connect and join the group.
 
-        Raises ServerUnavailable when no broker answers.
+        Raises ServerUnavailable when no broker answers and ServerRefused when one says no.
         """
         if self._settings.topic_pattern is not None:
             self._consumer.subscribe(pattern=self._settings.topic_pattern, listener=self)
@@ -101,16 +103,27 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
                 f"no Kafka broker answers at {', '.join(self._settings.bootstrap_servers)} "
                 f"(setting kafka.bootstrap_servers): {error}"
             ) from error
+        except KafkaError as error:
+            raise ServerRefused(
+                f"Kafka does not let {self._settings.client_id} into the group {self._settings.group_id}: "
+                f"{type(error).__name__}: {error}; `logpipe setup --print-roles` shows the ACLs it needs"
+            ) from error
 
     async def stop(self) -> None:
         """Leave the group. Commits nothing by itself."""
         await self._consumer.stop()
 
     async def poll(self, timeout: float) -> list[Batch]:
-        """Wait at most `timeout` seconds for records."""
-        delivered = await self._consumer.getmany(
-            timeout_ms=int(timeout * 1000), max_records=self._settings.max_poll_records
-        )
+        """Wait at most `timeout` seconds for records, and little longer for a rebalance."""
+        try:
+            # During a rebalance `getmany` waits for its end, whatever its own timeout, and without a broker
+            # that never comes. Nothing is lost: it does not wait any more once it has taken records.
+            async with asyncio.timeout(timeout + _REBALANCE_SECONDS):
+                delivered = await self._consumer.getmany(
+                    timeout_ms=int(timeout * 1000), max_records=self._settings.max_poll_records
+                )
+        except TimeoutError:
+            return []
         return [Batch(Partition(*partition), records) for partition, records in delivered.items()]
 
     def pause(self) -> None:

@@ -576,3 +576,27 @@ def test_rolled_by_ilm_everything_goes_to_the_alias() -> None:
         action, source = payload.body.splitlines()
         assert orjson.loads(action)["create"]["_index"] == "claude-code-bot"
         assert orjson.loads(source)["@timestamp"] == stamp
+
+
+CANONICAL = "2024-01-15T10:30:00.123Z"
+
+
+@given(st.integers(13, 23), st.characters(), st.integers(13, 24), st.text(max_size=2))
+def test_a_canonical_timestamp_with_one_fault_is_no_canonical_timestamp(
+    position: int, character: str, place: int, more: str
+) -> None:
+    for stamp in (
+        CANONICAL[:position] + character + CANONICAL[position + 1 :],
+        CANONICAL[:place] + more + CANONICAL[place:],
+        CANONICAL[:position] + "\0" + CANONICAL[position + 1 :],
+    ):
+        value = orjson.dumps({"timestamp": stamp.encode("utf-8", "replace").decode(), "level": "INFO"})
+        # The encoder has seen the canonical form, and knows its hour.
+        builder = DocumentBuilder(Events(), Index())
+        encoder = BatchEncoder(builder)
+        encoder.encode(
+            TOPIC, 3, [Record(1, KAFKA_MS, orjson.dumps({"timestamp": CANONICAL, "level": "INFO"}))]
+        )
+        (payload,) = encoder.encode(TOPIC, 3, [Record(7, KAFKA_MS, value)])
+        (defined,) = builder.documents(value, Coordinates(TOPIC, 3, 7, KAFKA_MS))
+        assert orjson.loads(payload.body.splitlines()[1]) == orjson.loads(defined.source)

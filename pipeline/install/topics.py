@@ -9,6 +9,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from pipeline.errors import ServerRefused, ServerUnavailable
+from pipeline.kafka_client import connection_options
 from pipeline.settings import Kafka, Settings
 
 __all__ = ["TopicPlan", "TopicSpec", "create_topics", "plan_topics", "wanted_topics"]
@@ -96,9 +97,7 @@ async def create_topics(kafka: Kafka, topics: Iterable[TopicSpec]) -> None:
 
 @asynccontextmanager
 async def _admin(kafka: Kafka) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(
-        bootstrap_servers=list(kafka.bootstrap_servers), client_id=f"{kafka.client_id}-setup"
-    )
+    admin = AIOKafkaAdminClient(**connection_options(kafka, "setup"))
     try:
         await admin.start()
         yield admin

@@ -6,7 +6,7 @@ import socket
 import struct
 import subprocess
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.sandbox.aot import reading_options
@@ -35,6 +35,7 @@ class Kafka(ServerProcess):
     port -- where clients connect; one is chosen if None
     heap_mb -- size of its Java heap
     settings -- further broker properties, which win over ours
+    scram_users -- users of SCRAM that are there from the start, such as "SCRAM-SHA-256=[name=a,password=b]"
     cache, report, start_timeout_seconds, remove_when_orphaned, record -- see ServerProcess
     """
 
@@ -45,6 +46,7 @@ class Kafka(ServerProcess):
         port: int | None = None,
         heap_mb: int = 512,
         settings: Mapping[str, str] | None = None,
+        scram_users: Sequence[str] = (),
         cache: Path | None = None,
         report: Report | None = None,
         start_timeout_seconds: float = 120,
@@ -65,6 +67,7 @@ class Kafka(ServerProcess):
         self._controller_port = free_port()
         self._heap_mb = heap_mb
         self._settings = dict(settings or {})
+        self._scram_users = tuple(scram_users)
 
     def _prepare(self) -> list[str]:
         properties = self.directory / "server.properties"
@@ -126,6 +129,7 @@ class Kafka(ServerProcess):
         cluster = "K" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
         command = self._command(
             *("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)),
+            *(word for user in self._scram_users for word in ("--add-scram", user)),
             options=[*reading_options(self.aot_cache), "-XX:TieredStopAtLevel=1"],
         )
         with self.log.open("ab") as log:

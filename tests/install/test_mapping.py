@@ -197,8 +197,8 @@ ACCEPTED = {
 
 
 @pytest.mark.parametrize("members", ACCEPTED.values(), ids=ACCEPTED)
-def test_it_is_indexed(indexer: Indexer, members: str) -> None:
-    assert indexer.add(members) == [Item(201, "")]
+def test_it_is_indexed(shared_indexer: Indexer, members: str) -> None:
+    assert shared_indexer.add(members) == [Item(201, "")]
 
 
 REFUSED = {
@@ -241,8 +241,10 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("members", "reason"), REFUSED.values(), ids=REFUSED)
-def test_it_is_refused_and_the_pipeline_has_to_repair_it(indexer: Indexer, members: str, reason: str) -> None:
-    (item,) = indexer.add(members)
+def test_it_is_refused_and_the_pipeline_has_to_repair_it(
+    shared_indexer: Indexer, members: str, reason: str
+) -> None:
+    (item,) = shared_indexer.add(members)
     assert item.status == 400
     assert reason in item.reason
 
@@ -264,8 +266,8 @@ def test_it_is_refused_and_the_pipeline_has_to_repair_it(indexer: Indexer, membe
         ("true", 400),
     ],
 )
-def test_the_time_of_a_document_must_be_one(indexer: Indexer, time: str, status: int) -> None:
-    (item,) = indexer.add_documents(iter([f'{{"@timestamp":{time}}}']))
+def test_the_time_of_a_document_must_be_one(shared_indexer: Indexer, time: str, status: int) -> None:
+    (item,) = shared_indexer.add_documents(iter([f'{{"@timestamp":{time}}}']))
     assert item.status == status
 
 

@@ -1,0 +1,134 @@
+"""The command `logpipe audit`: parse, call, print."""
+
+# Commands import what they run: `logpipe --help` is quick.
+# ruff: noqa: PLC0415
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import orjson
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.dlq_commands import ConfigOption, milliseconds
+from pipeline.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from pipeline.audit import AuditResult
+
+__all__ = ["audit_command"]
+
+_COUNTS = (
+    "records",
+    "expected",
+    "indexed",
+    "dead",
+    "missing",
+    "duplicated",
+    "of_earlier_topic",
+    "without_record",
+)
+_HEADINGS = {
+    "expected": "documents",
+    "of_earlier_topic": "of an earlier topic",
+    "without_record": "no record",
+}
+
+
+def audit_command(
+    config: ConfigOption = None,
+    topic: Annotated[
+        list[str] | None, typer.Option(help="Topic to look at; the configured ones unless given.")
+    ] = None,
+    partition: Annotated[int | None, typer.Option(min=0, help="The only partition to look at.")] = None,
+    from_offset: Annotated[int | None, typer.Option(min=0, help="First offset, with --partition.")] = None,
+    to_offset: Annotated[
+        int | None, typer.Option(min=0, help="First offset that is left out, with --partition.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Timestamp of the records at the earliest, ISO-8601.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="First timestamp that is too late, ISO-8601.")] = None,
+    to_end: Annotated[
+        bool, typer.Option("--to-end", help="All that Kafka holds, not only what the group has committed.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Prove that no record is lost or indexed twice: compare Kafka, Elasticsearch and the dead letters.
+
+    Exit code 0 when nothing is missing and nothing duplicated, else 1.
+    """
+    from pipeline.audit import audit
+
+    settings = load_settings(config)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=as_json) as bar:
+        task = bar.add_task("compared", total=None)
+        result = asyncio.run(
+            audit(
+                settings,
+                topics=topic or (),
+                partition=partition,
+                from_offset=from_offset,
+                to_offset=to_offset,
+                since_ms=milliseconds("--since", since),
+                until_ms=milliseconds("--until", until),
+                to_end=to_end,
+                report=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+        )
+    if as_json:
+        sys.stdout.buffer.write(_as_json(result))
+        sys.stdout.buffer.flush()
+    else:
+        _print(result, settings)
+    if not result.clean:
+        raise typer.Exit(1)
+
+
+def _as_json(result: "AuditResult") -> bytes:
+    totals = ("records", "expected", "indexed", "dead", "missing", "duplicated")
+    return orjson.dumps(
+        {
+            "clean": result.clean,
+            **{name: getattr(result, name) for name in totals},
+            "partitions": [
+                {**one.range._asdict(), **{name: getattr(one, name) for name in _COUNTS}}
+                for one in result.partitions
+            ],
+            "findings": [finding._asdict() for finding in result.findings],
+        },
+        option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE,
+    )
+
+
+def _print(result: "AuditResult", settings: Settings) -> None:
+    out = Console()
+    table = Table(box=None, header_style="bold", pad_edge=False, show_footer=len(result.partitions) > 1)
+    table.add_column("topic", "all", overflow="fold")
+    for name in ("partition", "offsets"):
+        table.add_column(name, justify="right")
+    for name in _COUNTS:
+        total = sum(getattr(one, name) for one in result.partitions)
+        table.add_column(_HEADINGS.get(name, name), f"{total:,}", justify="right")
+    for one in result.partitions:
+        topic, partition, start, end = one.range
+        counts = [f"{getattr(one, name):,}" for name in _COUNTS]
+        table.add_row(topic, str(partition), f"{start}-{end}", *counts)
+    out.print(table)
+    for finding in result.findings:
+        where = f"{finding.topic}/{finding.partition}@{finding.offset}"
+        text = f"{finding.what}  {where}  {finding.id}  {', '.join(finding.indices)}"
+        out.print(Text(text.rstrip(), style="red"), soft_wrap=True)
+    if not result.records:
+        out.print(
+            f"Nothing was compared: the group {settings.kafka.group_id} has committed nothing of this; "
+            "--to-end looks at all that Kafka holds.",
+            style="yellow",
+        )
+    elif result.clean:
+        out.print("Nothing is missing, nothing is there twice.", style="green")

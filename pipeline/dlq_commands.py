@@ -1,0 +1,305 @@
+"""The commands `logpipe dlq list`, `show` and `replay`: parse, call, print."""
+
+# Commands import what they run: `logpipe --help` is quick.
+# ruff: noqa: PLC0415
+
+import asyncio
+import base64
+import logging
+import sys
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.errors import SettingsError
+from pipeline.settings import Settings, load_settings
+from pipeline.timestamps import parse_timestamp
+
+if TYPE_CHECKING:
+    from pipeline.dead_letters import DeadLetter
+    from pipeline.replay import Replayed, Selection
+
+__all__ = ["ConfigOption", "dlq", "milliseconds"]
+
+dlq = typer.Typer(
+    help="Look at the records that Elasticsearch refused, and index them once more.", no_args_is_help=True
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SHOWN_REASON = 120
+_LISTED = 100
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="Settings file, TOML or YAML; else $LOGPIPE_CONFIG, ./logpipe.toml."),
+]
+ReasonOption = Annotated[
+    str | None, typer.Option("--reason", help="Part of the error type or of the reason, in any case.")
+]
+ServiceOption = Annotated[
+    str | None, typer.Option("--service", help="The event's `service`, or that of its envelope.")
+]
+TopicOption = Annotated[str | None, typer.Option("--topic", help="The topic that the record came from.")]
+SinceOption = Annotated[
+    str | None, typer.Option("--since", help="The record's timestamp at the earliest, ISO-8601.")
+]
+UntilOption = Annotated[
+    str | None, typer.Option("--until", help="The first timestamp that is too late, ISO-8601.")
+]
+
+
+@dlq.command("list")
+def list_letters(
+    config: ConfigOption = None,
+    reason: ReasonOption = None,
+    service: ServiceOption = None,
+    topic: TopicOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    limit: Annotated[int, typer.Option(min=0, help="Most letters in the table; all are counted.")] = _LISTED,
+) -> None:
+    """Show dead letters as a table, and how many there are by error type."""
+    from pipeline.replay import Selection
+
+    settings = load_settings(config)
+    selection = Selection(
+        reason,
+        service,
+        topic,
+        since_ms=milliseconds("--since", since),
+        until_ms=milliseconds("--until", until),
+    )
+    asyncio.run(_list(settings, selection, limit))
+
+
+async def _list(settings: Settings, selection: "Selection", limit: int) -> None:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("topic", "partition", "offset", "time", "status", "error type", "field", "reason"):
+        right = name in {"partition", "offset", "status"}
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    counts: Counter[str] = Counter()
+    async with aclosing(_chosen(settings, selection)) as letters:
+        async for letter in letters:
+            counts[letter.error_type] += 1
+            if counts.total() <= limit:
+                table.add_row(*map(Text, _row(letter)))
+    out = Console()
+    if table.row_count:
+        out.print(table)
+        out.print()
+    for error_type, number in counts.most_common():
+        out.print(Text(f"{number:>8}  {_harmless(error_type) or 'no error type'}"))
+    out.print(f"{counts.total():>8}  dead letters in all", highlight=False)
+
+
+def _row(letter: "DeadLetter") -> list[str]:
+    record = letter.record
+    reason = _harmless(letter.reason).replace("\n", " ")
+    return [
+        _harmless(record.topic),
+        str(record.partition),
+        str(record.offset),
+        _time(record.timestamp_ms),
+        str(letter.status),
+        _harmless(letter.error_type),
+        _harmless(letter.field),
+        reason if len(reason) <= _SHOWN_REASON else f"{reason[:_SHOWN_REASON]}…",
+    ]
+
+
+@dlq.command()
+def show(
+    partition: Annotated[int, typer.Option(min=0, help="Partition of the record.")],
+    offset: Annotated[int, typer.Option(min=0, help="Offset of the record.")],
+    config: ConfigOption = None,
+    topic: TopicOption = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Write the record's bytes, and nothing else, to stdout.")
+    ] = False,
+) -> None:
+    """Show everything of the dead letters of one record, its bytes included; exit 1 when there are none."""
+    from pipeline.replay import Selection
+
+    settings = load_settings(config)
+    letters = asyncio.run(_read_all(settings, Selection(topic=topic, partition=partition, offset=offset)))
+    topics = sorted({letter.record.topic for letter in letters})
+    if len(topics) > 1:
+        raise SettingsError(
+            f"there are such records of several topics; --topic is one of {', '.join(topics)}"
+        )
+    if not letters:
+        Console(stderr=True).print("there is no dead letter of this record", style="red")
+        raise typer.Exit(1)
+    if raw:
+        # Where the topic has been created anew, there may be several: the youngest.
+        youngest = max(letters, key=lambda letter: letter.record.timestamp_ms)
+        sys.stdout.buffer.write(youngest.value or b"")
+        sys.stdout.buffer.flush()
+        return
+    out = Console()
+    for letter in letters:
+        _show(out, letter)
+
+
+async def _read_all(settings: Settings, selection: "Selection") -> "list[DeadLetter]":
+    return [letter async for letter in _chosen(settings, selection)]
+
+
+def _show(out: Console, letter: "DeadLetter") -> None:
+    record = letter.record
+    rows = [
+        ("topic", record.topic),
+        ("partition", str(record.partition)),
+        ("offset", str(record.offset)),
+        ("time", f"{_time(record.timestamp_ms)} ({record.timestamp_ms})"),
+        ("status", str(letter.status)),
+        ("error type", letter.error_type),
+        ("field", letter.field or "none is named"),
+        ("reason", letter.reason),
+        ("attempts", str(letter.attempts)),
+        ("element", "not known" if letter.element is None else str(letter.element)),
+        ("key", "none" if letter.key is None else _readable(letter.key)),
+        *((f"header {name}", _readable(content or b"")) for name, content in letter.headers),
+        ("bytes", "none: a tombstone" if letter.value is None else str(len(letter.value))),
+    ]
+    for name, text in rows:
+        out.print(Text.assemble((f"{_harmless(name):<11} ", "bold"), _harmless(text)), soft_wrap=True)
+    if letter.value is not None:
+        out.print(Text(_readable(letter.value)), soft_wrap=True)
+    out.print()
+
+
+@dlq.command("replay")
+def replay_letters(
+    config: ConfigOption = None,
+    reason: ReasonOption = None,
+    service: ServiceOption = None,
+    topic: TopicOption = None,
+    partition: Annotated[int | None, typer.Option(min=0, help="Partition of the records.")] = None,
+    offset: Annotated[int | None, typer.Option(min=0, help="Offset of the record.")] = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Most letters; all unless given.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count; write nothing.")] = False,
+) -> None:
+    """Index dead letters once more, after what was wrong has been mended; exit 1 when some are refused still.
+
+    Each document gets the id and the index that it would have had: replaying twice changes nothing.
+    """
+    from pipeline.replay import Selection
+
+    settings = load_settings(config)
+    selection = Selection(
+        reason,
+        service,
+        topic,
+        partition,
+        offset,
+        milliseconds("--since", since),
+        milliseconds("--until", until),
+        limit,
+    )
+    # The writer's word on each refused document: they are listed at the end.
+    logging.getLogger("pipeline.bulk").addFilter(
+        lambda line: not line.getMessage().startswith("dead letter:")
+    )
+    total = asyncio.run(_count(settings, selection))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("replayed", total=total)
+        replayed = asyncio.run(
+            _replay(
+                settings, selection, dry_run=dry_run, report=lambda done: bar.update(task, completed=done)
+            )
+        )
+    _print_replayed(replayed, dry_run=dry_run)
+    if replayed.rejected:
+        raise typer.Exit(1)
+
+
+async def _count(settings: Settings, selection: "Selection") -> int:
+    total = 0
+    async with aclosing(_chosen(settings, selection)) as letters:
+        async for _ in letters:
+            total += 1
+    return total
+
+
+async def _replay(
+    settings: Settings, selection: "Selection", *, dry_run: bool, report: Callable[[int], None]
+) -> "Replayed":
+    from pipeline.replay import replay
+
+    async with aclosing(_chosen(settings, selection)) as letters:
+        return await replay(settings, letters, dry_run=dry_run, report=report)
+
+
+def _print_replayed(replayed: "Replayed", *, dry_run: bool) -> None:
+    out = Console()
+    counts = [("dead letters", replayed.letters), ("documents", replayed.documents)]
+    if not dry_run:
+        counts += [
+            ("indexed", replayed.indexed),
+            ("already there", replayed.already_there),
+            ("still rejected", replayed.rejected),
+        ]
+    if replayed.unusable:
+        counts.append(("not dead letters of this pipeline, left out", replayed.unusable))
+    for name, number in counts:
+        out.print(f"{number:>8}  {name}", highlight=False)
+    for record, error_type, reason in replayed.rejections:
+        where = f"{record.topic}/{record.partition}@{record.offset}"
+        out.print(Text(_harmless(f"{where}  {error_type}: {reason}")), soft_wrap=True)
+    if replayed.rejected > len(replayed.rejections):
+        out.print(f"and {replayed.rejected - len(replayed.rejections)} more", highlight=False)
+
+
+async def _chosen(settings: Settings, selection: "Selection") -> "AsyncGenerator[DeadLetter, None]":
+    from pipeline.dead_letters import read_dead_letters
+    from pipeline.replay import select
+
+    async with aclosing(read_dead_letters(settings)) as letters:
+        async for letter in select(letters, selection, settings.events):
+            yield letter
+
+
+def milliseconds(option: str, text: str | None) -> int | None:
+    """Read an option's time as milliseconds since 1970; raises SettingsError when it is none."""
+    if text is None:
+        return None
+    parsed = parse_timestamp(text)
+    if parsed is None:
+        raise SettingsError(f"{option} = {text!r}: not an ISO-8601 time such as 2024-01-15T10:30:00Z")
+    return parsed.epoch_ms
+
+
+def _time(timestamp_ms: int) -> str:
+    try:
+        time = _EPOCH + timedelta(milliseconds=timestamp_ms)
+    except OverflowError:
+        return str(timestamp_ms)
+    return time.isoformat(sep=" ", timespec="milliseconds").removesuffix("+00:00")
+
+
+def _readable(content: bytes) -> str:
+    """Give text as text, anything else as base64."""
+    try:
+        return _harmless(content.decode())
+    except UnicodeDecodeError:
+        return f"base64: {base64.b64encode(content).decode()}"
+
+
+def _harmless(text: str) -> str:
+    """Write out control characters: a record's bytes are not to command a terminal."""
+    return "".join(
+        one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode() for one in text
+    )

@@ -1,0 +1,61 @@
+"""The line between a supervisor and a worker: the worker's address goes up, orders to stop come down.
+
+It is a pair of connected sockets, one inherited by the worker. A cut line is an order too: a worker whose
+supervisor was killed ends in order. Orders are not signals because signals may come from elsewhere as well:
+a terminal and systemd send theirs to every process, and the second would end a worker at once.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from enum import Enum
+
+from pipeline.settings import LEASH_VARIABLE
+
+__all__ = ["Order", "led"]
+
+
+class Order(Enum):
+    """What a supervisor may tell a worker, as a line."""
+
+    STOP = b"stop\n"
+    """Stop in order."""
+    STOP_AT_ONCE = b"stop at once\n"
+    """Stop without waiting for what is in flight."""
+
+
+@asynccontextmanager
+async def led(url: str, stop: Callable[[], None], stop_at_once: Callable[[], None]) -> AsyncIterator[None]:
+    """Tell the supervisor where this worker's metrics are, and obey it; without a supervisor do nothing."""
+    number = os.environ.get(LEASH_VARIABLE)
+    if number is None:
+        yield
+        return
+    transport, _ = await asyncio.get_running_loop().create_connection(
+        lambda: _Obedience(stop, stop_at_once), sock=socket.socket(fileno=int(number))
+    )
+    transport.write(url.encode() + b"\n")
+    try:
+        yield
+    finally:
+        transport.close()
+
+
+class _Obedience(asyncio.Protocol):
+    """Turn what comes down the line into calls."""
+
+    def __init__(self, stop: Callable[[], None], stop_at_once: Callable[[], None]) -> None:
+        self._calls = {Order.STOP: stop, Order.STOP_AT_ONCE: stop_at_once}
+        self._received = b""
+
+    def data_received(self, data: bytes) -> None:
+        *lines, self._received = (self._received + data).splitlines(keepends=True)
+        if self._received.endswith(b"\n"):
+            lines, self._received = [*lines, self._received], b""
+        for line in lines:
+            self._calls[Order(line)]()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self._calls[Order.STOP]()

@@ -1,0 +1,272 @@
+"""Dead letters that are chosen → Elasticsearch, under the ids and in the indices that their records would have had."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from pipeline.bulk import BulkWriter, bulk_serializers
+from pipeline.dead_letters import DeadLetter
+from pipeline.decode import decode
+from pipeline.document import Coordinates, Document, DocumentBuilder
+from pipeline.elasticsearch_client import make_client, server_errors
+from pipeline.fast_path import Payload, bulk_lines
+from pipeline.ledger import Ledger, Partition
+from pipeline.outcomes import Outcome
+from pipeline.settings import Events, Settings
+from pipeline.telemetry import Telemetry
+
+__all__ = ["Rejection", "Replayed", "Selection", "replay", "select"]
+
+# What is built, sent and settled together: bounds the memory.
+_CHUNK_RECORDS = 500
+_CHUNK_BYTES = 8 << 20
+_LISTED_REJECTIONS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which dead letters are meant; what is not given is not looked at."""
+
+    reason: str | None = None
+    """Part of the error type or of the reason, in any case."""
+    service: str | None = None
+    topic: str | None = None
+    partition: int | None = None
+    offset: int | None = None
+    since_ms: int | None = None
+    """Earliest timestamp of the record, in milliseconds since 1970."""
+    until_ms: int | None = None
+    """First timestamp that is too late."""
+    limit: int | None = None
+
+    def matches(self, letter: DeadLetter, events: Events) -> bool:
+        """Tell whether a letter is meant, but for the limit."""
+        topic, partition, offset, timestamp_ms = letter.record
+        return (
+            self.topic in {None, topic}
+            and self.partition in {None, partition}
+            and self.offset in {None, offset}
+            and (self.since_ms is None or timestamp_ms >= self.since_ms)
+            and (self.until_ms is None or timestamp_ms < self.until_ms)
+            and (
+                self.reason is None
+                or self.reason.casefold() in f"{letter.error_type}\n{letter.reason}".casefold()
+            )
+            and (self.service is None or self.service in _services(letter.value, events))
+        )
+
+
+class Rejection(NamedTuple):
+    """A document that Elasticsearch refuses still."""
+
+    record: Coordinates
+    error_type: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What became of the letters."""
+
+    letters: int = 0
+    documents: int = 0
+    indexed: int = 0
+    already_there: int = 0
+    rejected: int = 0
+    rejections: list[Rejection] = field(default_factory=list)
+    """The first thousand."""
+    unusable: int = 0
+    """Records in the topic that do not say where they come from: not written by this pipeline."""
+
+
+async def select(
+    letters: AsyncIterable[DeadLetter], selection: Selection, events: Events
+) -> AsyncIterator[DeadLetter]:
+    """Give the letters that are meant, up to the limit."""
+    left = selection.limit
+    async for letter in letters:
+        if left == 0:
+            return
+        if selection.matches(letter, events):
+            yield letter
+            if left is not None:
+                left -= 1
+
+
+async def replay(
+    settings: Settings,
+    letters: AsyncIterable[DeadLetter],
+    *,
+    dry_run: bool = False,
+    report: Callable[[int], None] = lambda _: None,
+) -> Replayed:
+    """Index letters again; what is there already stays as it is, and no new letters are written.
+
+    With `dry_run` the documents are built and counted. `report` is called with the letters done so far.
+
+    Raises ServerUnavailable and ServerRefused when Elasticsearch does not answer, or says no, at the start;
+    after that it is tried for as long as it takes, as in the pipeline.
+    """
+    replayed = Replayed()
+    builder = DocumentBuilder(settings.events, settings.index)
+    async with _writer(settings, replayed, dry_run=dry_run) as writer:
+        async for chunk in _chunks(letters, replayed):
+            built = _build(builder, chunk)
+            replayed.letters += sum(map(len, chunk.values()))
+            replayed.documents += sum(len(each.documents) for some in built.values() for each in some)
+            if writer is not None:
+                await writer.write(built)
+            report(replayed.letters)
+    return replayed
+
+
+class _Source(NamedTuple):
+    """A record as the writer wants it."""
+
+    offset: int
+    timestamp: int
+    value: bytes | None
+    key: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+class _Collected:
+    """The writer's dead letters: counted, not written, for they are in the topic already."""
+
+    def __init__(self, replayed: Replayed) -> None:
+        self._replayed = replayed
+
+    async def write(self, letters: Iterable[DeadLetter]) -> None:
+        """Remember why."""
+        for letter in letters:
+            self._replayed.rejected += 1
+            if len(self._replayed.rejections) < _LISTED_REJECTIONS:
+                self._replayed.rejections.append(Rejection(letter.record, letter.error_type, letter.reason))
+
+
+class _Rebuilt(NamedTuple):
+    """A record, and the documents of it that are dead."""
+
+    record: _Source
+    documents: Sequence[Document]
+
+
+class _Writer:
+    """A bulk writer that is given one chunk at a time."""
+
+    def __init__(self, writer: BulkWriter, ledger: Ledger, telemetry: Telemetry, replayed: Replayed) -> None:
+        self._writer = writer
+        self._running = asyncio.create_task(writer.run(), name="bulk")
+        self._ledger = ledger
+        self._telemetry = telemetry
+        self._replayed = replayed
+
+    async def write(self, built: Mapping[Partition, Sequence[_Rebuilt]]) -> None:
+        """Return when every document has its outcome."""
+        for partition, rebuilt in built.items():
+            span = self._ledger.deliver(partition, rebuilt[-1].record.offset + 1, len(rebuilt))
+            documents = [document for each in rebuilt for document in each.documents]
+            lines = bulk_lines(documents)
+            self._writer.add(
+                span, [each.record for each in rebuilt], [Payload(len(documents), b"".join(lines))]
+            )
+        self._writer.flush()
+        while self._ledger.in_flight():
+            if self._running.done():
+                self._running.result()
+            await self._writer.wait_for_change(timeout=0.5)
+        # The next chunk may go back to smaller offsets.
+        self._ledger.drop(built)
+        outcomes = _outcomes(self._telemetry)
+        self._replayed.indexed = outcomes[Outcome.INDEXED.value]
+        self._replayed.already_there = outcomes[Outcome.ALREADY_THERE.value]
+
+    async def stop(self) -> None:
+        """End the writer; what is in flight has no outcome."""
+        self._running.cancel()
+        with suppress(asyncio.CancelledError, ExceptionGroup):
+            await self._running
+
+
+@asynccontextmanager
+async def _writer(settings: Settings, replayed: Replayed, *, dry_run: bool) -> AsyncIterator[_Writer | None]:
+    if dry_run:
+        yield None
+        return
+    async with make_client(settings.elasticsearch) as client:
+        with server_errors(settings.elasticsearch, "tell how it is"):
+            await client.cluster.health()
+    ledger, telemetry = Ledger(), Telemetry()
+    async with make_client(settings.elasticsearch, serializers=bulk_serializers()) as client:
+        bulk = BulkWriter(client, settings.elasticsearch, ledger.settle_part, _Collected(replayed), telemetry)
+        writer = _Writer(bulk, ledger, telemetry, replayed)
+        try:
+            yield writer
+        finally:
+            await writer.stop()
+
+
+def _outcomes(telemetry: Telemetry) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for metric in telemetry.documents.collect():
+        for sample in metric.samples:
+            if sample.name.endswith("_total"):
+                counts[sample.labels["outcome"]] += int(sample.value)
+    return counts
+
+
+_Chunk = dict[Coordinates, list[DeadLetter]]
+
+
+async def _chunks(letters: AsyncIterable[DeadLetter], replayed: Replayed) -> AsyncIterator[_Chunk]:
+    """Collect letters by record; an offset is in a chunk once only, for the writer knows records by it."""
+    chunk: _Chunk = {}
+    offsets: set[tuple[str, int, int]] = set()
+    size = 0
+    async for letter in letters:
+        record = letter.record
+        if not record.topic or record.partition < 0 or record.offset < 0:
+            replayed.unusable += 1
+            continue
+        other_topic = record not in chunk and record[:3] in offsets
+        if other_topic or len(chunk) >= _CHUNK_RECORDS or size >= _CHUNK_BYTES:
+            yield chunk
+            chunk, offsets, size = {}, set(), 0
+        chunk.setdefault(record, []).append(letter)
+        offsets.add(record[:3])
+        size += len(letter.value or b"")
+    if chunk:
+        yield chunk
+
+
+def _build(builder: DocumentBuilder, chunk: _Chunk) -> dict[Partition, list[_Rebuilt]]:
+    """Make the documents anew, by partition in the order of the offsets."""
+    built: dict[Partition, list[_Rebuilt]] = {}
+    for record in sorted(chunk):
+        letters = chunk[record]
+        first = letters[0]
+        documents = builder.documents(first.value, record)
+        elements = {letter.element for letter in letters}
+        if None not in elements:
+            documents = [one for number, one in enumerate(documents) if number in elements]
+        source = _Source(record.offset, record.timestamp_ms, first.value, first.key, first.headers)
+        if documents:
+            built.setdefault(Partition(record.topic, record.partition), []).append(
+                _Rebuilt(source, documents)
+            )
+    return built
+
+
+def _services(value: bytes | None, events: Events) -> set[str]:
+    """Give the services that a record names: of each event, and of the envelope around it."""
+    services: set[str] = set()
+    for event in decode(value, service=events.service, max_array_events=events.max_array_events):
+        for fields in (event.fields, event.fields.get("fields")):
+            if isinstance(fields, dict):
+                service = fields.get("service")
+                name = service.get("name") if isinstance(service, dict) else service
+                services.update(one for one in (name, fields.get("service.name")) if isinstance(one, str))
+    return services

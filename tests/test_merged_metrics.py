@@ -1,0 +1,119 @@
+"""Several workers' metrics as those of one process."""
+
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.exposition import choose_encoder
+
+from pipeline.merged_metrics import MergedMetrics, SupervisorTelemetry
+from pipeline.telemetry import Telemetry
+
+
+def exposition(records: int, in_flight: int, offset: int = 0) -> str:
+    telemetry = Telemetry()
+    telemetry.records.labels("logs").inc(records)
+    telemetry.in_flight_records.set(in_flight)
+    telemetry.request_seconds.observe(0.3)
+    telemetry.committed.labels("logs", 0).set(offset)
+    return generate_latest(telemetry.registry).decode()
+
+
+def values(merged: MergedMetrics) -> dict[str, float]:
+    return {
+        sample.name + "".join(f" {name}={value}" for name, value in sample.labels.items()): sample.value
+        for family in merged.collect()
+        for sample in family.samples
+    }
+
+
+def merged_of(*expositions: str) -> MergedMetrics:
+    merged = MergedMetrics()
+    for run, text in enumerate(expositions):
+        merged.begin(run)
+        merged.update(run, text)
+    return merged
+
+
+def test_counters_histograms_and_gauges_are_summed_by_name_and_labels() -> None:
+    both = values(merged_of(exposition(3, 10), exposition(4, 20)))
+    assert both["logpipe_records_total topic=logs"] == 7
+    assert both["logpipe_in_flight_records"] == 30
+    assert both["logpipe_bulk_request_seconds_count"] == 2
+    assert both["logpipe_bulk_request_seconds_sum"] == pytest.approx(0.6)
+    assert both["logpipe_bulk_request_seconds_bucket le=0.25"] == 0
+    assert both["logpipe_bulk_request_seconds_bucket le=0.5"] == 2
+    assert both["logpipe_bulk_request_seconds_bucket le=+Inf"] == 2
+
+
+def test_labels_in_another_order_are_the_same_labels() -> None:
+    merged = merged_of(
+        '# TYPE a counter\na_total{x="1",y="2"} 1\n', '# TYPE a counter\na_total{y="2",x="1"} 1\n'
+    )
+    assert values(merged) == {"a_total x=1 y=2": 2}
+
+
+def test_what_makes_no_sense_as_a_sum_is_not_summed() -> None:
+    one, two = exposition(1, 1, offset=900), exposition(1, 1, offset=1000)
+    both = values(merged_of(one, two))
+    assert both["logpipe_committed_offset partition=0 topic=logs"] == 1000
+    assert [value for name, value in both.items() if name.startswith("logpipe_build_info")] == [1]
+    assert not [name for name in both if "_created" in name]
+    alone = values(merged_of(one))
+    assert both["process_start_time_seconds"] == alone["process_start_time_seconds"]
+
+
+def test_an_ended_worker_leaves_its_counters_and_takes_its_gauges_along() -> None:
+    merged = merged_of(exposition(3, 10), exposition(4, 20))
+    merged.end(0)
+    after = values(merged)
+    assert after["logpipe_records_total topic=logs"] == 7
+    assert after["logpipe_bulk_request_seconds_count"] == 2
+    assert after["logpipe_in_flight_records"] == 20
+    merged.begin(2)
+    merged.update(2, exposition(1, 5))
+    merged.end(1)
+    after = values(merged)
+    assert after["logpipe_records_total topic=logs"] == 8
+    assert after["logpipe_in_flight_records"] == 5
+
+
+def test_a_silent_worker_leaves_its_counters_until_it_answers_again() -> None:
+    merged = merged_of(exposition(3, 10), exposition(4, 20))
+    merged.silent(0)
+    quiet = values(merged)
+    assert (quiet["logpipe_records_total topic=logs"], quiet["logpipe_in_flight_records"]) == (7, 20)
+    merged.update(0, exposition(5, 11))
+    again = values(merged)
+    assert (again["logpipe_records_total topic=logs"], again["logpipe_in_flight_records"]) == (9, 31)
+
+
+def test_an_answer_that_comes_after_the_end_counts_for_nothing() -> None:
+    merged = merged_of(exposition(3, 10))
+    merged.end(0)
+    merged.update(0, exposition(5, 10))
+    merged.silent(0)
+    assert values(merged)["logpipe_records_total topic=logs"] == 3
+
+
+def test_what_is_no_exposition_leaves_what_was_known() -> None:
+    merged = merged_of(exposition(3, 10))
+    with pytest.raises(ValueError, match="html"):
+        merged.update(0, "<html>a page</html>\n")
+    assert values(merged)["logpipe_records_total topic=logs"] == 3
+
+
+def test_both_formats_are_written_with_the_supervisors_own_metrics() -> None:
+    telemetry = SupervisorTelemetry()
+    for run in (0, 1):
+        telemetry.merged.begin(run)
+        telemetry.merged.update(run, exposition(3, 10))
+    telemetry.workers.set(2)
+    telemetry.restarts.inc()
+    text = generate_latest(telemetry.registry).decode()
+    assert 'logpipe_records_total{topic="logs"} 6.0' in text
+    assert "logpipe_workers 2.0" in text
+    assert "logpipe_worker_restarts_total 1.0" in text
+    assert "logpipe_worker_scrape_failures_total 0.0" in text
+    encode, _ = choose_encoder("application/openmetrics-text; version=1.0.0")
+    openmetrics = encode(telemetry.registry).decode()
+    assert 'logpipe_records_total{topic="logs"} 6.0' in openmetrics
+    assert openmetrics.endswith("# EOF\n")
