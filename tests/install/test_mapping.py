@@ -165,6 +165,8 @@ def nested(depth: int, leaf: str = "1") -> str:
 
 
 LONG = "x" * 40_000
+# Not deeper than 250: near a thousand levels Elasticsearch's parser can overflow its stack (FlatteningXContentParser
+# calls itself once for each), and these tests share the server. docs/elasticsearch.md tells more.
 ACCEPTED = {
     "a mixed array in a new field": '"a":[1,"b",1.5,true]',
     "two names for one field": '"a.b":1,"a":{"b":"text"}',
@@ -186,8 +188,7 @@ ACCEPTED = {
     "a surrogate without its partner": '"message":"\\ud800","context":{"a":"\\udc00"}',
     "objects 200 deep in context": f'"context":{nested(200)}',
     "objects 250 deep": f'"a":{nested(250)}',
-    "objects 900 deep": f'"a":{nested(900)}',
-    "arrays 900 deep": f'"a":{"[" * 900 + "]" * 900}',
+    "arrays 250 deep": f'"a":{"[" * 250 + "]" * 250}',
     "an array of objects in unmapped": '"unmapped":{"a":[{"b":1},2]}',
     "Filebeat's envelope": (
         '"host":{"name":"h","os":{"kernel":"5"}},"agent":{"id":"i","type":"filebeat"},"ecs":{"version":"8.0"},'
@@ -225,7 +226,6 @@ REFUSED = {
     "a name twice in an object": ('"context":{"a":1,"a":2}', "Duplicate field 'a'"),
     "a number of more than 1,000 digits": (f'"a":{"1" * 1001}', "Number value length"),
     "NaN": ('"a":NaN', "Non-standard token 'NaN'"),
-    "more than 1,000 levels": (f'"a":{nested(1000)}', "Document nesting depth (1001) exceeds"),
     "a name above 32,766 bytes with a long text": (
         f'"{"n" * 32_767}":"{LONG}"',
         'DocValuesField "_ignored" is too large',
