@@ -126,9 +126,11 @@ class BatchEncoder:
             try:
                 event = loads(value)  # type: ignore[arg-type]  # None raises, as any other bad value
                 outer = None
-                if "fields" in event:
+                try:
+                    stamp = event.pop("timestamp")
+                except KeyError:
                     outer = self._open_envelope(event)
-                stamp = event.pop("timestamp")
+                    stamp = event.pop("timestamp")
                 hour = hours.get(stamp[:13])
                 if hour is None:
                     hour = self._learn_hour(hours, stamp, topic, partition)

@@ -22,7 +22,7 @@ __all__ = ["LEAVE_SECONDS", "Indexer", "run_until_signalled"]
 
 log = logging.getLogger(__name__)
 
-_POLL_SECONDS = 0.2
+_QUIET_SECONDS = 0.1
 _COMMIT_SECONDS = 1.0
 # A wait longer than this pauses the partitions: until then what has been fetched is kept, since pausing
 # throws it away; after that memory and the broker's patience count for more.
@@ -103,8 +103,12 @@ class Indexer:
         while not self._stopping.is_set():
             await self._wait_for_room()
             self._hold_stalled()
-            for batch in await self._source.poll(_POLL_SECONDS):
+            batches = await self._source.poll(_QUIET_SECONDS)
+            for batch in batches:
                 self._take(batch)
+            if not batches:
+                # Kafka has nothing more to give now: what there is need not wait for company.
+                self._writer.flush()
             self._health.beat()
 
     def _take(self, batch: Batch) -> None:
