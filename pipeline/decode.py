@@ -5,15 +5,10 @@ from typing import Any, NamedTuple
 import orjson
 
 __all__ = [
-    "MAX_DEPTH",
     "Event",
     "decode",
     "unparsable",
 ]
-
-# Deeper documents cannot be encoded again (orjson stops at 254 levels) and no one queries them;
-# such a record is kept as text.
-MAX_DEPTH = 100
 
 
 class Event(NamedTuple):
@@ -40,13 +35,12 @@ def decode(value: bytes | None, *, service: str, max_array_events: int) -> list[
         decoded = orjson.loads(value)
     except orjson.JSONDecodeError:
         return [unparsable(value)]
-    if isinstance(decoded, dict) and _depth_is_bounded(decoded):
+    if isinstance(decoded, dict):
         return [_unpack(decoded, service)]
     if (
         isinstance(decoded, list)
         and 0 < len(decoded) <= max_array_events
         and all(isinstance(element, dict) for element in decoded)
-        and _depth_is_bounded(decoded)
     ):
         return [_unpack(element, service) for element in decoded]
     return [unparsable(value)]
@@ -76,22 +70,7 @@ def _unpack(event: dict[str, Any], service: str) -> Event:
         inner = orjson.loads(message) if isinstance(message, str) else None
     except orjson.JSONDecodeError:
         inner = None
-    if not isinstance(inner, dict) or not _depth_is_bounded(inner):
+    if not isinstance(inner, dict):
         return Event(event, failed=True)
     event.update(inner)
     return Event(event)
-
-
-def _depth_is_bounded(value: Any) -> bool:
-    """Look level by level, not recursively: orjson admits more levels than Python's stack."""
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        level = [
-            child
-            for parent in level
-            for child in (parent.values() if type(parent) is dict else parent)
-            if type(child) is dict or type(child) is list
-        ]
-        if not level:
-            return True
-    return False

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from pipeline.decode import Event, decode
-from pipeline.field_names import ASIDE_FIELD, all_plain, set_aside, take_refused
+from pipeline.decode import Event, decode, unparsable
+from pipeline.field_names import ASIDE_FIELD, all_taken, set_aside, take_refused
 from pipeline.indices import Indices
 from pipeline.levels import normalise_level
 from pipeline.settings import Events, Index
@@ -68,16 +68,23 @@ class DocumentBuilder:
     def documents(self, value: bytes | None, record: Coordinates) -> list[Document]:
         """Make at least one document of any bytes."""
         decoded = decode(value, service=self.events.service, max_array_events=self.events.max_array_events)
+        try:
+            return self._documents(decoded, record, len(value or b""))
+        except (TypeError, RecursionError):
+            # Nested deeper than orjson encodes (254 levels): nobody queries that, it is kept as text.
+            return self._documents([unparsable(value or b"")], record, 0)
+
+    def _documents(self, decoded: list[Event], record: Coordinates, size: int) -> list[Document]:
         if len(decoded) == 1:
-            return [self._document(decoded[0], record, document_id(record))]
+            return [self._document(decoded[0], record, document_id(record), size)]
         return [
-            self._document(event, record, f"{document_id(record)}.{number}")
+            self._document(event, record, f"{document_id(record)}.{number}", size)
             for number, event in enumerate(decoded)
         ]
 
-    def _document(self, event: Event, record: Coordinates, identifier: str) -> Document:
+    def _document(self, event: Event, record: Coordinates, identifier: str, size: int) -> Document:
         aside: dict[str, Any] = {}
-        fields = event.fields if all_plain(event.fields) else take_refused(event.fields, aside)
+        fields = event.fields if all_taken(event.fields, size) else take_refused(event.fields, aside)
         _make_room(fields, aside)
         tags = _take_tags(fields, aside)
         if event.failed:

@@ -20,7 +20,7 @@ from pipeline.document import (
     document_id,
     normalise_trace_id,
 )
-from pipeline.field_names import ASIDE_FIELD, is_plain
+from pipeline.field_names import ASIDE_FIELD, LONGEST_NAME, is_taken
 from pipeline.levels import normalise_level
 from pipeline.timestamps import parse_timestamp
 
@@ -30,7 +30,6 @@ _HOUR_MS = 3_600_000
 _MOST_CACHED_HOURS = 256
 _MOST_KNOWN_NAMES = 10_000
 _RECORDS_PER_PAYLOAD = 256
-_BRACE = ord("{")
 _CANONICAL_LENGTH = len("2024-01-15T10:30:00.123Z")
 
 # Root fields that the common shape does not have: document.py looks at them one by one.
@@ -83,7 +82,6 @@ class BatchEncoder:
         # One hour of the stamp's text → its start, and the beginning of its action lines. By partition.
         self._hours: dict[tuple[str, int], dict[str, tuple[int, bytes]]] = {}
         self._root_names: set[str] = set()
-        self._context_names: set[str] = set()
         self._outer_names: set[str] = set()
         # None where nothing is to be done.
         self._levels = {
@@ -108,7 +106,6 @@ class BatchEncoder:
         loads = orjson.loads
         dumps = orjson.dumps
         known_root = self._root_names.issuperset
-        known_context = self._context_names.issuperset
         check = datetime.fromisoformat
         levels = self._levels
         hours = self._hours.setdefault((topic, partition), {})
@@ -124,6 +121,8 @@ class BatchEncoder:
             offset = record.offset
             record_ms = record.timestamp
             try:
+                if len(value) > LONGEST_NAME:  # type: ignore[arg-type]
+                    raise _Uncommon
                 event = loads(value)  # type: ignore[arg-type]  # None raises, as any other bad value
                 outer = None
                 try:
@@ -136,14 +135,7 @@ class BatchEncoder:
                     hour = self._learn_hour(hours, stamp, topic, partition)
                 level = event["level"]
                 normal = levels[level]
-                context = event.get("context")
-                if type(context) is dict:
-                    # Two braces: no object but the event and its context, whose names are all the names.
-                    if value.rfind(_BRACE) != value.find(_BRACE, 1) and _has_inner_object(event, context):  # type: ignore[union-attr]
-                        raise _Uncommon
-                    if not known_context(context):
-                        self._learn_context_names(context)
-                elif context is not None or "context" in event or _has_inner_object(event, {}):
+                if type(event.get("context")) is not dict and "context" in event:
                     raise _Uncommon
                 if not known_root(event):
                     self._learn_root_names(event)
@@ -187,7 +179,7 @@ class BatchEncoder:
         """Put the inner object of a Filebeat envelope in the place of its message.
 
         Takes the envelope's own objects (`host`, `agent`, `log`, …) out of the event and returns them: they
-        need no more than good names, and must not be in the way of the inner fields.
+        must not be in the way of the inner fields.
         """
         fields = event["fields"]
         if fields.get("service") != self.builder.events.service:
@@ -199,7 +191,6 @@ class BatchEncoder:
         outer = {name: value for name, value in event.items() if type(value) is dict or type(value) is list}
         if not self._outer_names.issuperset(outer):
             self._learn_outer_names(outer)
-        self._check_inner_names(outer.values())
         inner = orjson.loads(event["message"])
         if type(inner) is not dict or not outer.keys().isdisjoint(inner):
             raise _Uncommon
@@ -208,24 +199,10 @@ class BatchEncoder:
         event.update(inner)
         return outer
 
-    def _check_inner_names(self, values: Iterable[Any], levels: int = 5) -> None:
-        """Leave the common shape for a name not known to be plain, or for too many levels."""
-        for value in values:
-            inner = value
-            if type(value) is dict:
-                if not self._context_names.issuperset(value):
-                    self._learn_context_names(value)
-                inner = value.values()
-            elif type(value) is not list:
-                continue
-            if levels == 0:
-                raise _Uncommon
-            self._check_inner_names(inner, levels - 1)
-
     def _learn_outer_names(self, outer: dict[str, Any]) -> None:
         for name in outer:
             if name not in _ENVELOPE_NAMES and (
-                name == "context" or name in _SPECIAL_NAMES or name.startswith("_") or not is_plain(name)
+                name == "context" or name in _SPECIAL_NAMES or not is_taken(name)
             ):
                 raise _Uncommon
         _remember(self._outer_names, outer)
@@ -247,22 +224,9 @@ class BatchEncoder:
 
     def _learn_root_names(self, event: dict[str, Any]) -> None:
         for name in event:
-            if name in _SPECIAL_NAMES or name.startswith("_") or not is_plain(name):
+            if name in _SPECIAL_NAMES or not is_taken(name):
                 raise _Uncommon
         _remember(self._root_names, event)
-
-    def _learn_context_names(self, context: dict[str, Any]) -> None:
-        if not all(map(is_plain, context)):
-            raise _Uncommon
-        _remember(self._context_names, context)
-
-
-def _has_inner_object(event: dict[str, Any], context: dict[str, Any]) -> bool:
-    """Tell whether any value but the context itself is an object, or a list, which may hold one."""
-    for value in event.values():
-        if (type(value) is dict and value is not context) or type(value) is list:
-            return True
-    return any(type(value) is dict or type(value) is list for value in context.values())
 
 
 def bulk_lines(documents: Iterable[Document]) -> list[bytes]:
