@@ -9,7 +9,7 @@ __all__ = ["ASIDE_FIELD", "LONGEST_NAME", "all_taken", "is_taken", "set_aside", 
 # One flattened field takes every value that cannot stay under its own name.
 ASIDE_FIELD = "unmapped"
 
-# Lucene refuses names above 32,766 bytes in some places; UTF-8 takes at most four for a character.
+# Lucene refuses dotted paths above 32,766 bytes in some places; UTF-8 takes at most four for a character.
 LONGEST_NAME = 8000
 _LONGEST_PATH = 200
 
@@ -25,20 +25,22 @@ def is_taken(name: str) -> bool:
 
 def all_taken(event: dict[str, Any], size: int) -> bool:
     """Tell whether every name in an event of so many bytes would be taken: nearly always so."""
-    return all(map(is_taken, event)) and (size <= LONGEST_NAME or _no_long_name(event))
+    return all(map(is_taken, event)) and (size <= LONGEST_NAME or _no_long_path(event))
 
 
-def _no_long_name(event: dict[str, Any]) -> bool:
-    level: list[Any] = [event]
+def _no_long_path(event: dict[str, Any]) -> bool:
+    """Look at every path of names, level by level; lists add nothing to a path."""
+    level: list[tuple[int, Any]] = [(-1, event)]
     while level:
-        inner: list[Any] = []
-        for container in level:
-            values = container
+        inner: list[tuple[int, Any]] = []
+        for length, container in level:
             if type(container) is dict:
-                if any(len(name) > LONGEST_NAME for name in container):
+                children = [(length + 1 + len(name), child) for name, child in container.items()]
+                if any(path > LONGEST_NAME for path, _ in children):
                     return False
-                values = container.values()
-            inner += [value for value in values if type(value) is dict or type(value) is list]
+            else:
+                children = [(length, child) for child in container]
+            inner += [each for each in children if type(each[1]) is dict or type(each[1]) is list]
         level = inner
     return True
 
@@ -59,21 +61,22 @@ def take_refused(event: dict[str, Any], aside: dict[str, Any]) -> dict[str, Any]
     kept = {}
     for name, value in event.items():
         if is_taken(name):
-            kept[name] = _without_long_names(value, name, aside)
+            kept[name] = _without_long_paths(value, name, aside)
         else:
             set_aside(aside, name, value)
     return kept
 
 
-def _without_long_names(value: Any, path: str, aside: dict[str, Any]) -> Any:
+def _without_long_paths(value: Any, path: str, aside: dict[str, Any]) -> Any:
     if type(value) is dict:
         kept = {}
         for name, child in value.items():
-            if len(name) <= LONGEST_NAME:
-                kept[name] = _without_long_names(child, f"{path}.{name}", aside)
+            below = f"{path}.{name}"
+            if len(below) <= LONGEST_NAME:
+                kept[name] = _without_long_paths(child, below, aside)
             else:
-                set_aside(aside, f"{path}.{name}", child)
+                set_aside(aside, below, child)
         return kept
     if type(value) is list:
-        return [_without_long_names(child, path, aside) for child in value]
+        return [_without_long_paths(child, path, aside) for child in value]
     return value

@@ -310,7 +310,7 @@ def test_refused_names_are_moved_aside(name: str) -> None:
         assert list(result["unmapped"].values()) == ['{"deep":[1]}']
 
 
-@pytest.mark.parametrize("name", ["", " ", ".", "a..b", "a\0b", "_id", "x" * 8000])
+@pytest.mark.parametrize("name", ["", " ", ".", "a..b", "a\0b", "_id", "x" * 3000])
 def test_inside_an_object_any_name_is_taken(name: str) -> None:
     event = {"timestamp": "2024-01-15T10:30:00.123Z", "level": "INFO", "context": {name: {name: 1}}}
     assert document(event)["context"] == {name: {name: 1}}
@@ -325,6 +325,18 @@ def test_a_name_longer_than_elasticsearch_takes_is_moved_aside_with_its_path() -
     result = document(event)
     assert result["context"] == {"a": {"b": 2}}
     assert result["unmapped"] == {("context.a." + "x" * 8001)[:200]: 1}
+
+
+def test_a_path_longer_than_elasticsearch_takes_ends_where_it_becomes_too_long() -> None:
+    event: Any = 1
+    for _ in range(20):
+        event = {"x" * 1000: event}
+    result = document({"timestamp": "2024-01-15T10:30:00.123Z", "level": "INFO", "a": [event]})
+    assert len(result["unmapped"]) == 1
+    depth, inner = 0, result["a"][0]
+    while inner:
+        depth, inner = depth + 1, inner["x" * 1000]
+    assert depth == 7  # "a" and seven times a dot and 1,000 characters
 
 
 def test_the_pipelines_own_names_are_moved_aside() -> None:

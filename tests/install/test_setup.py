@@ -9,8 +9,10 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from pipeline.demo import free_port
+from pipeline.elasticsearch_client import make_client
 from pipeline.errors import ServerRefused, ServerUnavailable, SettingsError
-from pipeline.install import run_setup
+from pipeline.install import load_resources, run_setup
+from pipeline.install.elasticsearch import overridden_for
 from tests.install.conftest import MakeSettings
 from tests.install.ilm_server import IlmServer
 from tests.install.status_server import status_server
@@ -155,6 +157,21 @@ async def test_a_template_of_a_higher_priority_is_refused_by_name(
     with pytest.raises(ServerRefused, match=rf"{name} \(priority 900"):
         await run_setup(make_settings(), without_ilm=True, report=Lines())
     assert objects_of(client, prefix) == {name}
+
+
+async def test_the_server_itself_is_asked_which_template_wins(
+    make_settings: MakeSettings, client: Elasticsearch, prefix: str
+) -> None:
+    settings = make_settings()
+    await run_setup(settings, without_ilm=True, with_topics=False, report=Lines())
+    ours = load_resources(settings.index, lifecycle=False)[-1]
+    now = datetime(2026, 11, 23, tzinfo=UTC)
+    async with make_client(settings.elasticsearch) as asking:
+        assert await overridden_for(asking, ours, settings.index, now) is None
+        client.indices.put_index_template(
+            name=f"{prefix}-theirs", index_patterns=[f"{prefix}-2026*"], priority=900
+        )
+        assert await overridden_for(asking, ours, settings.index, now) == f"{prefix}-2026.11.23"
 
 
 async def test_the_reason_of_the_server_is_shown(
