@@ -7,14 +7,14 @@ taken does not depend on their number.
 import asyncio
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, closing, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from elastic_transport import OrjsonSerializer
 from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 
@@ -33,6 +33,7 @@ __all__ = ["AuditResult", "Finding", "PartitionAudit", "Range", "audit"]
 # The most that `index.max_result_window` allows by default.
 _PAGE_DOCUMENTS = 10_000
 _KEEP_ALIVE = "5m"
+_RANGES_AT_A_TIME = 4
 _POLL_RECORDS = 2_000
 _POLL_MS = 500
 _STALLED_SECONDS = 60.0
@@ -161,56 +162,80 @@ async def audit(
     """
     if (from_offset is not None or to_offset is not None) and partition is None:
         raise SettingsError("offsets are those of one partition: --partition says which")
-    async with _kafka(settings) as (admin, consumer):
-        wanted = await _partitions(settings, admin, topics)
-        if partition is not None:
-            wanted = [one for one in wanted if one.partition == partition]
-        last = None if to_end or to_offset is not None else await _committed(settings, admin)
-        ranges = await _ranges(consumer, wanted, last, since_ms)
+    with _kafka_errors(settings):
+        async with _admin(settings) as admin, _consumer(settings) as consumer:
+            wanted = await _partitions(settings, admin, topics)
+            if partition is not None:
+                wanted = [one for one in wanted if one.partition == partition]
+            last = None if to_end or to_offset is not None else await _committed(settings, admin)
+            ranges = await _ranges(consumer, wanted, last, since_ms)
         if partition is not None:
             ranges = [_narrowed(one, from_offset, to_offset) for one in ranges]
         with closing(_Letters()) as letters:
             await letters.read(settings)
+            join = _Join(settings, letters, since_ms, until_ms)
             async with make_client(settings.elasticsearch, serializers=_SERIALIZERS) as client:
-                join = _Join(settings, letters, since_ms, until_ms)
                 with server_errors(settings.elasticsearch, "give the documents to be counted"):
-                    return await _audit_ranges(settings, ranges, consumer, client, join, report)
+                    return AuditResult(await _Comparison(settings, ranges, client, join, report).run())
 
 
-async def _audit_ranges(
-    settings: Settings,
-    ranges: Sequence[Range],
-    consumer: AIOKafkaConsumer,
-    client: AsyncElasticsearch,
-    join: "_Join",
-    report: Callable[[int, int], None],
-) -> AuditResult:
-    """Look at one range after the other; what was committed before this is visible after the refresh."""
-    indices = f"{settings.index.prefix}-*"
-    await client.indices.refresh(index=indices)
-    opened = await client.open_point_in_time(index=indices, keep_alive=_KEEP_ALIVE)
-    total = sum(one.end - one.start for one in ranges)
-    done = 0
-    results = []
-    pit = str(opened["id"])
-    try:
-        for one in ranges:
-            hits = _Hits(client, pit, one)
-            audited = PartitionAudit(one)
-            async for records in _records(consumer, one):
-                for record in records:
-                    join.record(audited, record, await hits.at(record.offset))
-                report(done + records[-1].offset + 1 - one.start, total)
-            await hits.at(one.end)
-            audited.without_record = hits.passed
-            pit = hits.pit
-            results.append(audited)
-            done += one.end - one.start
-            report(done, total)
-    finally:
-        with suppress(ApiError, TransportError):  # it expires by itself
-            await client.close_point_in_time(id=pit)
-    return AuditResult(results)
+class _Comparison:
+    """Go through ranges, several at a time: most of the time is Elasticsearch's."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        ranges: Sequence[Range],
+        client: AsyncElasticsearch,
+        join: "_Join",
+        report: Callable[[int, int], None],
+    ) -> None:
+        self._settings = settings
+        self._ranges = ranges
+        self._client = client
+        self._join = join
+        self._report = report
+        self._offsets = sum(one.end - one.start for one in ranges)
+        self._done = 0
+
+    async def run(self) -> list[PartitionAudit]:
+        """Give a result for each range; what was committed before this is visible after the refresh."""
+        indices = f"{self._settings.index.prefix}-*"
+        await self._client.indices.refresh(index=indices)
+        opened = await self._client.open_point_in_time(index=indices, keep_alive=_KEEP_ALIVE)
+        pit = str(opened["id"])
+        results = [PartitionAudit(one) for one in self._ranges]
+        todo = iter(results)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(min(_RANGES_AT_A_TIME, len(results))):
+                    tasks.create_task(self._work(todo, pit))
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group
+        finally:
+            with suppress(ApiError, TransportError):  # it expires by itself
+                await self._client.close_point_in_time(id=pit)
+        return results
+
+    async def _work(self, todo: Iterator[PartitionAudit], pit: str) -> None:
+        async with _consumer(self._settings) as consumer:
+            for audited in todo:
+                await self._compare(audited, consumer, _Hits(self._client, pit, audited.range))
+
+    async def _compare(self, audited: PartitionAudit, consumer: AIOKafkaConsumer, hits: "_Hits") -> None:
+        position = audited.range.start
+        async for records in _records(consumer, audited.range):
+            for record in records:
+                self._join.record(audited, record, await hits.at(record.offset))
+            position = self._advance(position, records[-1].offset + 1)
+        await hits.at(audited.range.end)
+        audited.without_record = hits.passed
+        self._advance(position, audited.range.end)
+
+    def _advance(self, position: int, to: int) -> int:
+        self._done += to - position
+        self._report(self._done, self._offsets)
+        return to
 
 
 class _Join:
@@ -308,22 +333,24 @@ class _Hits:
     """The documents of a range in the order of their offsets, a page at a time."""
 
     def __init__(self, client: AsyncElasticsearch, pit: str, wanted: Range) -> None:
-        self.pit = pit
         self.passed = 0
         """Documents at offsets that were not asked for."""
         self._client = client
+        self._pit = pit
         self._wanted = wanted
         self._page: list[_Hit] = []
         self._next = 0
+        # A page asks for a window of offsets that it can just hold, so that a shard need not sort more.
+        self._from = wanted.start
+        self._window = _PAGE_DOCUMENTS
         self._after: list[int] | None = None
-        self._ended = False
 
     async def at(self, offset: int) -> list[_Hit]:
         """Give the documents of an offset; to be asked for in growing order."""
         found: list[_Hit] = []
         while True:
             if self._next == len(self._page):
-                if self._ended:
+                if self._from >= self._wanted.end:
                     return found
                 await self._turn()
                 continue
@@ -337,20 +364,17 @@ class _Hits:
                 self.passed += 1
 
     async def _turn(self) -> None:
-        topic, partition, start, end = self._wanted
+        topic, partition, _, end = self._wanted
+        upto = min(self._from + self._window, end)
         answer = await self._client.search(
             size=_PAGE_DOCUMENTS,
-            pit={"id": self.pit, "keep_alive": _KEEP_ALIVE},
+            pit={"id": self._pit, "keep_alive": _KEEP_ALIVE},
             query={
                 "bool": {
                     "filter": [
                         {"term": {"kafka.topic": topic}},
                         {"term": {"kafka.partition": partition}},
-                        {
-                            "range": {
-                                "kafka.offset": {"gte": self._after[0] if self._after else start, "lt": end}
-                            }
-                        },
+                        {"range": {"kafka.offset": {"gte": self._from, "lt": upto}}},
                     ]
                 }
             },
@@ -362,13 +386,18 @@ class _Hits:
             allow_partial_search_results=False,
             filter_path="pit_id,hits.hits._id,hits.hits._index,hits.hits.sort",
         )
-        self.pit = str(answer.get("pit_id", self.pit))
+        self._pit = str(answer.get("pit_id", self._pit))
         hits: list[dict[str, Any]] = answer.get("hits", {}).get("hits", [])
         self._page = [_Hit(hit["sort"][0], hit["_id"], hit["_index"]) for hit in hits]
         self._next = 0
-        self._ended = len(hits) < _PAGE_DOCUMENTS
-        if hits:
-            self._after = hits[-1]["sort"]
+        if len(hits) == _PAGE_DOCUMENTS:
+            # Perhaps not all of the window: the next page begins behind the last document, in a smaller one.
+            self._from, self._after = hits[-1]["sort"][0], hits[-1]["sort"]
+            self._window = max(self._window // 2, 1)
+        else:
+            self._from, self._after = upto, None
+            if len(hits) < _PAGE_DOCUMENTS // 2:
+                self._window *= 2
 
 
 # --- dead letters -----------------------------------------------------------------------------------------
@@ -420,10 +449,33 @@ class _Letters:
 # --- Kafka ------------------------------------------------------------------------------------------------
 
 
+@contextmanager
+def _kafka_errors(settings: Settings) -> Iterator[None]:
+    try:
+        yield
+    except KafkaError as error:
+        where = f"Kafka at {', '.join(settings.kafka.bootstrap_servers)} (kafka.bootstrap_servers)"
+        reason = f"{type(error).__name__}: {error}"
+        if error.retriable or isinstance(error, KafkaConnectionError):
+            raise ServerUnavailable(f"{where} does not answer: {reason}") from error
+        raise ServerRefused(
+            f"{where} refused: {reason}; `logpipe setup --print-roles` shows the ACLs that are needed"
+        ) from error
+
+
 @asynccontextmanager
-async def _kafka(settings: Settings) -> AsyncIterator[tuple[AIOKafkaAdminClient, AIOKafkaConsumer]]:
+async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(**connection_options(settings.kafka, "audit"))
+    try:
+        await admin.start()
+        yield admin
+    finally:
+        await admin.close()
+
+
+@asynccontextmanager
+async def _consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
     kafka = settings.kafka
-    admin = AIOKafkaAdminClient(**connection_options(kafka, "audit"))
     consumer = AIOKafkaConsumer(
         **connection_options(kafka, "audit"),
         value_deserializer=as_parsed,
@@ -435,17 +487,10 @@ async def _kafka(settings: Settings) -> AsyncIterator[tuple[AIOKafkaAdminClient,
         max_partition_fetch_bytes=kafka.max_partition_fetch_bytes,
     )
     try:
-        await admin.start()
         await consumer.start()
-        yield admin, consumer
-    except KafkaError as error:
-        raise ServerUnavailable(
-            f"Kafka at {', '.join(kafka.bootstrap_servers)} (kafka.bootstrap_servers) does not answer: "
-            f"{type(error).__name__}: {error}"
-        ) from error
+        yield consumer
     finally:
         await consumer.stop()
-        await admin.close()
 
 
 async def _partitions(

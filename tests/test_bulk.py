@@ -416,7 +416,7 @@ async def test_overload_halves_what_is_sent_and_calm_restores_it() -> None:
             await to.settled()
         to.writer.show()
         assert to.count("logpipe_bulk_concurrency_limit") == 4
-        assert to.count("logpipe_bulk_size_limit_bytes") == 5 << 20
+        assert to.count("logpipe_bulk_size_limit_bytes") == 2 << 20
 
 
 @given(st.data())
