@@ -35,7 +35,7 @@ _BULK_HEADERS = {"content-type": "application/x-ndjson", "accept": "application/
 _CREATED_ITEM = b'{"create":{"status":201}}'
 _LINES_PER_DOCUMENT = 2
 # The end of an id: offset, timestamp (-1 where Kafka has none), number within an array.
-_OFFSET = re.compile(r"-(\d{12,})-(?:-?\d+)(?:\.\d+)?$")
+_OFFSET = re.compile(r"-(\d{12,})-(?:-?\d+)(?:\.(\d+))?$")
 
 
 class DeadLetters(Protocol):
@@ -376,7 +376,8 @@ class BulkWriter:
         letters = []
         for action, item in dead:
             target = orjson.loads(action)["create"]
-            record = by_offset[_offset(target["_id"])]
+            offset, element = _place(target["_id"])
+            record = by_offset[offset]
             log.warning("dead letter: %s: HTTP %d %s", target, item.status, item.reason)
             letters.append(
                 DeadLetter(
@@ -389,6 +390,7 @@ class BulkWriter:
                     field=field_of(item.reason) or "",
                     status=item.status,
                     attempts=part.attempts,
+                    element=element,
                 )
             )
         self._dead.put_nowait((part, letters))
@@ -464,12 +466,12 @@ def _retry_label(item: _Item) -> str:
     return "blocked" if item.error_type == "cluster_block_exception" else f"item_{item.status}"
 
 
-def _offset(identifier: str) -> int:
-    """Read the offset back out of an id as `document_id` makes it."""
+def _place(identifier: str) -> tuple[int, int | None]:
+    """Read the offset and the number within an array, if any, back out of an id as `document_id` makes it."""
     match = _OFFSET.search(identifier)
     if match is None:
         raise ValueError(f"{identifier!r} is no id of ours")
-    return int(match[1])
+    return int(match[1]), int(match[2]) if match[2] else None
 
 
 def split_payload(payload: Payload, most_bytes: int) -> list[Payload]:

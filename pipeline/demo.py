@@ -156,7 +156,7 @@ async def _show(
         out.print(JSON.from_data(hit["_source"]))
     metrics = f"http://{settings.http.host}:{settings.http.port}/metrics"
     out.print(f"\nThe worker's metrics: {metrics}")
-    out.print(await _own_documents_metric(metrics), highlight=False)
+    out.print(await _own_documents_metric(metrics), highlight=False, soft_wrap=True)
     out.print(
         "Where to go next: `logpipe sandbox` keeps such servers running for traffic of your own, "
         "`logpipe run --help` is the service, docs/settings.md lists every setting."

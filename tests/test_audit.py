@@ -160,6 +160,17 @@ async def test_each_element_of_an_array_counts(pipeline: Pipeline) -> None:
     assert [finding.id for finding in result.findings] == [gone["_id"]]
 
 
+async def test_more_documents_than_a_page_at_one_offset(pipeline: Pipeline) -> None:
+    array = orjson.dumps([{"message": "m"}] * 10_000)
+    await pipeline.send([b"{}", array, b"{}", array, *[b"{}"] * 20])
+    await index_all(pipeline, 20_022)
+    third = (await hits(pipeline))[-1]
+    await pipeline.client.create(
+        index=f"{pipeline.name}-2000.01.01", id=third["_id"], document=third["_source"]
+    )
+    assert counts(await look(pipeline)) == (20_022, 0, 0, 1)
+
+
 @pytest.mark.parametrize(
     ("elements", "dead", "missing"),
     [
