@@ -24,9 +24,9 @@ from pipeline.document import Coordinates, document_id
 from pipeline.elasticsearch_client import make_client, server_errors
 from pipeline.errors import ServerRefused, ServerUnavailable, SettingsError
 from pipeline.fast_path import Record
+from pipeline.fetched_records import as_parsed
 from pipeline.kafka_client import connection_options
 from pipeline.settings import Settings
-from pipeline.source import as_parsed
 
 __all__ = ["AuditResult", "Finding", "PartitionAudit", "Range", "audit"]
 

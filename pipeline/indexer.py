@@ -143,7 +143,7 @@ class Indexer:
                 self._source.pause()
                 await self._source.poll(0)
         if paused:
-            self._source.resume()
+            self._source.resume_all_but(self._writer.stalled)
         self._telemetry.paused_seconds.inc(loop.time() - started)
 
     def _hold_stalled(self) -> None:

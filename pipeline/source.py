@@ -11,16 +11,16 @@ from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError
 
 from pipeline.dead_letters import SourceRecord
 from pipeline.errors import ServerRefused, ServerUnavailable
-from pipeline.fetched_records import as_parsed, in_batches
+from pipeline.fetched_records import in_batches
 from pipeline.kafka_client import connection_options
 from pipeline.ledger import Partition
 from pipeline.settings import Kafka
 
-__all__ = ["Batch", "Source", "as_parsed"]
+__all__ = ["Batch", "Source"]
 
 log = logging.getLogger(__name__)
 
-# Longer than any pause: `wait` polls at least this often, so that the group never takes a worker that waits
+# Longer than any pause: the worker polls at least this often, so that the group never takes a worker that waits
 # for Elasticsearch for one that hangs.
 _MAX_POLL_INTERVAL_SECONDS = 300
 _RETRY_BACKOFF_MS = 200
@@ -118,10 +118,6 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
     def pause(self) -> None:
         """Stop fetching; what has been fetched and not delivered is dropped, to be fetched again."""
         self._consumer.pause(*self._consumer.assignment())
-
-    def resume(self) -> None:
-        """Fetch again."""
-        self._consumer.resume(*self._consumer.paused())
 
     def resume_all_but(self, held: Collection[Partition]) -> None:
         """Pause these partitions and fetch the others."""
