@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = ["setup", "pipeline", "demo"]
+TRACES = ["otel-collector", "jaeger"]
 ONE_SHOT = {"setup", "demo"}
 
 # A tag that names one release: python:3.13.7-slim-bookworm, prom/prometheus:v3.5.0.
@@ -67,7 +68,7 @@ def test_compose_file_keeps_to_the_compose_specification() -> None:
 
 
 def test_there_is_every_service() -> None:
-    others = ["kafka", "elasticsearch", "kibana", "prometheus", "grafana"]
+    others = ["kafka", "elasticsearch", "kibana", "prometheus", "grafana", *TRACES]
     assert set(SERVICES) == {*OURS, *others}
 
 
@@ -149,9 +150,17 @@ def test_nothing_of_ours_starts_before_setup_is_done() -> None:
     assert {"kafka", "elasticsearch"} <= set(SERVICES["setup"]["depends_on"])
 
 
-def test_the_demo_runs_only_when_asked_for() -> None:
-    assert SERVICES["demo"]["profiles"] == ["demo"]
-    assert [name for name, service in SERVICES.items() if "profiles" in service] == ["demo"]
+def test_the_demo_and_traces_run_only_when_asked_for() -> None:
+    profiles = {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service}
+    assert profiles == {"demo": ["demo"], "otel-collector": ["traces"], "jaeger": ["traces"]}
+
+
+def test_what_always_runs_depends_on_nothing_that_does_not() -> None:
+    for name, service in SERVICES.items():
+        for dependency in service.get("depends_on", {}):
+            assert SERVICES[dependency].get("profiles", service.get("profiles")) == service.get("profiles"), (
+                name
+            )
 
 
 def test_the_pipeline_is_given_the_time_to_stop_gracefully() -> None:
