@@ -1,17 +1,17 @@
 """The dead-letter topic: records that Elasticsearch will not take, byte for byte, and why."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import NamedTuple, Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import KafkaError
 
 from pipeline.document import Coordinates
-from pipeline.errors import ServerRefused, ServerUnavailable
 from pipeline.fast_path import Record
-from pipeline.kafka_client import connection_options
+from pipeline.fetched_records import as_parsed
+from pipeline.kafka_client import connection_options, kafka_errors, partitions_of_topics
 from pipeline.settings import Settings
 from pipeline.version import version
 
@@ -107,11 +107,19 @@ class DeadLetterProducer:
 async def read_dead_letters(settings: Settings) -> AsyncGenerator[DeadLetter, None]:
     """Read the topic from its beginning to what is its end now.
 
-    Raises ServerUnavailable when no broker answers and ServerRefused when there is no such topic.
+    Raises ServerUnavailable when no broker answers, TopicMissing when there is no such topic, and ServerRefused
+    when it must not be read.
     """
-    topic = dead_letter_topic(settings)
+    with kafka_errors(settings.kafka):
+        async with _admin(settings) as admin:
+            partitions = await partitions_of_topics(admin, [dead_letter_topic(settings)])
+        async with aclosing(_read(settings, partitions)) as letters:
+            async for letter in letters:
+                yield letter
+
+
+async def _read(settings: Settings, partitions: Sequence[TopicPartition]) -> AsyncGenerator[DeadLetter, None]:
     async with _consumer(settings) as consumer:
-        partitions = await _partitions(settings, topic)
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)
         ends = await consumer.end_offsets(partitions)
@@ -176,37 +184,26 @@ def _number(headers: dict[str, str], name: str) -> int:
         return -1
 
 
-async def _partitions(settings: Settings, topic: str) -> list[TopicPartition]:
+@asynccontextmanager
+async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(**connection_options(settings.kafka, "dead-letters"))
     try:
         await admin.start()
-        (description,) = await admin.describe_topics([topic])
+        yield admin
     finally:
         await admin.close()
-    if description["error_code"]:
-        raise ServerRefused(f"the topic {topic} does not exist; `logpipe setup` creates it")
-    return [
-        TopicPartition(topic, number)
-        for number in sorted(each["partition"] for each in description["partitions"])
-    ]
 
 
 @asynccontextmanager
 async def _consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
-    kafka = settings.kafka
     consumer = AIOKafkaConsumer(
-        **connection_options(kafka, "dead-letters"),
+        **connection_options(settings.kafka, "dead-letters"),
+        value_deserializer=as_parsed,
         enable_auto_commit=False,
         isolation_level="read_committed",
     )
     try:
         await consumer.start()
-    except KafkaConnectionError as error:
-        await consumer.stop()
-        raise ServerUnavailable(
-            f"no Kafka broker answers at {', '.join(kafka.bootstrap_servers)} (kafka.bootstrap_servers): {error}"
-        ) from error
-    try:
         yield consumer
     finally:
         await consumer.stop()

@@ -4,6 +4,7 @@ LogpipeError
 ├── SettingsError        a setting is wrong; the message names it and what is allowed
 ├── ServerUnavailable    Kafka or Elasticsearch did not answer as hoped; trying again may help
 ├── ServerRefused        Kafka or Elasticsearch understood and said no; trying again will not help
+│   └── TopicMissing     a topic that is needed does not exist
 └── SandboxError         the local servers could not be fetched, started or stopped
 """
 
@@ -13,6 +14,7 @@ __all__ = [
     "ServerRefused",
     "ServerUnavailable",
     "SettingsError",
+    "TopicMissing",
 ]
 
 
@@ -38,6 +40,10 @@ class ServerRefused(LogpipeError):  # noqa: N818 - reads as a state, which it is
     """Say what the server refused, with the innermost reason it gave."""
 
     exit_code = 4
+
+
+class TopicMissing(ServerRefused):
+    """Say which topic does not exist, and what creates it."""
 
 
 class SandboxError(LogpipeError):

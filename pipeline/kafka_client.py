@@ -1,13 +1,19 @@
 """One way of connecting to Kafka, for every consumer, producer and admin client."""
 
 import ssl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import SettingsError
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownTopicOrPartitionError, for_code
+
+from pipeline.errors import ServerRefused, ServerUnavailable, SettingsError, TopicMissing
 from pipeline.settings import Kafka
 
-__all__ = ["connection_options"]
+__all__ = ["connection_options", "kafka_errors", "partitions_of_topics"]
 
 
 def connection_options(kafka: Kafka, purpose: str = "") -> dict[str, Any]:
@@ -51,3 +57,40 @@ def _ssl_context(kafka: Kafka) -> ssl.SSLContext:
                 f"{str(kafka.client_key or kafka.client_cert)!r}: no certificate with its unencrypted key: {error}"
             ) from None
     return context
+
+
+@contextmanager
+def kafka_errors(kafka: Kafka) -> Iterator[None]:
+    """Turn the clients' exceptions into ours.
+
+    Raises ServerUnavailable when no broker answered, or one could not for now; ServerRefused when it said no.
+    """
+    try:
+        yield
+    except KafkaError as error:
+        where = f"Kafka at {', '.join(kafka.bootstrap_servers)} (kafka.bootstrap_servers)"
+        reason = f"{type(error).__name__}: {error}"
+        if error.retriable or isinstance(error, KafkaConnectionError):
+            raise ServerUnavailable(f"{where} does not answer: {reason}") from error
+        raise ServerRefused(
+            f"{where} refused: {reason}; `logpipe setup --print-roles` shows the ACLs that are needed"
+        ) from error
+
+
+async def partitions_of_topics(admin: AIOKafkaAdminClient, names: Sequence[str]) -> list[TopicPartition]:
+    """List the partitions of topics, in order.
+
+    Raises TopicMissing when one of them does not exist, KafkaError when a broker does not tell.
+    """
+    partitions = []
+    for description in await admin.describe_topics(list(names)):
+        topic, code = description["topic"], description["error_code"]
+        if code == UnknownTopicOrPartitionError.errno:
+            raise TopicMissing(f"the topic {topic} does not exist; `logpipe setup` creates it")
+        if code:
+            raise for_code(code)(f"topic {topic}")
+        partitions += [
+            TopicPartition(topic, number)
+            for number in sorted(each["partition"] for each in description["partitions"])
+        ]
+    return partitions

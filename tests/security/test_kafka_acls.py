@@ -1,6 +1,7 @@
 """The printed ACLs are enough for each task and for no other, says a broker that obeys them."""
 
 import argparse
+import asyncio
 import shlex
 import time
 from collections.abc import AsyncIterator
@@ -20,6 +21,7 @@ from pipeline.install.topics import TopicSpec, create_topics, plan_topics, wante
 from pipeline.kafka_client import connection_options
 from pipeline.sample import sample_events
 from pipeline.settings import Settings, load_settings
+from tests.logpipe import logpipe
 from tests.security.kafka_steps import read_values, settings_for
 from tests.security.secured_kafka import SecuredKafka
 
@@ -42,6 +44,18 @@ class Task:
 
     def of(self, user: str) -> Settings:
         return settings_for(self._secured.settings("SASL_SSL", "SCRAM-SHA-256", user), self._name)
+
+    def environment(self, user: str, name: str = "") -> dict[str, str]:
+        """Give what a command of this user is started with."""
+        return {
+            **{
+                f"LOGPIPE_KAFKA__{setting}".upper(): value
+                for setting, value in self._secured.settings("SASL_SSL", "SCRAM-SHA-256", user).items()
+            },
+            "LOGPIPE_KAFKA__TOPICS": f"{self._name}.logs",
+            "LOGPIPE_KAFKA__GROUP_ID": self._name,
+            "LOGPIPE_INDEX__PREFIX": name or self._name,
+        }
 
 
 @pytest.fixture
@@ -122,6 +136,32 @@ async def test_no_other_is(task: Task) -> None:
             await write_letter(settings)
         with pytest.raises(ServerRefused, match="into the group"):
             await read_values(settings, 1)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("dlq", "list"),
+        ("dlq", "show", "--partition", "0", "--offset", "1"),
+        ("dlq", "replay"),
+        ("dlq", "replay", "--dry-run"),
+        ("audit", "--to-end"),
+    ],
+    ids=" ".join,
+)
+async def test_a_command_without_its_rights_says_so(task: Task, command: tuple[str, ...]) -> None:
+    await install(task.setup)
+    await write_letter(task.worker)
+    for environment in (
+        task.environment("logpipe-worker"),  # knows of the dead letters, and may not read them
+        task.environment("logpipe-reader", "of-somebody-else"),  # may not even know whether there are any
+    ):
+        done = await asyncio.to_thread(logpipe, *command, settings=environment)
+        text = done.stderr.decode()
+        assert (done.returncode, done.stdout) == (4, b""), text
+        assert "TopicAuthorizationFailedError" in text
+        assert "`logpipe setup --print-roles` shows the ACLs" in text
+        assert "Traceback" not in text
 
 
 @pytest.mark.parametrize(

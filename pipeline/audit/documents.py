@@ -1,0 +1,88 @@
+"""Elasticsearch's side: the documents of a range of offsets, in their order."""
+
+from typing import Any
+
+from elastic_transport import OrjsonSerializer
+from elasticsearch import AsyncElasticsearch
+
+from pipeline.audit.comparison import Found
+from pipeline.audit.result import Range
+
+__all__ = ["KEEP_ALIVE", "SERIALIZERS", "Documents"]
+
+KEEP_ALIVE = "5m"
+"""How long Elasticsearch keeps what it showed at the beginning, from one page to the next."""
+SERIALIZERS = dict.fromkeys(("application/json", "application/vnd.elasticsearch+json"), OrjsonSerializer())
+# The most that `index.max_result_window` allows by default.
+_PAGE_DOCUMENTS = 10_000
+
+
+class Documents:
+    """The documents of a range in the order of their offsets, a page at a time."""
+
+    def __init__(self, client: AsyncElasticsearch, pit: str, wanted: Range) -> None:
+        self.passed = 0
+        """Documents at offsets that were not asked for."""
+        self._client = client
+        self._pit = pit
+        self._wanted = wanted
+        self._page: list[Found] = []
+        self._next = 0
+        # A page asks for a window of offsets that it can just hold, so that a shard need not sort more.
+        self._from = wanted.start
+        self._window = _PAGE_DOCUMENTS
+        self._after: list[int] | None = None
+
+    async def at(self, offset: int) -> list[Found]:
+        """Give the documents of an offset; to be asked for in growing order."""
+        found: list[Found] = []
+        while True:
+            if self._next == len(self._page):
+                if self._from >= self._wanted.end:
+                    return found
+                await self._turn()
+                continue
+            hit = self._page[self._next]
+            if hit.offset > offset:
+                return found
+            self._next += 1
+            if hit.offset == offset:
+                found.append(hit)
+            else:
+                self.passed += 1
+
+    async def _turn(self) -> None:
+        topic, partition, _, end = self._wanted
+        upto = min(self._from + self._window, end)
+        answer = await self._client.search(
+            size=_PAGE_DOCUMENTS,
+            pit={"id": self._pit, "keep_alive": KEEP_ALIVE},
+            query={
+                "bool": {
+                    "filter": [
+                        {"term": {"kafka.topic": topic}},
+                        {"term": {"kafka.partition": partition}},
+                        {"range": {"kafka.offset": {"gte": self._from, "lt": upto}}},
+                    ]
+                }
+            },
+            sort=[{"kafka.offset": {"order": "asc", "unmapped_type": "long"}}, {"_shard_doc": "asc"}],
+            search_after=self._after,
+            source=False,
+            track_total_hits=False,
+            # Half an answer would make documents look missing.
+            allow_partial_search_results=False,
+            filter_path="pit_id,hits.hits._id,hits.hits._index,hits.hits.sort",
+        )
+        self._pit = str(answer.get("pit_id", self._pit))
+        hits: list[dict[str, Any]] = answer.get("hits", {}).get("hits", [])
+        self._page = [Found(hit["sort"][0], hit["_id"], hit["_index"]) for hit in hits]
+        self._next = 0
+        if len(hits) == _PAGE_DOCUMENTS:
+            # Perhaps not all of the window: the next page begins behind the last document, in a smaller one.
+            self._from, self._after = hits[-1]["sort"][0], hits[-1]["sort"]
+            self._window = max(self._window // 2, 1)
+        else:
+            self._from, self._after = upto, None
+            if len(hits) < _PAGE_DOCUMENTS // 2:
+                self._window *= 2

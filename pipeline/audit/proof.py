@@ -1,0 +1,131 @@
+"""Going through the ranges: both sides are read, several ranges at a time, and compared."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
+
+from aiokafka import AIOKafkaConsumer
+from elasticsearch import ApiError, AsyncElasticsearch, TransportError
+
+from pipeline.audit.comparison import Comparison
+from pipeline.audit.documents import KEEP_ALIVE, SERIALIZERS, Documents
+from pipeline.audit.letters import LetterFile
+from pipeline.audit.records import (
+    admin_client,
+    committed_offsets,
+    narrowed,
+    partitions_of,
+    ranges_of,
+    reader,
+    records_of,
+)
+from pipeline.audit.result import AuditResult, PartitionAudit, Range
+from pipeline.elasticsearch_client import make_client, server_errors
+from pipeline.errors import SettingsError
+from pipeline.kafka_client import kafka_errors
+from pipeline.settings import Settings
+
+__all__ = ["audit"]
+
+_RANGES_AT_A_TIME = 4
+
+
+async def audit(
+    settings: Settings,
+    *,
+    topics: Sequence[str] = (),
+    partition: int | None = None,
+    from_offset: int | None = None,
+    to_offset: int | None = None,
+    since_ms: int | None = None,
+    until_ms: int | None = None,
+    to_end: bool = False,
+    report: Callable[[int, int], None] = lambda _done, _all: None,
+) -> AuditResult:
+    """Compare; by default all that the group has committed of the configured topics.
+
+    `to_offset` is the first offset that is left out; `to_end` looks beyond what is committed. `since_ms` and
+    `until_ms` (left out itself) choose by the records' timestamps, in milliseconds since 1970. `report` is
+    called with the offsets done and the offsets to do.
+
+    Raises SettingsError when offsets are given without the one partition they belong to, ServerUnavailable
+    and ServerRefused when a server does not answer or says no.
+    """
+    if (from_offset is not None or to_offset is not None) and partition is None:
+        raise SettingsError("offsets are those of one partition: --partition says which")
+    with kafka_errors(settings.kafka):
+        async with admin_client(settings) as admin, reader(settings) as consumer:
+            wanted = await partitions_of(settings, admin, topics)
+            if partition is not None:
+                wanted = [one for one in wanted if one.partition == partition]
+            last = None if to_end or to_offset is not None else await committed_offsets(settings, admin)
+            ranges = await ranges_of(consumer, wanted, last, since_ms)
+        if partition is not None:
+            ranges = [narrowed(one, from_offset, to_offset) for one in ranges]
+        with closing(LetterFile()) as letters:
+            await letters.read(settings)
+            comparison = Comparison(settings.events, letters, since_ms, until_ms)
+            async with make_client(settings.elasticsearch, serializers=SERIALIZERS) as client:
+                with server_errors(settings.elasticsearch, "give the documents to be counted"):
+                    return AuditResult(await _Proof(settings, ranges, client, comparison, report).run())
+
+
+class _Proof:
+    """Go through ranges, several at a time: most of the time is Elasticsearch's."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        ranges: Sequence[Range],
+        client: AsyncElasticsearch,
+        comparison: Comparison,
+        report: Callable[[int, int], None],
+    ) -> None:
+        self._settings = settings
+        self._ranges = ranges
+        self._client = client
+        self._comparison = comparison
+        self._report = report
+        self._offsets = sum(one.end - one.start for one in ranges)
+        self._done = 0
+
+    async def run(self) -> list[PartitionAudit]:
+        """Give a result for each range; what was committed before this is visible after the refresh."""
+        indices = f"{self._settings.index.prefix}-*"
+        await self._client.indices.refresh(index=indices)
+        opened = await self._client.open_point_in_time(index=indices, keep_alive=KEEP_ALIVE)
+        pit = str(opened["id"])
+        results = [PartitionAudit(one) for one in self._ranges]
+        todo = iter(results)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(min(_RANGES_AT_A_TIME, len(results))):
+                    tasks.create_task(self._work(todo, pit))
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group
+        finally:
+            with suppress(ApiError, TransportError):  # it expires by itself
+                await self._client.close_point_in_time(id=pit)
+        return results
+
+    async def _work(self, todo: Iterator[PartitionAudit], pit: str) -> None:
+        async with reader(self._settings) as consumer:
+            for audited in todo:
+                await self._compare(audited, consumer, Documents(self._client, pit, audited.range))
+
+    async def _compare(
+        self, audited: PartitionAudit, consumer: AIOKafkaConsumer, documents: Documents
+    ) -> None:
+        position = audited.range.start
+        async for records in records_of(consumer, audited.range):
+            for record in records:
+                self._comparison.record(audited, record, await documents.at(record.offset))
+            position = self._advance(position, records[-1].offset + 1)
+        await documents.at(audited.range.end)
+        audited.without_record = documents.passed
+        self._advance(position, audited.range.end)
+
+    def _advance(self, position: int, to: int) -> int:
+        self._done += to - position
+        self._report(self._done, self._offsets)
+        return to
