@@ -15,14 +15,22 @@ from pipeline.kafka_client import connection_options, kafka_errors, partitions_o
 from pipeline.settings import Settings
 from pipeline.version import version
 
-__all__ = ["DeadLetter", "DeadLetterProducer", "SourceRecord", "dead_letter_topic", "read_dead_letters"]
+__all__ = [
+    "DeadLetter",
+    "DeadLetterProducer",
+    "Headers",
+    "SourceRecord",
+    "dead_letter_topic",
+    "read_dead_letters",
+]
 
 _PREFIX = "logpipe."
+_FIRST = f"{_PREFIX}topic"
 # A dead letter is the record and its headers; the topic takes 16 MiB.
 _MAX_REQUEST_BYTES = 16 << 20
 _LONGEST_REASON = 2000
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
 
 
 class SourceRecord(Record, Protocol):
@@ -132,7 +140,7 @@ async def _read(settings: Settings, partitions: Sequence[TopicPartition]) -> Asy
                         yield _parse(record.key, record.value, record.headers)
 
 
-def _headers(letter: DeadLetter) -> list[tuple[str, bytes]]:
+def _headers(letter: DeadLetter) -> list[tuple[str, bytes | None]]:
     record = letter.record
     ours = {
         "topic": record.topic,
@@ -153,10 +161,11 @@ def _headers(letter: DeadLetter) -> list[tuple[str, bytes]]:
 
 
 def _parse(key: bytes | None, value: bytes | None, headers: Headers) -> DeadLetter:
+    # The record's own come first; they too may be called like ours.
+    begin = max((number for number, (name, _) in enumerate(headers) if name == _FIRST), default=len(headers))
     ours = {
-        name.removeprefix(_PREFIX): content.decode("utf-8", "replace")
-        for name, content in headers
-        if name.startswith(_PREFIX)
+        name.removeprefix(_PREFIX): (content or b"").decode("utf-8", "replace")
+        for name, content in headers[begin:]
     }
     return DeadLetter(
         record=Coordinates(
@@ -167,7 +176,7 @@ def _parse(key: bytes | None, value: bytes | None, headers: Headers) -> DeadLett
         ),
         key=key if ours.get("has_key", "1") == "1" else None,
         value=value,
-        headers=[(name, content) for name, content in headers if not name.startswith(_PREFIX)],
+        headers=headers[:begin],
         error_type=ours.get("error_type", ""),
         reason=ours.get("reason", ""),
         field=ours.get("field", ""),

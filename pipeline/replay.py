@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pipeline.bulk import BulkWriter, bulk_serializers
-from pipeline.dead_letters import DeadLetter
+from pipeline.dead_letters import DeadLetter, Headers
 from pipeline.decode import decode
 from pipeline.document import Coordinates, Document, DocumentBuilder
 from pipeline.elasticsearch_client import make_client, server_errors
@@ -130,7 +130,7 @@ class _Source(NamedTuple):
     timestamp: int
     value: bytes | None
     key: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    headers: Headers
 
 
 class _Collected:

@@ -292,3 +292,9 @@ async def test_without_elasticsearch_the_replay_exits_3(pipeline: Pipeline) -> N
     )
     assert command.returncode == 3
     assert b"elasticsearch.hosts" in command.stderr
+
+
+async def test_headers_called_like_ours_stay_the_records_own(pipeline: Pipeline) -> None:
+    headers = [("logpipe.topic", None), ("logpipe.element", b"3"), ("logpipe.reason", b"\xff")]
+    await write(pipeline, LETTER._replace(headers=headers))
+    assert await letters_of(pipeline) == [LETTER._replace(headers=headers)]
