@@ -1,20 +1,112 @@
-"""Sample traffic into Kafka, as fast as it goes or at a given rate."""
+"""Sample traffic into Kafka: as fast as it goes, at a given rate, or as it happens."""
 
 import asyncio
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from pipeline.errors import ServerRefused, ServerUnavailable
+from pipeline.errors import ServerRefused, ServerUnavailable, SettingsError
 from pipeline.kafka_client import connection_options
-from pipeline.sample import SampleEvent
+from pipeline.sample import EVENTS_PER_REQUEST, INCIDENTS, SampleEvent, sample_events
 from pipeline.settings import Kafka
 
-__all__ = ["produce"]
+__all__ = ["PROFILES", "Traffic", "plan_traffic", "produce"]
+
+PROFILES = {"normal": 100, "peak": 500, "burst": 1000}
+"""The guide's throughput objectives, in HTTP requests to the product per second."""
 
 _REPORT_EVERY = 500
+_COUNT = 100_000
+_DAYS = 3.0
+_DAY_SECONDS = 86_400
+_LAST_TENTH = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What traffic to send, and how."""
+
+    count: int
+    rate: float | None
+    """Events per second; None: as fast as it goes."""
+    live: bool
+    """Events happen while they are sent; else they are spread over the days before."""
+    days: float
+    seed: int | None
+    incident: str | None
+    incident_from: float
+
+    def events(self, now_ms: int) -> Iterator[SampleEvent]:
+        """Write the events: of the days before now, or from now on."""
+        if not self.live or self.rate is None:
+            return sample_events(
+                self.count,
+                seed=self.seed or 0,
+                end_ms=now_ms,
+                span_seconds=self.days * _DAY_SECONDS,
+                incident=self.incident,
+                incident_from=self.incident_from,
+            )
+        span_seconds = self.count / self.rate
+        return sample_events(
+            self.count,
+            # Another run has other traces.
+            seed=now_ms if self.seed is None else self.seed,
+            end_ms=now_ms + round(span_seconds * 1000),
+            span_seconds=span_seconds,
+            incident=self.incident,
+            incident_from=self.incident_from,
+            steady=True,
+        )
+
+
+def plan_traffic(
+    *,
+    count: int | None = None,
+    rate: float | None = None,
+    profile: str | None = None,
+    seconds: float | None = None,
+    live: bool = False,
+    days: float | None = None,
+    seed: int | None = None,
+    incident: str | None = None,
+    incident_from: float | None = None,
+) -> Traffic:
+    """Fill in what was not asked for.
+
+    `rate` is in events per second, `profile` one of `PROFILES`. Unless `incident_from` says otherwise, an
+    incident is the last tenth of what is spread over days, and the whole of what is live.
+
+    Raises SettingsError, naming the option, for options that contradict each other or need one another.
+    """
+    if incident is not None and incident not in INCIDENTS:
+        raise SettingsError(f"--incident = {incident!r}: there are {', '.join(INCIDENTS)}")
+    if profile is not None and profile not in PROFILES:
+        raise SettingsError(f"--profile = {profile!r}: there are {', '.join(PROFILES)}")
+    for one, other, given in (
+        ("--profile", "--rate", profile is not None and rate is not None),
+        ("--seconds", "--count", seconds is not None and count is not None),
+        ("--live", "--days", live and days is not None),
+    ):
+        if given:
+            raise SettingsError(f"{one} and {other} exclude each other: give one of them")
+    if profile is not None:
+        rate = PROFILES[profile] * EVENTS_PER_REQUEST
+    if rate is None and (live or seconds is not None):
+        raise SettingsError(f"{'--live' if live else '--seconds'} needs --rate or --profile")
+    if incident_from is not None and incident is None:
+        raise SettingsError("--incident-from needs --incident")
+    if rate is not None and seconds is not None:
+        count = max(1, round(rate * seconds))
+    if incident_from is None:
+        incident_from = 0.0 if live else _LAST_TENTH
+    return Traffic(
+        count or _COUNT, rate, live, _DAYS if days is None else days, seed, incident, incident_from
+    )
 
 
 async def produce(
@@ -22,11 +114,13 @@ async def produce(
     events: Iterable[SampleEvent],
     *,
     rate: float | None = None,
+    live: bool = False,
     report: Callable[[int], None] = lambda _: None,
 ) -> Counter[int]:
     """Write events to the first topic, keyed by trace, with their own times as Kafka's timestamps.
 
-    `rate` is in events per second. `report` is called with the number sent so far. Returns how many events
+    `rate` is in events per second; with `live` each event is sent when its own time has come instead.
+    `report` is called with the number sent so far. Returns how many events
     fall on each day since 1970 (UTC). Every event has been acknowledged by all replicas when this returns.
 
     Raises ServerUnavailable when no broker answers and ServerRefused when the topic does not take them.
@@ -58,6 +152,12 @@ async def produce(
     acknowledged: list[asyncio.Future[object]] = []
     try:
         for event in events:
+            if live:
+                early = event.timestamp_ms / 1000 - time.time()
+            else:
+                early = started + sent / rate - loop.time() if rate is not None else 0.0
+            if early > 0:
+                await asyncio.sleep(early)
             acknowledged.append(
                 await producer.send(
                     topic, event.value, key=event.trace_id.encode(), timestamp_ms=event.timestamp_ms
@@ -69,8 +169,6 @@ async def produce(
                 await asyncio.gather(*acknowledged[:-_REPORT_EVERY])
                 del acknowledged[:-_REPORT_EVERY]
                 report(sent)
-            if rate is not None and (early := started + sent / rate - loop.time()) > 0:
-                await asyncio.sleep(early)
         await asyncio.gather(*acknowledged)
         report(sent)
     except KafkaError as error:

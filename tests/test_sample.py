@@ -4,13 +4,13 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import pytest
 
 from pipeline.errors import SettingsError
-from pipeline.sample import INCIDENTS, SampleEvent, sample_events
+from pipeline.sample import EVENTS_PER_REQUEST, INCIDENTS, SampleEvent, sample_events
 
 END_MS = 1_769_781_600_000  # 2026-01-30T14:00:00Z
 DAY_SECONDS = 86_400
@@ -131,6 +131,7 @@ def test_the_first_lines_of_a_huge_run_come_at_once() -> None:
         ({"count": 1, "span_seconds": -5.0}, "span_seconds = -5.0"),
         ({"count": 1, "span_seconds": math.nan}, "span_seconds = nan"),
         ({"count": 1, "incident": "flood"}, "incident = 'flood'.*error-spike"),
+        ({"count": 1, "incident": "error-spike", "incident_from": 1.5}, "incident_from = 1.5"),
     ],
 )
 def test_a_wrong_argument_is_refused_by_name_before_the_first_line(
@@ -154,7 +155,7 @@ def test_all_but_one_in_2000_lines_are_json(lines: list[SampleEvent]) -> None:
 def test_levels_have_their_shares(events: list[tuple[int, Event]]) -> None:
     levels = Counter(event["level"] for _, event in events)
     assert set(levels) == {"ERROR", "WARN", "INFO", "DEBUG"}
-    assert 0.02 <= levels["ERROR"] / COUNT <= 0.04
+    assert 0.01 <= levels["ERROR"] / COUNT <= 0.02
     assert 0.05 <= levels["WARN"] / COUNT <= 0.07
     assert 0.05 <= levels["DEBUG"] / COUNT <= 0.15
 
@@ -247,8 +248,7 @@ def test_a_request_is_received_authenticated_and_answered(stories: list[Story]) 
             )
             assert answer["user_id"].startswith("user-")
     assert methods == {"GET", "POST", "PATCH", "DELETE"}
-    assert {200, 201, 204, 401, 404, 422, 429, 500, 503} <= set(statuses)
-    assert sum(count for status, count in statuses.items() if status >= 500) / sum(statuses.values()) < 0.05
+    assert {200, 201, 204, 401, 404, 422, 429} <= set(statuses)
 
 
 def test_requests_are_as_fast_as_the_guide_wants(events: list[tuple[int, Event]]) -> None:
@@ -392,7 +392,7 @@ def slowest_requests(events: list[Event]) -> float:
         pytest.param("error-spike", error_share, 0.04, 0.1, id="error-spike"),
         pytest.param("api-rate-limit", lowest_claude_limit, -1000, -100, id="api-rate-limit"),
         pytest.param("webhook-lag", deepest_queue, 100, 5000, id="webhook-lag"),
-        pytest.param("slow-responses", slowest_requests, 500, 1000, id="slow-responses"),
+        pytest.param("slow-responses", slowest_requests, 500, 2000, id="slow-responses"),
     ],
 )
 def test_an_incident_shows_in_the_last_tenth_only(
@@ -427,3 +427,115 @@ def test_refused_calls_fail_integrations_during_a_rate_limit() -> None:
         if in_last_tenth(time) and event["message"].startswith("Integration failed")
     )
     assert reasons["rate_limited"] > 0
+
+
+# --- what the alerts see ----------------------------------------------------------------------------------
+
+
+class Sight(NamedTuple):
+    """What the guide's metrics say after some minutes of traffic."""
+
+    server_errors: dict[str, float]
+    p95_ms: dict[str, float]
+    integration_failures: int
+    integration_success: float
+    claude_requests_left: float
+    deepest_queue: list[int]
+    requests: int
+
+
+def seen(events: Iterable[SampleEvent]) -> Sight:
+    statuses: dict[str, list[int]] = defaultdict(list)
+    took: dict[str, list[int]] = defaultdict(list)
+    ended: Counter[bool] = Counter()
+    left, depths = [], []
+    for _, event in decoded(events):
+        context = event["context"]
+        if {"method", "route", "http_status"} <= set(context):
+            statuses[event["service"]].append(context["http_status"])
+            took[event["service"]].append(context["processing_time_ms"])
+        if event["message"].startswith(("Integration created", "Integration failed")):
+            ended[event["level"] == "INFO"] += 1
+        if context.get("external_service") == "claude-api":
+            left.append(context["rate_limit_remaining"])
+        if "queue_depth" in context:
+            depths.append(context["queue_depth"])
+    return Sight(
+        {service: sum(one >= 500 for one in all_) / len(all_) for service, all_ in statuses.items()},
+        {service: percentile(all_, 0.95) for service, all_ in took.items()},
+        ended[False],
+        ended[True] / ended.total(),
+        percentile(left, 0.5),
+        depths,
+        sum(map(len, statuses.values())),
+    )
+
+
+def live(seconds: int, incident: str | None = None, rate: int = 300) -> Iterator[SampleEvent]:
+    return sample_events(
+        seconds * rate, end_ms=END_MS, span_seconds=seconds, incident=incident, incident_from=0.0, steady=True
+    )
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: live(300), lambda: sample_events(90_000, end_ms=END_MS)], ids=["live", "days"]
+)
+def test_usual_traffic_keeps_the_guides_objectives(make: Callable[[], Iterator[SampleEvent]]) -> None:
+    usual = seen(make())
+    assert set(usual.server_errors) == {"api", "webhooks"}
+    # The objective is 0.1 %; a handful of errors either way is chance.
+    assert all(share < 0.002 for share in usual.server_errors.values())
+    assert all(p95_ms < 500 for p95_ms in usual.p95_ms.values())
+    assert usual.integration_success > 0.9
+    assert usual.claude_requests_left > 1000
+    assert max(usual.deepest_queue) < 100
+
+
+def test_an_error_spike_shows_within_a_minute() -> None:
+    spike = seen(live(60, "error-spike"))
+    assert all(share > 0.2 for share in spike.server_errors.values())
+    assert spike.integration_failures >= 20
+    assert spike.integration_success < 0.6
+
+
+def test_a_rate_limit_shows_within_a_minute() -> None:
+    assert seen(live(60, "api-rate-limit")).claude_requests_left < 80
+
+
+def test_webhooks_lag_soon_after_the_incident_has_begun_and_to_its_end() -> None:
+    depths = seen(live(60, "webhook-lag")).deepest_queue
+    soon = next(number for number, depth in enumerate(depths) if depth > 1000)
+    assert soon < len(depths) / 20
+    assert min(depths[len(depths) // 10 :]) > 1000
+
+
+def test_responses_are_slow_within_a_minute() -> None:
+    assert all(p95_ms > 2500 for p95_ms in seen(live(60, "slow-responses")).p95_ms.values())
+
+
+def test_errors_of_a_spike_are_answered_with_5xx_of_both_kinds() -> None:
+    statuses = {
+        event["context"]["http_status"]
+        for _, event in decoded(live(60, "error-spike"))
+        if event["message"] == "Request failed"
+    }
+    assert statuses == {500, 503}
+
+
+def test_an_incident_from_the_start_begins_with_the_broken_release() -> None:
+    made = list(decoded(live(60, "error-spike")))
+    releases = [event["context"]["version"] for _, event in made if event["message"] == "Deployment started"]
+    assert releases == ["1.10.0"]
+    assert {event["context"]["version"] for _, event in made} == {"1.10.0"}
+
+
+def test_steady_traffic_has_no_hours() -> None:
+    thirds: Counter[int] = Counter(
+        (event.timestamp_ms - END_MS + DAY_SECONDS * 1000) * 3 // (DAY_SECONDS * 1000)
+        for event in sample_events(30_000, end_ms=END_MS, span_seconds=DAY_SECONDS, steady=True)
+    )
+    assert all(abs(thirds[third] - 10_000) < 500 for third in range(3))
+
+
+def test_events_per_request_is_what_a_profile_counts_on() -> None:
+    assert 100_000 / seen(live(100, rate=1000)).requests == pytest.approx(EVENTS_PER_REQUEST, rel=0.03)

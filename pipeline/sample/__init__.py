@@ -4,6 +4,6 @@
 request, a scheduled job. Each is one trace. The same seed gives the same bytes.
 """
 
-from pipeline.sample.traffic import INCIDENTS, SampleEvent, sample_events
+from pipeline.sample.traffic import EVENTS_PER_REQUEST, INCIDENTS, SampleEvent, sample_events
 
-__all__ = ["INCIDENTS", "SampleEvent", "sample_events"]
+__all__ = ["EVENTS_PER_REQUEST", "INCIDENTS", "SampleEvent", "sample_events"]

@@ -82,6 +82,28 @@ BAD_PAYLOAD = _failure(
     "payload_unexpected",
     ("app/webhooks/processor.py", 71, "process", "event = IssueEvent.model_validate(payload)"),
 )
+AUDIT_REFUSED = _failure(
+    "asyncio.QueueFull",
+    "the queue of audit events is full (1000)",
+    500,
+    "audit_backlog",
+    ("app/audit.py", 36, "record", "self._queue.put_nowait(entry)"),
+)
+MAIL_REFUSED = _failure(
+    "aiosmtplib.SMTPServerDisconnected",
+    "Connection lost",
+    502,
+    "mail_unavailable",
+    ("app/notify/mail.py", 52, "send", "await self._smtp.send_message(message)"),
+)
+CHAT_TIMEOUT = _failure(
+    "httpx.ConnectTimeout",
+    "timed out after 3.0 s",
+    504,
+    "timeout",
+    ("app/notify/chat.py", 27, "post", "await self._http.post(self._url, json=body)"),
+)
+NOTIFICATION_FAILURES = (MAIL_REFUSED, CHAT_TIMEOUT)
 REQUEST_FAILURES = (POOL_EXHAUSTED, POOL_EXHAUSTED, CONNECTION_LOST, NOT_A_MAPPING, CACHE_GONE)
 WEBHOOK_FAILURES = (DUPLICATE_KEY, BAD_PAYLOAD, CONNECTION_LOST)
 DATABASE_FAILURES = (POOL_EXHAUSTED, CONNECTION_LOST)

@@ -15,15 +15,17 @@ _Choice = TypeVar("_Choice")
 class Conditions(NamedTuple):
     """How well the product does: chances from 0 to 1, and factors on what is usual."""
 
-    request_failure: float = 0.06
-    """Share of API requests, of those that the cache does not answer, that end with 5xx."""
-    webhook_failure: float = 0.06
+    request_failure: float = 0.0006
+    """Share of API requests, of those that the cache does not answer, that end with 5xx: within the SLO."""
+    webhook_failure: float = 0.0004
     """Share of webhooks whose processing fails."""
-    integration_failure: float = 0.15
+    side_failure: float = 0.08
+    """Share of requests and webhooks in which something fails that the answer does not depend on."""
+    integration_failure: float = 0.04
     """Share of integrations that end without a pull request."""
     call_failure: float = 0.06
     """Share of calls to GitHub and Claude that fail once and are tried again."""
-    refusal: float = 0.004
+    refusal: float = 0.001
     """Share of calls to Claude refused because of its rate limit."""
     claude_budget: int = 4000
     """Requests that Claude's API allows in a minute, less what others have used up."""
@@ -42,13 +44,12 @@ INCIDENT_CONDITIONS = {
     ),
     "api-rate-limit": _USUAL._replace(refusal=0.35, integration_failure=0.4, claude_budget=80),
     "webhook-lag": _USUAL._replace(queue_peak=6000),
-    "slow-responses": _USUAL._replace(slowness=14.0),
+    "slow-responses": _USUAL._replace(slowness=30.0),
 }
 
 # Share of the span at which a release goes out. The error spike is what the last one did.
 _RELEASES = ((0.0, "1.8.2"), (0.4, "1.9.0"))
 _BROKEN_RELEASE = "1.10.0"
-_INCIDENT_FROM = 0.9
 
 # Durations vary as a log-normal distribution does; drawn once, as quantiles, and then only picked from.
 _DURATION_BITS = 10
@@ -61,12 +62,23 @@ _WAIT_MS_PER_WEBHOOK = 4
 _MINUTE_MS = 60_000
 _GITHUB_BUDGET = 5000
 _HOUR_MS = 60 * _MINUTE_MS
+# In which share of an incident the queue of webhooks grows to its worst.
+_LAG_GROWS = 0.1
 
 
 class Product:
     """Everything that stories share; one per run, changed only by `enter`."""
 
-    def __init__(self, seed: int, begin_ms: int, end_ms: int, incident: str | None, haste: float) -> None:
+    def __init__(
+        self,
+        seed: int,
+        begin_ms: int,
+        end_ms: int,
+        *,
+        incident: str | None,
+        incident_from: float,
+        haste: float,
+    ) -> None:
         source = Random(seed)  # noqa: S311 - nothing secret is made of it
         self.random = source.random
         self.bits = source.getrandbits
@@ -76,13 +88,12 @@ class Product:
         self._haste = haste
         self._end_ms = end_ms
         self._incident = incident
-        self._incident_from_ms = begin_ms + int((end_ms - begin_ms) * _INCIDENT_FROM)
-        releases = [
-            (begin_ms + int((end_ms - begin_ms) * share), version) for share, version in _RELEASES[1:]
-        ]
+        self._incident_from_ms = begin_ms + int((end_ms - begin_ms) * incident_from)
+        releases = list(_RELEASES[1:])
         if incident == "error-spike":
-            releases.append((self._incident_from_ms, _BROKEN_RELEASE))
-        self._releases = releases
+            releases = [release for release in releases if release[0] < incident_from]
+            releases.append((incident_from, _BROKEN_RELEASE))
+        self._releases = [(begin_ms + int((end_ms - begin_ms) * share), name) for share, name in releases]
 
     def enter(self, time_ms: int) -> bool:
         """Bring the state to this time; say whether a release has just gone out."""
@@ -119,7 +130,8 @@ class Product:
         if peak == _USUAL.queue_peak:
             return int(peak * self.random() ** 3)
         lasted = (time_ms - self._incident_from_ms) / max(self._end_ms - self._incident_from_ms, 1)
-        return int(peak * (lasted * 0.9 + self.random() * 0.1)) + _USUAL.queue_peak
+        grown = min(lasted / _LAG_GROWS, 1.0)
+        return int(peak * (grown * 0.9 + self.random() * 0.1)) + _USUAL.queue_peak
 
     def queue_wait_ms(self, depth: int) -> int:
         """Return how long a webhook waited behind that many others."""

@@ -106,7 +106,18 @@ def _answer(trace: Trace, route: Route) -> int:
         operation = "SELECT" if left > 1 else route.db_operation
         query(trace, vocabulary.API_DATABASE, operation, route.db_table, 9)
     trace.now_ms += product.work_ms(route.work_ms)
+    if product.chance(product.conditions.side_failure):
+        _fail_aside(trace, route)
     return route.http_status
+
+
+def _fail_aside(trace: Trace, route: Route) -> None:
+    """Fail in something that the answer does not wait for."""
+    if route.method == "GET":
+        origin, doing, failure = vocabulary.CACHE, "Cache write failed", failures.CACHE_GONE
+    else:
+        origin, doing, failure = vocabulary.AUDIT, "Audit event lost", failures.AUDIT_REFUSED
+    log_failure(trace, origin, doing, failure, {"route": route.route, "reason": failure.reason})
 
 
 def _fail(trace: Trace, route: Route) -> int:
@@ -161,6 +172,11 @@ def _webhook(product: Product, start_ms: int) -> Trace:
         log_failure(trace, vocabulary.PROCESSOR, "Webhook failed", failure, context)
         return _respond(trace, 500)
     trace.log_timed("INFO", vocabulary.PROCESSOR, "Webhook processed", start_ms, context)
+    if product.chance(product.conditions.side_failure):
+        failure = product.pick(failures.NOTIFICATION_FAILURES)
+        log_failure(
+            trace, vocabulary.NOTIFIER, "Notification not delivered", failure, {"reason": failure.reason}
+        )
     return _respond(trace, 202)
 
 

@@ -11,9 +11,12 @@ from pipeline.errors import SettingsError
 from pipeline.sample.product import INCIDENT_CONDITIONS, Product
 from pipeline.sample.stories import deployment, next_story
 
-__all__ = ["INCIDENTS", "SampleEvent", "sample_events"]
+__all__ = ["EVENTS_PER_REQUEST", "INCIDENTS", "SampleEvent", "sample_events"]
 
 INCIDENTS = tuple(INCIDENT_CONDITIONS)
+
+EVENTS_PER_REQUEST = 6.6
+"""Log lines for each HTTP request to the product, an API request or a webhook, all stories counted."""
 
 # Requests in each hour of the day, UTC, as a share of the busiest hour.
 _BUSY = (
@@ -45,15 +48,19 @@ def sample_events(
     end_ms: int,
     span_seconds: float = 3 * 86_400,
     incident: str | None = None,
+    incident_from: float = 0.9,
+    steady: bool = False,
 ) -> Iterator[SampleEvent]:
     """Write exactly `count` log lines, in time order, spread over the span that ends at `end_ms`.
 
-    The traffic follows the hours of the day. `incident` is one of `INCIDENTS` and fills the last tenth of
-    the span. Nearly every value is one JSON object in the guide's format; about one in seventy has another
-    timestamp or level notation or comes in a Filebeat envelope, and one in two thousand is not JSON, as in
-    real traffic. Memory is bounded whatever the count: lines wait only while their story is going on.
+    The traffic follows the hours of the day, or with `steady` is the same at all times. `incident` is one of
+    `INCIDENTS` and lasts from `incident_from`, a share of the span, to its end. Nearly every value is one JSON
+    object in the guide's format; about one in seventy has another timestamp or level notation or comes in a
+    Filebeat envelope, and one in two thousand is not JSON, as in real traffic. Memory is bounded whatever the
+    count: lines wait only while their story is going on.
 
-    Raises SettingsError for a negative count, a span that is not positive, or an unknown incident.
+    Raises SettingsError for a negative count, a span that is not positive, an unknown incident, or one that
+    begins outside of the span.
     """
     if count < 0:
         raise SettingsError(f"count = {count}: cannot be negative")
@@ -63,14 +70,23 @@ def sample_events(
         raise SettingsError(
             f"incident = {incident!r}: there is no such incident; there are {', '.join(INCIDENTS)}"
         )
-    return _tell(count, seed, end_ms - round(span_seconds * 1000), end_ms, incident)
+    if not 0 <= incident_from <= 1:
+        raise SettingsError(f"incident_from = {incident_from}: must be a share of the span, 0 to 1")
+    begin_ms = end_ms - round(span_seconds * 1000)
+    product = Product(
+        seed,
+        begin_ms,
+        end_ms,
+        incident=incident,
+        incident_from=incident_from,
+        haste=_haste(count, end_ms - begin_ms),
+    )
+    return _tell(count, product, _Clock(begin_ms, end_ms, steady=steady), end_ms)
 
 
-def _tell(count: int, seed: int, begin_ms: int, end_ms: int, incident: str | None) -> Iterator[SampleEvent]:
+def _tell(count: int, product: Product, clock: "_Clock", end_ms: int) -> Iterator[SampleEvent]:
     """Begin stories at the pace of the clock, and merge their lines."""
-    product = Product(seed, begin_ms, end_ms, incident, _haste(count, end_ms - begin_ms))
     random = product.random
-    clock = _Clock(begin_ms, end_ms)
     waiting: list[tuple[int, int, str, bytes]] = []
     planned = 0
     while planned < count:
@@ -103,11 +119,13 @@ def _haste(count: int, span_ms: int) -> float:
 class _Clock:
     """Which share of the traffic has passed at which time."""
 
-    def __init__(self, begin_ms: int, end_ms: int) -> None:
+    def __init__(self, begin_ms: int, end_ms: int, *, steady: bool) -> None:
         self._begin_ms = begin_ms
         self._step_ms = (end_ms - begin_ms) / _CLOCK_STEPS
         self._end_ms = end_ms
-        weights = [_busy(begin_ms + self._step_ms * (step + 0.5)) for step in range(_CLOCK_STEPS)]
+        weights = [
+            1.0 if steady else _busy(begin_ms + self._step_ms * (step + 0.5)) for step in range(_CLOCK_STEPS)
+        ]
         total = sum(weights)
         self._passed = [0.0, *(passed / total for passed in accumulate(weights))]
 
