@@ -7,10 +7,10 @@ STAMP := $(VENV)/.installed
 export UV_SYSTEM_CERTS := true
 export UV_NATIVE_TLS := true
 
-.PHONY: help demo test lint format bench soak docs clean
+.PHONY: help demo test lint format bench soak docs dashboards clean
 
 help:  ## Show the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -44,6 +44,9 @@ soak: $(STAMP)  ## Run the fault suite at length, twenty minutes of steady traff
 
 docs: $(STAMP)  ## Regenerate the settings reference
 	$(BIN)/python -m pipeline.settings_reference > docs/settings.md
+
+dashboards: $(STAMP)  ## Regenerate Grafana's dashboards
+	$(BIN)/python -m monitoring.grafana.source
 
 clean:  ## Remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

@@ -1,0 +1,1 @@
+"""What watches the pipeline and the product: rules, dashboards, checks."""

@@ -1,0 +1,1 @@
+"""Grafana: data sources, dashboards, and the code that writes the dashboards."""

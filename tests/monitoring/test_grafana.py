@@ -1,0 +1,435 @@
+"""Grafana's dashboards: written by the code, readable by Grafana, their queries by Prometheus and Elasticsearch."""
+
+import json
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from monitoring.grafana.source import DASHBOARDS, as_json
+from pipeline.telemetry import Telemetry
+from tests.logpipe import running
+from tests.own_pipeline import Pipeline, stop
+
+GRAFANA = Path(__file__).parents[2] / "monitoring/grafana"
+RULES = GRAFANA.parent / "prometheus/rules"
+
+Json = dict[str, Any]
+
+
+class Target(NamedTuple):
+    """A query, and where it stands."""
+
+    dashboard: str
+    panel: str
+    query: Json
+
+
+def committed(name: str) -> Json:
+    text = (GRAFANA / f"dashboards/{name}.json").read_text()
+    return json.loads(text)  # type: ignore[no-any-return]
+
+
+BOARDS = {name: committed(name) for name in DASHBOARDS}
+
+
+def panels(board: Json) -> list[Json]:
+    return [panel for panel in board["panels"] if panel["type"] != "row"]
+
+
+def targets(source: str) -> Iterator[Target]:
+    for name, board in BOARDS.items():
+        for panel in panels(board):
+            for query in panel["targets"]:
+                if query["datasource"]["type"] == source:
+                    yield Target(name, panel["title"], query)
+
+
+def text_boxes(board: Json) -> dict[str, str]:
+    variables = board["templating"]["list"]
+    return {one["name"]: one["query"] for one in variables if one["type"] == "textbox"}
+
+
+def interpolated(query: str, values: dict[str, str]) -> str:
+    for name, value in values.items():
+        query = query.replace(f"${{{name}}}", value).replace(f"${name}", value)
+    return query
+
+
+def promql(target: Target) -> str:
+    """Write a query as Grafana sends it."""
+    values = {"__rate_interval": "1m", "__range": "6h", "service": "api|worker", "model": ".+"}
+    return interpolated(target.query["expr"], {**values, **text_boxes(BOARDS[target.dashboard])})
+
+
+PROMETHEUS_TARGETS = list(targets("prometheus"))
+LOG_TARGETS = list(targets("elasticsearch"))
+
+
+# What is written down, and what it is written from ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_what_is_committed_is_up_to_date(name: str) -> None:
+    assert (GRAFANA / f"dashboards/{name}.json").read_text() == as_json(DASHBOARDS[name]()), (
+        "run `make dashboards`"
+    )
+
+
+def test_there_is_no_dashboard_that_nothing_writes() -> None:
+    assert {file.stem for file in (GRAFANA / "dashboards").iterdir()} == set(DASHBOARDS)
+
+
+def test_dashboards_have_the_uids_that_links_name() -> None:
+    assert {name: board["uid"] for name, board in BOARDS.items()} == {
+        name: f"ccb-{name}" for name in DASHBOARDS
+    }
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
+def test_grafanas_own_types_lose_nothing(board: Json) -> None:
+    register_default_plugins()
+    # Elasticsearch's fields of an annotation are not in the SDK; Grafana's data source reads them all the same.
+    expected = json.loads(json.dumps(board))
+    for annotation in expected["annotations"]["list"]:
+        for field in ("query", "timeField", "textField", "tagsField"):
+            del annotation[field]
+    assert json.loads(as_json(Dashboard.from_json(board))) == expected
+
+
+# What a reader meets ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
+def test_panels_have_an_id_of_their_own_a_title_and_a_description(board: Json) -> None:
+    ids = [panel["id"] for panel in board["panels"]]
+    assert len(set(ids)) == len(ids)
+    titles = [panel["title"] for panel in panels(board)]
+    assert len(set(titles)) == len(titles)
+    for panel in panels(board):
+        assert len(panel["description"]) > 20, panel["title"]
+        assert "  " not in panel["description"], panel["title"]
+        assert panel["targets"], panel["title"]
+        references = [target["refId"] for target in panel["targets"]]
+        assert len(set(references)) == len(references)
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
+def test_panels_tile_the_grid(board: Json) -> None:
+    taken: set[tuple[int, int]] = set()
+    lines: dict[int, int] = {}
+    for panel in board["panels"]:
+        at = panel["gridPos"]
+        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        assert not cells & taken, panel["title"]
+        taken |= cells
+        lines[at["y"]] = at["y"] + at["h"]
+    height = max(y for _, y in taken) + 1
+    assert taken == {(x, y) for x in range(24) for y in range(height)}
+    assert all(end == begin for (_, end), (begin, _) in pairwise(sorted(lines.items())))
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
+def test_every_variable_that_is_used_is_offered_and_the_other_way_round(board: Json) -> None:
+    text = json.dumps([panel["targets"] for panel in panels(board)])
+    used = set(re.findall(r"\$\{?([a-z][a-z_]*)", text))
+    assert used == {variable["name"] for variable in board["templating"]["list"]}
+
+
+def test_thresholds_begin_with_a_colour_for_everything_and_rise() -> None:
+    for board in BOARDS.values():
+        for panel in panels(board):
+            thresholds = panel.get("fieldConfig", {}).get("defaults", {}).get("thresholds")
+            if thresholds:
+                first, *rest = [step["value"] for step in thresholds["steps"]]
+                assert first is None
+                assert rest == sorted(rest)
+                assert thresholds["mode"] == "absolute"
+
+
+def steps(dashboard: str, title: str) -> list[tuple[float | None, str]]:
+    (panel,) = [panel for panel in panels(BOARDS[dashboard]) if panel["title"] == title]
+    return [
+        (step["value"], step["color"]) for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("title", "values"),
+    [
+        ("Response time percentiles", [0.1, 0.5, 1]),
+        ("Error rate", [0.01, 0.05]),
+        ("Error rate now", [0.01, 0.05]),
+        ("Request rate", [100, 500, 1000]),
+        ("Request rate now", [100, 500, 1000]),
+    ],
+)
+def test_thresholds_are_the_guides_objectives(title: str, values: list[float]) -> None:
+    assert [value for value, _ in steps("operations", title)[1:]] == values
+
+
+# The guide's "Dashboard Design": dashboard → group → its bullets and the panels that show them.
+GUIDE = {
+    "operations": {
+        "System overview": {
+            "Service status (green/red indicators)": ["Service status"],
+            "Request rate and error rate": ["Request rate", "Error rate"],
+            "Response time percentiles": ["Response time percentiles"],
+        },
+        "Infrastructure health": {
+            "CPU/Memory usage by service": ["CPU usage by service", "Memory usage by service"],
+            "Database connections and performance": ["Database connections", "Database query time"],
+            "Pod status and restarts": ["Pod status", "Pod restarts in an hour"],
+        },
+        "External dependencies": {
+            "Claude API status and rate limits": ["Claude API status", "Claude API rate limit"],
+            "GitHub API status and rate limits": ["GitHub API status", "GitHub API rate limit"],
+            "Third-party service health": ["Third-party service health"],
+        },
+        "Alert summary": {
+            "Current active alerts": ["Current active alerts"],
+            "Alert history": ["Alert history"],
+            "MTTR trends": ["MTTR trend"],
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("name", GUIDE)
+def test_every_bullet_of_the_guide_has_its_panels(name: str) -> None:
+    groups: dict[str, list[str]] = {}
+    for panel in BOARDS[name]["panels"]:
+        if panel["type"] == "row":
+            groups[panel["title"]] = shown = []
+        else:
+            shown.append(panel["title"])
+    for group, bullets in GUIDE[name].items():
+        for bullet, titles in bullets.items():
+            assert set(titles) <= set(groups[group]), bullet
+
+
+# Data sources ----------------------------------------------------------------------------------------------------
+
+
+def provisioned() -> dict[str, Json]:
+    text = (GRAFANA / "provisioning/datasources/claude-code-bot.yaml").read_text()
+    return {source["uid"]: source for source in yaml.safe_load(text)["datasources"]}
+
+
+def test_every_data_source_that_is_named_is_provisioned() -> None:
+    sources = provisioned()
+    text = json.dumps(list(BOARDS.values()))
+    named = [json.loads(found) for found in re.findall(r'"datasource": (\{[^}]*\})', text)]
+    assert len(named) > len(PROMETHEUS_TARGETS)
+    assert all(sources[one["uid"]]["type"] == one["type"] for one in named)
+
+
+def test_sources_lead_to_each_other_and_dollars_survive_provisioning() -> None:
+    sources = provisioned()
+    text = (GRAFANA / "provisioning/datasources/claude-code-bot.yaml").read_text()
+    assert set(re.findall(r"datasourceUid: ([a-z-]+)", text)) <= set(sources)
+    # Grafana replaces $NAME by a variable of its environment, unless the dollar is doubled.
+    assert not re.search(r"(?<!\$)\$(?!\$)", text.replace("$$", ""))
+
+
+# Prometheus ------------------------------------------------------------------------------------------------------
+
+# Written by the default rules from log events.
+LOG_DERIVED = {
+    "log_events_total",
+    "log_processing_time_seconds_bucket",
+    "log_exceptions_total",
+    "http_requests_total",
+    "http_request_duration_seconds_bucket",
+    "http_request_duration_seconds_count",
+    "integrations_total",
+    "integrations_created_total",
+    "integrations_success_total",
+    "integrations_failed_total",
+    "integration_stages_total",
+    "integration_stage_duration_seconds_bucket",
+    "webhooks_processed_total",
+    "webhook_queue_depth",
+    "claude_api_calls_total",
+    "github_api_calls_total",
+    "claude_api_rate_limit_remaining",
+    "github_api_rate_limit_remaining",
+    "claude_api_tokens_total",
+    "external_call_duration_seconds_bucket",
+    "database_query_duration_seconds_bucket",
+    "database_query_duration_seconds_count",
+    "cache_lookups_total",
+    "log_errors_by_fingerprint_total",
+    "log_new_errors_total",
+}
+
+# Of the exporters that the descriptions name.
+EXPORTED = {
+    "Prometheus": {"up", "ALERTS"},
+    "cAdvisor": {
+        "container_cpu_usage_seconds_total",
+        "container_memory_working_set_bytes",
+        "container_spec_memory_limit_bytes",
+        "container_network_receive_bytes_total",
+        "container_network_transmit_bytes_total",
+    },
+    "kube-state-metrics": {
+        "kube_deployment_spec_replicas",
+        "kube_deployment_status_replicas_available",
+        "kube_node_status_allocatable",
+        "kube_node_status_capacity",
+        "kube_pod_container_resource_limits",
+        "kube_pod_container_resource_requests",
+        "kube_pod_container_status_restarts_total",
+        "kube_pod_status_phase",
+    },
+    "node_exporter": {"node_filesystem_avail_bytes", "node_filesystem_size_bytes"},
+    "postgres_exporter": {"pg_up", "pg_stat_activity_count"},
+    "blackbox_exporter": {"probe_success"},
+}
+
+
+def own_metrics() -> set[str]:
+    """Name what the pipeline exposes about itself: a worker's metrics, and what the supervisor adds."""
+    suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_count", "_sum"], "info": ["_info"]}
+    names = set()
+    for family in Telemetry().registry.collect():
+        names |= {family.name + suffix for suffix in suffixes.get(family.type, [""])}
+    return names
+
+
+def recorded() -> set[str]:
+    names: set[str] = set()
+    for file in RULES.glob("*.yml"):
+        for group in yaml.safe_load(file.read_text())["groups"]:
+            names |= {rule["record"] for rule in group["rules"] if "record" in rule}
+    return names
+
+
+def metrics_of(expression: str) -> set[str]:
+    """Name the metrics of a PromQL expression: what is left without strings, labels, durations, functions."""
+    text = re.sub(r'"[^"]*"', "", expression)
+    text = re.sub(r"\{[^}]*\}|\[[^\]]*\]", " ", text)
+    text = re.sub(r"\b(by|without|on|ignoring|group_left|group_right) *\([^)]*\)", " ", text)
+    text = re.sub(r"\boffset +[0-9a-z]+", " ", text)
+    words = re.findall(r"(?<![\w:.])[a-zA-Z_:][\w:]*(?! *\()(?![\w:])", text)
+    return set(words) - {"or", "and", "unless", "bool", "sum", "min", "max", "avg", "count", "topk"}
+
+
+@pytest.mark.parametrize(
+    ("expression", "names"),
+    [
+        ('sum by (a, b) (rate(m_total{x=~"a|b"}[5m])) / (sum(n) > 0)', {"m_total", "n"}),
+        ("a:b:c unless on (x) d offset 1d or vector(0)", {"a:b:c", "d"}),
+        ('60 * count_over_time(ALERTS{a="b"}[1d:1m])', {"ALERTS"}),
+        ("topk(10, sum by (le) (m_bucket)) > bool 1e3", {"m_bucket"}),
+    ],
+)
+def test_metrics_are_found_in_an_expression(expression: str, names: set[str]) -> None:
+    assert metrics_of(expression) == names
+
+
+def test_every_metric_exists() -> None:
+    known = LOG_DERIVED | own_metrics() | recorded() | set.union(*EXPORTED.values())
+    unknown = {
+        (target.dashboard, target.panel, name)
+        for target in PROMETHEUS_TARGETS
+        for name in metrics_of(promql(target)) - known
+    }
+    assert unknown == set()
+
+
+def test_exporters_are_named_where_they_are_needed() -> None:
+    for target in PROMETHEUS_TARGETS:
+        (panel,) = [one for one in panels(BOARDS[target.dashboard]) if one["title"] == target.panel]
+        for exporter, names in EXPORTED.items():
+            if metrics_of(promql(target)) & names:
+                assert exporter in panel["description"], f"{target.panel}: {exporter}"
+
+
+# Elasticsearch ---------------------------------------------------------------------------------------------------
+
+# What Grafana makes of the variable where every service is chosen.
+EVERY_SERVICE = '("api" OR "webhooks" OR "worker" OR "scheduler" OR "deploy")'
+
+# As many as it takes for a deployment to be among them.
+EVENTS = 30_000
+
+
+def lucene(target: Target) -> str:
+    """Write a query as Grafana sends it."""
+    return interpolated(
+        target.query["query"], {"service:lucene": EVERY_SERVICE, **text_boxes(BOARDS[target.dashboard])}
+    )
+
+
+def query_string(query: str) -> Json:
+    return {"query_string": {"query": query, "analyze_wildcard": True}}
+
+
+def aggregations(query: Json) -> Json:
+    """Nest the buckets as the data source does, the metric innermost."""
+    made: Json = {
+        metric["id"]: {metric["type"]: {"field": metric["field"]}}
+        for metric in query["metrics"]
+        if "field" in metric
+    }
+    for bucket in reversed(query["bucketAggs"]):
+        settings = bucket["settings"]
+        match bucket["type"]:
+            case "terms":
+                body = {"field": bucket["field"], "size": int(settings["size"])}
+                body |= {"order": {settings["orderBy"]: settings["order"]}, "missing": settings["missing"]}
+            case "date_histogram":
+                body = {"field": bucket["field"], "fixed_interval": "1h"}
+            case "filters":
+                filters = {one["label"]: query_string(one["query"]) for one in settings["filters"]}
+                body = {"filters": filters}
+        made = {bucket["id"]: {bucket["type"]: body, **({"aggs": made} if made else {})}}
+    return made
+
+
+async def test_elasticsearch_finds_what_is_asked_for(pipeline: Pipeline) -> None:
+    sent = await pipeline.send_samples(EVENTS)
+    with running("index", settings=pipeline.environment()) as process:
+        assert await pipeline.indexed(EVENTS) == sent
+        stop(process)
+    assert LOG_TARGETS
+    for target in LOG_TARGETS:
+        await assert_found(pipeline, target)
+    for board in BOARDS.values():
+        (mark,) = board["annotations"]["list"]
+        await assert_deployments_found(pipeline, mark)
+
+
+async def assert_found(pipeline: Pipeline, target: Target) -> None:
+    answer = await pipeline.client.search(
+        index=f"{pipeline.name}-*",
+        query=query_string(lucene(target)),
+        aggs=aggregations(target.query),
+        size=1,
+    )
+    assert answer["hits"]["total"]["value"] > 0, target
+    buckets = target.query["bucketAggs"]
+    if buckets and buckets[0]["type"] == "terms":
+        keys = {one["key"] for one in answer["aggregations"][buckets[0]["id"]]["buckets"]}
+        assert keys - {"-"}, f"{target}: no document has {buckets[0]['field']}"
+    if buckets and buckets[0]["type"] == "filters":
+        (bucket,) = answer["aggregations"][buckets[0]["id"]]["buckets"].values()
+        assert bucket[target.query["metrics"][0]["id"]]["value"] > 1, target
+
+
+async def assert_deployments_found(pipeline: Pipeline, mark: Json) -> None:
+    answer = await pipeline.client.search(index=f"{pipeline.name}-*", query=query_string(mark["query"]))
+    assert 1 <= answer["hits"]["total"]["value"] <= 10
+    for hit in answer["hits"]["hits"]:
+        assert hit["_source"][mark["timeField"]]
+        assert hit["_source"][mark["textField"]] == "Deployment completed"
+        parent, _, child = mark["tagsField"].partition(".")
+        assert re.fullmatch(r"\d+\.\d+\.\d+", hit["_source"][parent][child])
