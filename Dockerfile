@@ -16,6 +16,7 @@ RUN python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))
 COPY README.md LICENSE ./
 COPY mappings/ mappings/
 COPY ilm/ ilm/
+COPY monitoring/kibana/claude-code-bot.ndjson monitoring/kibana/claude-code-bot.ndjson
 COPY pipeline/ pipeline/
 RUN pip wheel --no-build-isolation --no-deps --wheel-dir /wheels . \
     && pip --python /opt/logpipe/bin/python install --constraint constraints.txt /wheels/*.whl

@@ -45,8 +45,9 @@ soak: $(STAMP)  ## Run the fault suite at length, twenty minutes of steady traff
 docs: $(STAMP)  ## Regenerate the settings reference
 	$(BIN)/python -m pipeline.settings_reference > docs/settings.md
 
-dashboards: $(STAMP)  ## Regenerate Grafana's dashboards
+dashboards: $(STAMP)  ## Regenerate the dashboards of Grafana and Kibana
 	$(BIN)/python -m monitoring.grafana.source
+	$(BIN)/python -m monitoring.kibana.source
 
 clean:  ## Remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

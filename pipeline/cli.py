@@ -173,12 +173,23 @@ def setup(
         int | None,
         typer.Option(min=1, help="Copies of topics that are created; the broker's default unless given."),
     ] = None,
+    kibana: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Import the dashboards into this Kibana too, over those that are there; …/s/NAME for a space.",
+        ),
+    ] = None,
+    jaeger: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Jaeger's pages, to which the dashboards' trace ids lead."),
+    ] = None,
     print_roles: Annotated[
         bool,
         typer.Option("--print-roles", help="Print the roles and ACLs that are enough, contact no server."),
     ] = False,
 ) -> None:
-    """Install topics, templates and the ILM policy; again is no harm."""
+    """Install topics, templates, the ILM policy and Kibana's dashboards; again is no harm."""
     from pipeline.install import run_setup
 
     if print_roles:
@@ -193,6 +204,8 @@ def setup(
             without_ilm=without_ilm,
             partitions=partitions,
             replication_factor=replication_factor,
+            kibana=kibana,
+            jaeger=jaeger,
             report=_say,
         )
     )

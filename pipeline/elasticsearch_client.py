@@ -12,7 +12,7 @@ from pipeline.errors import LogpipeError, ServerRefused, ServerUnavailable, Sett
 from pipeline.outcomes import innermost_cause
 from pipeline.settings import Elasticsearch
 
-__all__ = ["make_client", "reason_of", "server_errors"]
+__all__ = ["make_client", "make_ssl_context", "reason_of", "server_errors"]
 
 # Beside the bulk requests: health checks.
 _SPARE_CONNECTIONS = 2
@@ -36,7 +36,7 @@ def make_client(
     if settings.username is not None and settings.password is not None:
         options["basic_auth"] = (settings.username, settings.password.get_secret_value())
     if settings.ca_certs is not None or any(host.startswith("https://") for host in settings.hosts):
-        options["ssl_context"] = _ssl_context(settings)
+        options["ssl_context"] = make_ssl_context(settings)
     if serializers is not None:
         options["serializers"] = serializers
     return AsyncElasticsearch(
@@ -50,11 +50,13 @@ def make_client(
     )
 
 
-def _ssl_context(settings: Elasticsearch) -> ssl.SSLContext:
-    """Make a context that checks chain and name.
+def make_ssl_context(settings: Elasticsearch) -> ssl.SSLContext:
+    """Make a context that checks chain and name, by `ca_certs` or the system's authorities.
 
     The client's own does not check the name of a host that is an IP address, and does not know the system's
     authorities (elastic_transport 9.4, `ssl_context_from_node_config` and `DEFAULT_CA_CERTS`).
+
+    Raises SettingsError when `ca_certs` is no certificate file, or is set without an https host.
     """
     if settings.ca_certs is not None:
         _check_ca_certs(settings)

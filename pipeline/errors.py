@@ -2,8 +2,8 @@
 
 LogpipeError
 ├── SettingsError        a setting is wrong; the message names it and what is allowed
-├── ServerUnavailable    Kafka or Elasticsearch did not answer as hoped; trying again may help
-├── ServerRefused        Kafka or Elasticsearch understood and said no; trying again will not help
+├── ServerUnavailable    Kafka, Elasticsearch or Kibana did not answer as hoped; trying again may help
+├── ServerRefused        Kafka, Elasticsearch or Kibana understood and said no; trying again will not help
 │   └── TopicMissing     a topic that is needed does not exist
 └── SandboxError         the local servers could not be fetched, started or stopped
 """

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from pipeline.errors import SettingsError
-from pipeline.settings import Settings, Shutdown, load_settings
+from pipeline.install.kibana import Kibana
+from pipeline.settings import Elasticsearch, Settings, Shutdown, load_settings
 
 ROOT = Path(__file__).parent.parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -147,7 +148,14 @@ def test_dependencies_can_be_waited_for(service: str) -> None:
 def test_nothing_of_ours_starts_before_setup_is_done() -> None:
     for service in ("pipeline", "demo"):
         assert SERVICES[service]["depends_on"]["setup"] == {"condition": "service_completed_successfully"}
-    assert {"kafka", "elasticsearch"} <= set(SERVICES["setup"]["depends_on"])
+    assert {"kafka", "elasticsearch", "kibana"} <= set(SERVICES["setup"]["depends_on"])
+
+
+def test_setup_brings_the_dashboards_to_kibana() -> None:
+    command, option, url = SERVICES["setup"]["command"]
+    assert (command, option) == ("setup", "--kibana")
+    assert Kibana(url, Elasticsearch()).url == "http://kibana:5601"
+    assert "127.0.0.1:5601:5601" in SERVICES["kibana"]["ports"]
 
 
 def test_the_demo_and_traces_run_only_when_asked_for() -> None:

@@ -1,14 +1,16 @@
-"""`logpipe setup` as a whole: look at both servers, say what will change, change it."""
+"""`logpipe setup` as a whole: look at the servers, say what will change, change it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from elasticsearch import AsyncElasticsearch
 
 from pipeline.elasticsearch_client import make_client, server_errors
 from pipeline.errors import ServerRefused, SettingsError
 from pipeline.install import elasticsearch as server
+from pipeline.install.kibana import Kibana, SavedObject, load_saved_objects
 from pipeline.install.plan import Change, plan_changes
 from pipeline.install.resources import Resource, load_resources
 from pipeline.install.topics import TopicPlan, TopicSpec, create_topics, plan_topics, wanted_topics
@@ -31,11 +33,27 @@ class SetupResult:
     """The first index behind the write alias, if it was (or is to be) created; `index.roll = "ilm"` only."""
     topics: tuple[str, ...]
     """The topics that were (or are to be) created."""
+    saved_objects: tuple[str, ...] = ()
+    """What was (or is to be) imported into Kibana; whether that changes anything Kibana does not say."""
 
     @property
     def changed(self) -> bool:
         """Tell whether there was anything to do."""
-        return bool(self.changes or self.write_index or self.topics)
+        return bool(self.changes or self.write_index or self.topics or self.saved_objects)
+
+
+class _Dashboards(NamedTuple):
+    """What is to be imported, and where."""
+
+    kibana: Kibana
+    objects: list[SavedObject]
+
+    async def install(self, *, dry_run: bool, report: Callable[[str], None]) -> tuple[str, ...]:
+        if not dry_run:
+            await self.kibana.import_objects(self.objects)
+        for one in self.objects:
+            report(f"{'would import' if dry_run else 'imported'} {one} into {self.kibana.url}")
+        return tuple(one.id for one in self.objects)
 
 
 async def run_setup(
@@ -47,23 +65,28 @@ async def run_setup(
     partitions: int = _PARTITIONS,
     replication_factor: int | None = None,
     index_settings: Mapping[str, str] | None = None,
+    kibana: str | None = None,
+    jaeger: str | None = None,
     report: Callable[[str], None],
 ) -> SetupResult:
-    """Bring both servers to the state that the pipeline needs; a second run finds nothing to do.
+    """Bring the servers to the state that the pipeline needs; a second run finds nothing to do.
 
     dry_run -- only report what would change, as a unified diff against what the server holds
     without_ilm -- leave out the lifecycle, for a server that has none
     with_topics -- create topics that are missing
     partitions, replication_factor -- of topics to create; the broker's default replication if None
     index_settings -- index settings that win over those of `mappings/`
+    kibana -- URL of a Kibana to import the dashboards into, over those that are there
+    jaeger -- URL of Jaeger's pages, for the links of trace ids
     report -- told, a text at a time, what is done
 
-    Raises SettingsError, ServerUnavailable and ServerRefused. Nothing is changed before both servers were
-    asked and everything that can be known beforehand to fail has been looked at.
+    Raises SettingsError, ServerUnavailable and ServerRefused. Nothing is changed before all servers were asked
+    and everything that can be known beforehand to fail has been looked at.
     """
     if without_ilm and settings.index.roll == "ilm":
         raise SettingsError("index.roll = 'ilm' needs ILM: --without-ilm goes with index.roll = 'day' only")
     wanted = load_resources(settings.index, lifecycle=not without_ilm, index_settings=index_settings)
+    dashboards = await _look_at_kibana(settings, kibana, jaeger)
     topics = TopicPlan((), ())
     if with_topics:
         specs = wanted_topics(settings, partitions=partitions, replication_factor=replication_factor)
@@ -80,6 +103,7 @@ async def run_setup(
         await create_topics(settings.kafka, topics.missing)
         for spec in topics.missing:
             report(f"created {_described(spec)}")
+    imported = () if dashboards is None else await dashboards.install(dry_run=dry_run, report=report)
     for remark in topics.remarks:
         report(f"note: {remark}")
     if without_ilm:
@@ -90,6 +114,7 @@ async def run_setup(
         changes=tuple(changes),
         write_index=write_index,
         topics=tuple(spec.name for spec in topics.missing),
+        saved_objects=imported,
     )
 
 
@@ -142,6 +167,17 @@ async def _apply(
         write_index = await server.create_write_index(client, alias)
     report(f"created index {write_index} behind the write alias {alias}")
     return write_index
+
+
+async def _look_at_kibana(settings: Settings, kibana: str | None, jaeger: str | None) -> _Dashboards | None:
+    if kibana is None:
+        if jaeger is not None:
+            raise SettingsError("--jaeger is for the links of the dashboards: it goes with --kibana")
+        return None
+    objects = load_saved_objects(settings.index.prefix, jaeger=jaeger)
+    target = Kibana(kibana, settings.elasticsearch)
+    await target.check()
+    return _Dashboards(target, objects)
 
 
 def _report_plan(

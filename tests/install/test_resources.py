@@ -101,9 +101,11 @@ def test_index_settings_of_the_caller_win() -> None:
 SHOW_RESOURCES = """
 import pipeline
 from pipeline.install import load_resources
+from pipeline.install.kibana import load_saved_objects
 from pipeline.settings import Index
 print(pipeline.__file__)
 print(*(one.path for roll in ("day", "ilm") for one in load_resources(Index(roll=roll))))
+print(*(one.id for one in load_saved_objects("claude-code-bot")))
 """
 
 
@@ -129,3 +131,4 @@ def test_an_installed_wheel_has_the_files_in_an_empty_directory(tmp_path: Path) 
     ).stdout.splitlines()
     assert shown[0] == str(installed / "pipeline" / "__init__.py")
     assert shown[1].split().count("_index_template/claude-code-bot") == 2
+    assert "claude-code-bot-error-analysis" in shown[2].split()

@@ -1,0 +1,1 @@
+"""Kibana: data view and dashboards, and the code that writes them."""

@@ -1,0 +1,13 @@
+"""Write Kibana's data view, saved search and dashboards: `make dashboards`."""
+
+from monitoring.kibana.source.error_analysis import ERROR_ANALYSIS, ERRORS
+from monitoring.kibana.source.saved_objects import Dashboard, data_view, ndjson
+
+__all__ = ["DASHBOARDS", "contents"]
+
+DASHBOARDS: tuple[Dashboard, ...] = (ERROR_ANALYSIS,)
+
+
+def contents() -> str:
+    """Return the contents of `claude-code-bot.ndjson`; what is referred to comes first."""
+    return ndjson([data_view(), ERRORS.saved_object(), *(one.saved_object() for one in DASHBOARDS)])

@@ -1,0 +1,324 @@
+"""The dashboards of Kibana: complete, consistent, and every panel finds something in real documents."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from elasticsearch import Elasticsearch
+
+from monitoring.kibana.source import contents
+from pipeline.sandbox import Servers
+from tests.logpipe import running
+from tests.monitoring.kql import fields_of, to_query
+from tests.monitoring.lens_queries import aggregations, cells
+from tests.own_pipeline import Pipeline, own_pipeline, stop
+
+ROOT = Path(__file__).parents[2]
+FILE = ROOT / "monitoring/kibana/claude-code-bot.ndjson"
+OBJECTS: list[dict[str, Any]] = [json.loads(line) for line in FILE.read_text("utf-8").splitlines()]
+DASHBOARDS = {one["attributes"]["title"]: one for one in OBJECTS if one["type"] == "dashboard"}
+SEARCHES = [one for one in OBJECTS if one["type"] == "search"]
+SAMPLES = 20_000
+
+# monitoring-guide.md, "Kibana Dashboards": the dashboards' items, and the panels that are about them.
+GUIDE = {
+    "Claude Code Bot: Error Analysis": {
+        "Error count over time": ["Error count over time"],
+        "Top error messages": ["Top error messages"],
+        "Error distribution by service": ["Error distribution by service"],
+        "Error correlation with deployments": [
+            "Error correlation with deployments",
+            "Errors of each release",
+            "Deployments",
+        ],
+    },
+}
+
+
+class Panel(NamedTuple):
+    """A Lens panel and where it stands."""
+
+    dashboard: dict[str, Any]
+    panel: dict[str, Any]
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.panel["embeddableConfig"]["attributes"]
+        return found
+
+    @property
+    def title(self) -> str:
+        return str(self.attributes["title"])
+
+    @property
+    def layer(self) -> dict[str, Any]:
+        (layer,) = self.attributes["state"]["datasourceStates"]["formBased"]["layers"].values()
+        return dict(layer)
+
+    @property
+    def queries(self) -> list[str]:
+        """Everything in KQL that the panel's data depends on."""
+        source = json.loads(self.dashboard["attributes"]["kibanaSavedObjectMeta"]["searchSourceJSON"])
+        return [source["query"]["query"], self.attributes["state"]["query"]["query"]]
+
+    @property
+    def annotations(self) -> list[dict[str, Any]]:
+        layers = self.attributes["state"]["visualization"].get("layers", [])
+        return [one for layer in layers for one in layer.get("annotations", [])]
+
+    def query(self) -> dict[str, Any]:
+        since = {"gte": self.dashboard["attributes"]["timeFrom"]}
+        return {
+            "bool": {"filter": [*map(to_query, self.queries), {"range": {"@timestamp": since}}]},
+        }
+
+
+def panels_of(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(dashboard["attributes"]["panelsJSON"])
+    return found
+
+
+PANELS = [
+    Panel(dashboard, panel)
+    for dashboard in DASHBOARDS.values()
+    for panel in panels_of(dashboard)
+    if panel["type"] == "lens"
+]
+each_panel = pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel.title)
+each_dashboard = pytest.mark.parametrize("dashboard", DASHBOARDS.values(), ids=DASHBOARDS)
+
+
+@pytest.fixture(scope="module")
+def logs(servers: Servers) -> Iterator[str]:
+    """Index sample traffic through the pipeline; gives the pattern of its indices."""
+    with asyncio.Runner() as runner:
+        stack = AsyncExitStack()
+        one = runner.run(stack.enter_async_context(own_pipeline(servers)))
+        try:
+            runner.run(index_samples(one))
+            yield f"{one.name}-*"
+        finally:
+            runner.run(stack.aclose())
+
+
+async def index_samples(one: Pipeline) -> None:
+    expected = await one.send_samples(SAMPLES)
+    with running("index", settings=one.environment()) as process:
+        assert await one.indexed(SAMPLES) == expected
+        stop(process)
+
+
+@pytest.fixture(scope="module")
+def client(servers: Servers) -> Iterator[Elasticsearch]:
+    with Elasticsearch(servers.elasticsearch_url, request_timeout=60) as connected:
+        yield connected
+
+
+def test_the_file_is_up_to_date() -> None:
+    assert FILE.read_text("utf-8") == contents(), "run `make dashboards`"
+
+
+def test_the_file_is_the_same_whoever_writes_it() -> None:
+    written = subprocess.run(
+        [sys.executable, "-c", "from monitoring.kibana.source import contents; print(contents(), end='')"],
+        cwd=ROOT,
+        env={"PYTHONHASHSEED": "7", "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        check=True,
+    )
+    assert written.stdout.decode() == contents()
+
+
+def test_every_item_of_the_guide_has_panels() -> None:
+    for title, items in GUIDE.items():
+        shown = {panel.title for panel in PANELS if panel.dashboard is DASHBOARDS[title]}
+        assert {one for panels in items.values() for one in panels} <= shown
+    assert set(GUIDE) == set(DASHBOARDS)
+
+
+def test_everything_referred_to_is_in_the_file_and_above() -> None:
+    known: set[tuple[str, str]] = set()
+    for one in OBJECTS:
+        assert {(each["type"], each["id"]) for each in one["references"]} <= known
+        assert (one["type"], one["id"]) not in known
+        known.add((one["type"], one["id"]))
+
+
+def test_versions_are_those_that_every_kibana_9_migrates() -> None:
+    assert {(one["type"], one["coreMigrationVersion"], one["typeMigrationVersion"]) for one in OBJECTS} == {
+        ("index-pattern", "8.8.0", "7.11.0"),
+        ("search", "8.8.0", "7.9.3"),
+        ("dashboard", "8.8.0", "10.2.0"),
+    }
+
+
+@each_dashboard
+def test_the_dashboard_repeats_the_references_of_its_panels(dashboard: dict[str, Any]) -> None:
+    wanted = set()
+    for panel in panels_of(dashboard):
+        if panel["type"] == "search":
+            names = [panel["panelRefName"]]
+        else:
+            names = [one["name"] for one in panel["embeddableConfig"]["attributes"]["references"]]
+        wanted |= {f"{panel['panelIndex']}:{name}" for name in names}
+    assert {one["name"] for one in dashboard["references"]} == wanted
+
+
+@each_dashboard
+def test_panels_fill_the_grid_without_overlap(dashboard: dict[str, Any]) -> None:
+    taken: set[tuple[int, int]] = set()
+    bottom = 0
+    for panel in panels_of(dashboard):
+        grid = panel["gridData"]
+        assert grid["i"] == panel["panelIndex"]
+        cells_of_it = {
+            (x, y)
+            for x in range(grid["x"], grid["x"] + grid["w"])
+            for y in range(grid["y"], grid["y"] + grid["h"])
+        }
+        assert not cells_of_it & taken
+        taken |= cells_of_it
+        bottom = max(bottom, grid["y"] + grid["h"])
+    assert taken == {(x, y) for x in range(48) for y in range(bottom)}
+
+
+@each_panel
+def test_columns_and_what_is_drawn_of_them_agree(panel: Panel) -> None:
+    (layer_id,) = panel.attributes["state"]["datasourceStates"]["formBased"]["layers"]
+    layer, drawn = panel.layer, panel.attributes["state"]["visualization"]
+    assert sorted(layer["columnOrder"]) == sorted(layer["columns"])
+    bucketed = [layer["columns"][name]["isBucketed"] for name in layer["columnOrder"]]
+    assert bucketed == sorted(bucketed, reverse=True), "buckets come first"
+
+    data = drawn if "layerId" in drawn else drawn["layers"][0]
+    assert data["layerId"] == layer_id
+    match panel.attributes["visualizationType"]:
+        case "lnsMetric":
+            shown = [data["metricAccessor"]]
+        case "lnsDatatable":
+            shown = [one["columnId"] for one in data["columns"]]
+            assert drawn["sorting"]["columnId"] in shown
+        case "lnsPie":
+            shown = [*data["primaryGroups"], *data["metrics"]]
+        case "lnsXY":
+            split = [data["splitAccessor"]] if "splitAccessor" in data else []
+            shown = [data["xAccessor"], *split, *data["accessors"]]
+        case other:
+            pytest.fail(f"{other} is no visualization of Lens that is known here")
+    assert shown == layer["columnOrder"]
+
+    data_views = {one["name"] for one in panel.attributes["references"]}
+    annotated = {one["layerId"] for one in drawn.get("layers", []) if one["layerType"] == "annotations"}
+    assert data_views == {
+        f"indexpattern-datasource-layer-{layer_id}",
+        *(f"xy-visualization-layer-{one}" for one in annotated),
+    }
+
+
+@each_panel
+def test_every_field_can_be_used_as_it_is(panel: Panel, logs: str, client: Elasticsearch) -> None:
+    used = {
+        column["sourceField"]: column["dataType"]
+        for column in panel.layer["columns"].values()
+        if column.get("sourceField", "___records___") != "___records___"
+    }
+    filters = [column["filter"]["query"] for column in panel.layer["columns"].values() if "filter" in column]
+    asked = set().union(*map(fields_of, [*panel.queries, *filters]))
+    if not used and not asked:
+        return
+    capabilities = client.field_caps(index=logs, fields=sorted({*used, *asked}))["fields"]
+    kinds = {
+        name: {kind: one for kind, one in by_type.items() if kind != "unmapped"}
+        for name, by_type in capabilities.items()
+    }
+    for name in asked:
+        assert kinds.get(name), f"no document has {name}"
+        assert all(one["searchable"] for one in kinds[name].values()), name
+    for name, data_type in used.items():
+        ((kind, one),) = kinds[name].items()
+        assert one["aggregatable"], name
+        # Numbers are counted of keywords, too, and ranges of numbers are named.
+        possible = {"keyword": {"string", "number"}, "double": {"number", "string"}, "date": {"date"}}
+        assert data_type in possible[kind], name
+
+
+@each_panel
+def test_every_column_finds_something(panel: Panel, logs: str, client: Elasticsearch) -> None:
+    answer = client.search(
+        index=logs, size=0, query=panel.query(), aggs=aggregations(panel.layer), track_total_hits=True
+    )
+    found = cells(panel.layer, answer["aggregations"])
+    assert [label for label, values in found.items() if not values] == []
+    assert answer["hits"]["total"]["value"] > 0
+
+
+@each_panel
+def test_annotations_find_something(panel: Panel, logs: str, client: Elasticsearch) -> None:
+    for annotation in panel.annotations:
+        fields = [annotation["timeField"], annotation["textField"], *annotation["extraFields"]]
+        (hit,) = client.search(
+            index=logs,
+            query=to_query(annotation["filter"]["query"]),
+            docvalue_fields=fields,
+            source=False,
+        )["hits"]["hits"]
+        assert set(hit["fields"]) == set(fields)
+
+
+def test_the_saved_search_finds_events_with_its_columns(logs: str, client: Elasticsearch) -> None:
+    (search,) = SEARCHES
+    source = json.loads(search["attributes"]["kibanaSavedObjectMeta"]["searchSourceJSON"])
+    hits = client.search(
+        index=logs,
+        query=to_query(source["query"]["query"]),
+        size=1000,
+        source=False,
+        fields=search["attributes"]["columns"],
+    )["hits"]["hits"]
+    shown = {name for hit in hits for name in hit.get("fields", ())}
+    assert shown == set(search["attributes"]["columns"])
+
+
+def test_errors_are_counted_as_they_were_sent(logs: str, client: Elasticsearch) -> None:
+    """One figure against another way to count: the tag that the pipeline gives to errors."""
+    (panel,) = (one for one in PANELS if one.title == "Errors")
+    answer = client.search(index=logs, size=0, query=panel.query(), aggs=aggregations(panel.layer))
+    tagged = client.count(index=logs, query={"term": {"tags": "error"}})["count"]
+    assert cells(panel.layer, answer["aggregations"]) == {"Errors": [tagged]}
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("", {"match_all": {}}),
+        ("level: ERROR", {"match": {"level": "ERROR"}}),
+        ('message: "a b"', {"match_phrase": {"message": "a b"}}),
+        ('"message.keyword": *', {"exists": {"field": "message.keyword"}}),
+        ("a >= 5", {"range": {"a": {"gte": 5.0}}}),
+        ("not a: 1", {"bool": {"must_not": {"match": {"a": "1"}}}}),
+        (
+            "a: (1 or 2)",
+            {"bool": {"should": [{"match": {"a": "1"}}, {"match": {"a": "2"}}], "minimum_should_match": 1}},
+        ),
+        (
+            "a: 1 or b: 2 and c: 3",
+            {
+                "bool": {
+                    "should": [
+                        {"match": {"a": "1"}},
+                        {"bool": {"filter": [{"match": {"b": "2"}}, {"match": {"c": "3"}}]}},
+                    ],
+                    "minimum_should_match": 1,
+                }
+            },
+        ),
+    ],
+)
+def test_kql_is_translated_as_kibana_does(text: str, query: dict[str, Any]) -> None:
+    assert to_query(text) == query
