@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+MONITORING := $(VENV)/.monitoring-tools
 # Use the machine's certificate store, so that a company proxy's certificate is accepted.
 export UV_SYSTEM_CERTS := true
 export UV_NATIVE_TLS := true
@@ -18,10 +19,15 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
+# promtool, prometheus, amtool, alertmanager: of the PATH, else unpacked from Debian's packages into .venv.
+$(MONITORING): tests/monitoring/tools.py | $(STAMP)
+	$(BIN)/python -m tests.monitoring.tools
+	@touch $@
+
 demo: $(STAMP)  ## Start real servers, send sample traffic through the pipeline, show what arrived
 	$(BIN)/logpipe demo
 
-test: $(STAMP)  ## Lint, type-check, and run every test against real servers
+test: $(STAMP) $(MONITORING)  ## Lint, type-check, and run every test against real servers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -69,7 +69,7 @@ def test_compose_file_keeps_to_the_compose_specification() -> None:
 
 
 def test_there_is_every_service() -> None:
-    others = ["kafka", "elasticsearch", "kibana", "prometheus", "grafana", *TRACES]
+    others = ["kafka", "elasticsearch", "kibana", "prometheus", "alertmanager", "grafana", *TRACES]
     assert set(SERVICES) == {*OURS, *others}
 
 
@@ -229,6 +229,20 @@ def test_grafana_finds_its_data_sources_and_dashboards() -> None:
     for file in (provisioning / "dashboards").glob("*.yaml"):
         for provider in yaml.safe_load(file.read_text())["providers"]:
             assert provider["options"]["path"] in targets
+
+
+def test_prometheus_finds_its_alertmanager_and_that_its_configuration() -> None:
+    prometheus = yaml.safe_load((ROOT / "monitoring/prometheus/prometheus.yml").read_text())
+    targets = prometheus["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"]
+    assert targets == ["alertmanager:9093"]
+    assert SERVICES["alertmanager"]["ports"] == ["127.0.0.1:9093:9093"]
+
+    mounts = dict(mount.split(":")[:2] for mount in SERVICES["alertmanager"]["volumes"])
+    options = dict(option.split("=") for option in SERVICES["alertmanager"]["command"])
+    file = Path(options["--config.file"])
+    directory = next(source for source, target in mounts.items() if target == str(file.parent))
+    assert (ROOT / directory / file.name).exists()
+    assert options["--storage.path"] in mounts.values()
 
 
 def test_every_stage_of_the_image_is_pinned() -> None:
