@@ -1,5 +1,27 @@
 """`python -m pipeline` is `logpipe`."""
 
-from pipeline.cli import main
+import os
+import signal
+import sys
 
-main()
+__all__ = ["main"]
+
+_SERVICES = {"index", "run"}
+
+
+def main() -> None:
+    """Run the command.
+
+    The services end in order from their first moment on: what they import takes most of a second, in which
+    SIGTERM would kill them. They have read nothing until they set handlers of their own.
+    """
+    if not _SERVICES.isdisjoint(sys.argv[1:]):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: os._exit(0))
+    from pipeline.cli import main as run_command  # noqa: PLC0415 - not before the handlers
+
+    run_command()
+
+
+if __name__ == "__main__":
+    main()

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
@@ -33,6 +34,33 @@ async def joined(pipeline: Pipeline) -> None:
             except OSError:
                 pass
             await asyncio.sleep(0.1)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells what is caught")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("later_seconds", [0, 0.2, 0.5, 1, 2])
+@pytest.mark.parametrize("command", ["index", "run"])
+async def test_a_signal_as_soon_as_it_can_be_heard(
+    command: str, later_seconds: float, number: signal.Signals
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = "{}:{}".format(*silent.getsockname())
+        settings = {"LOGPIPE_KAFKA__BOOTSTRAP_SERVERS": address, "LOGPIPE_HTTP__PORT": "0"}
+        with running(command, settings=settings) as process:
+            async with asyncio.timeout(40):
+                while not catches(process.pid, signal.SIGTERM):
+                    await asyncio.sleep(0.002)
+            await asyncio.sleep(later_seconds)
+            process.send_signal(number)
+            output = await ended(process, SPARE_SECONDS)
+    assert process.returncode == 0, output
+    assert "Traceback" not in output, output
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Tell whether a process has a handler for a signal."""
+    status = dict(line.split(":\t") for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return bool(int(status["SigCgt"], 16) >> (number - 1) & 1)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

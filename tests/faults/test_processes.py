@@ -54,7 +54,7 @@ async def test_workers_join_and_leave_every_two_seconds(scenario: Scenario) -> N
         for _ in range(5):
             with scenario.worker(LOGPIPE_HTTP__PORT=str(free_port())) as passing:
                 await asyncio.sleep(2)
-                stop(passing, perhaps_starting=True)
+                stop(passing)
                 scenario.faults += 1
         await scenario.finish(steady)
 
