@@ -23,8 +23,19 @@ PACKAGES = {
     "alertmanager": "prometheus-alertmanager",
 }
 
-# Debian calls it otherwise than its authors do.
+# Debian calls it otherwise than its authors do, ...
 _OTHER_NAMES = {"alertmanager": "prometheus-alertmanager"}
+
+# ... and has taken the built-in templates out of the program: it does not start unless they are installed in the
+# system. A path of the same length that is relative makes it look for them where it was unpacked.
+_SHARED, _SHARED_HERE = b"/usr/share/prometheus/alertmanager", b"usr/share//prometheus/alertmanager"
+_LAUNCHER = """#!/bin/sh
+cd "$(dirname "$0")/../.." && exec usr/bin/prometheus-alertmanager "$@"
+"""
+
+
+# To root it would complain that its own user may not write where the project is.
+_APT = ["apt-get", "--quiet", "-o", "APT::Sandbox::User=root"]
 
 
 class ToolMissing(RuntimeError):  # noqa: N818 - reads as a state, which it is
@@ -59,6 +70,8 @@ def install(directory: Path = UNPACKED) -> None:
         for file in directory.glob("*.deb"):
             _run("dpkg-deb", "--extract", str(file), str(directory))
             file.unlink()
+        if "prometheus-alertmanager" in missing:
+            _relocate_alertmanager(directory / "usr/bin")
     except subprocess.CalledProcessError as error:
         raise ToolMissing(
             f"could not fetch Debian's packages {' and '.join(sorted(missing))}: `{error.cmd[0]}` ended with "
@@ -77,7 +90,7 @@ def _is_there(program: str) -> bool:
 def _fetch(packages: list[str], directory: Path) -> None:
     """Download packages with the lists that are there, or with lists of our own when these do not do."""
     try:
-        _run("apt-get", "--quiet", "download", *packages, directory=directory)
+        _run(*_APT, "download", *packages, directory=directory)
     except subprocess.CalledProcessError:
         # No lists (an image without them), or old ones that name files which are gone. A directory of our own
         # needs no root; a source that does not answer fails the update, and need not be the one that is wanted.
@@ -92,9 +105,17 @@ def _fetch(packages: list[str], directory: Path) -> None:
             "APT::Sandbox::User=root",
         ]
         with suppress(subprocess.CalledProcessError):
-            _run("apt-get", "--quiet", *own, "update")
-        _run("apt-get", "--quiet", *own, "download", *packages, directory=directory)
+            _run(*_APT, *own, "update")
+        _run(*_APT, *own, "download", *packages, directory=directory)
         shutil.rmtree(lists)
+
+
+def _relocate_alertmanager(programs: Path) -> None:
+    program = programs / "prometheus-alertmanager"
+    program.write_bytes(program.read_bytes().replace(_SHARED, _SHARED_HERE))
+    launcher = programs / "alertmanager"
+    launcher.write_text(_LAUNCHER)
+    launcher.chmod(0o755)
 
 
 def _run(*command: str, directory: Path | None = None) -> None:
