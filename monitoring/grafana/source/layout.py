@@ -21,7 +21,7 @@ from grafana_foundation_sdk.models.dashboard import (
 from monitoring.grafana.source.log_panels import Deployments
 from monitoring.grafana.source.panels import PROMETHEUS
 
-__all__ = ["Row", "arrange", "every_value_of", "line", "text_box"]
+__all__ = ["SERVICES", "Row", "arrange", "every_value_of", "line", "text_box"]
 
 COLUMNS: Final = 24
 _ALL: Final = "$__all"
@@ -96,6 +96,9 @@ def text_box(name: str, label: str, value: str, description: str) -> dashboard.T
     chosen = VariableOption(selected=True, text=value, value=value)
     box = dashboard.TextBoxVariable(name).label(label).description(description)
     return box.default_value(value).current(chosen)
+
+
+SERVICES: Final = every_value_of("service", "Service", "label_values(log_events_total, service)")
 
 
 def _placed(rows: list[Row]) -> list[Panel | RowPanel]:

@@ -75,7 +75,7 @@ def counts(title: str, description: str, query: str, by: str = "") -> Panel:
 
 def most_frequent(title: str, description: str, query: str, fields: dict[str, str]) -> Panel:
     """Show which values the fields (field → heading) have most often together; the first one counts."""
-    panel = described(table.Panel(), title, description, LOGS).no_value("-")
+    panel = described(table.Panel(), title, description, LOGS).no_value("-").filterable(filterable=True)
     buckets = [_terms(str(2 + number), field, 3 if number else 25) for number, field in enumerate(fields)]
     panel.with_target(_query(query, Count().id("1"), *buckets))
     panel.with_transformation(

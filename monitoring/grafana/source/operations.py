@@ -5,14 +5,25 @@ from typing import Final
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from monitoring.grafana.source import limits
-from monitoring.grafana.source.layout import Row, arrange, every_value_of, line, text_box
+from monitoring.grafana.source.layout import SERVICES, Row, arrange, line, text_box
 from monitoring.grafana.source.log_panels import SERVICE_OF_LOGS, log_lines
 from monitoring.grafana.source.panels import Column, Series, bars, graph, number, rows_of, states, status
-from monitoring.grafana.source.queries import FAILED, SERVICE, increase, quantile, rate, share, total
+from monitoring.grafana.source.queries import (
+    DATABASE_TIME,
+    FAILURES,
+    FROM_LOGS,
+    LATENCY,
+    REQUESTS,
+    SERVICE,
+    increase,
+    quantile,
+    rate,
+    share,
+    total,
+)
 
-__all__ = ["MEAN_TIME_FIRING", "SERVICES", "operations"]
+__all__ = ["MEAN_TIME_FIRING", "operations"]
 
-SERVICES: Final = every_value_of("service", "Service", "label_values(log_events_total, service)")
 _NAMESPACE: Final = text_box(
     "namespace",
     "Namespace",
@@ -20,10 +31,6 @@ _NAMESPACE: Final = text_box(
     "Kubernetes namespace of the product, for container_* and kube_*",
 )
 
-_FROM_LOGS: Final = "From the logs, by the pipeline's rules."
-_REQUESTS: Final = rate("http_requests_total", SERVICE)
-_FAILURES: Final = rate("http_requests_total", SERVICE, FAILED)
-_LATENCY: Final = "http_request_duration_seconds"
 
 _IN_NAMESPACE: Final = 'namespace="$namespace"'
 # Without these two the sum of a pod and its sandbox would be counted again.
@@ -60,23 +67,23 @@ def _system() -> Row:
                 ),
                 bars(
                     "Log events of each service, last 5 minutes",
-                    f"A service without a bar has written nothing for five minutes. {_FROM_LOGS}",
+                    f"A service without a bar has written nothing for five minutes. {FROM_LOGS}",
                     Series(
                         total(increase("log_events_total", SERVICE, window="5m"), "service"), "{{service}}"
                     ),
                 ),
                 number(
                     "Request rate now",
-                    "Objectives: normal load 100, peak 500, burst 1000 requests a second. " + _FROM_LOGS,
-                    Series(total(_REQUESTS)),
+                    "Objectives: normal load 100, peak 500, burst 1000 requests a second. " + FROM_LOGS,
+                    Series(total(REQUESTS)),
                     unit="reqps",
                     limits=limits.REQUEST_RATE,
                 ),
                 number(
                     "Error rate now",
                     "Share of responses with status 5xx; yellow from 1 %, red from 5 % (HighErrorRate). "
-                    + _FROM_LOGS,
-                    Series(share(_FAILURES, _REQUESTS)),
+                    + FROM_LOGS,
+                    Series(share(FAILURES, REQUESTS)),
                     unit="percentunit",
                     limits=limits.ERROR_RATIO,
                     decimals=2,
@@ -88,25 +95,25 @@ def _system() -> Row:
                 graph(
                     "Request rate",
                     "Requests answered in a second, by service. Dashed: the throughput objectives. "
-                    + _FROM_LOGS,
-                    Series(total(_REQUESTS, "service"), "{{service}}"),
+                    + FROM_LOGS,
+                    Series(total(REQUESTS, "service"), "{{service}}"),
                     unit="reqps",
                     limits=limits.REQUEST_RATE,
                 ),
                 graph(
                     "Error rate",
-                    "Share of responses with status 5xx, by service. Dashed: 1 % and 5 %. " + _FROM_LOGS,
-                    Series(share(_FAILURES, _REQUESTS, "service"), "{{service}}"),
+                    "Share of responses with status 5xx, by service. Dashed: 1 % and 5 %. " + FROM_LOGS,
+                    Series(share(FAILURES, REQUESTS, "service"), "{{service}}"),
                     unit="percentunit",
                     limits=limits.ERROR_RATIO,
                 ),
                 graph(
                     "Response time percentiles",
                     "Estimated from a histogram over all services chosen, so exact only to a bucket. "
-                    "Dashed: the objectives of P50, P95 and P99 (100 ms, 500 ms, 1 s). " + _FROM_LOGS,
-                    Series(quantile(0.5, _LATENCY, SERVICE), "P50"),
-                    Series(quantile(0.95, _LATENCY, SERVICE), "P95", exemplars=True),
-                    Series(quantile(0.99, _LATENCY, SERVICE), "P99"),
+                    "Dashed: the objectives of P50, P95 and P99 (100 ms, 500 ms, 1 s). " + FROM_LOGS,
+                    Series(quantile(0.5, LATENCY, SERVICE), "P50"),
+                    Series(quantile(0.95, LATENCY, SERVICE), "P95", exemplars=True),
+                    Series(quantile(0.99, LATENCY, SERVICE), "P99"),
                     unit="s",
                     limits=limits.LATENCY_OBJECTIVES,
                 ),
@@ -178,12 +185,18 @@ def _infrastructure() -> Row:
                 ),
                 graph(
                     "Database query time",
-                    "Quantiles of the queries' time as the services saw it. " + _FROM_LOGS,
-                    Series(quantile(0.5, "database_query_duration_seconds", SERVICE), "P50"),
-                    Series(quantile(0.95, "database_query_duration_seconds", SERVICE), "P95"),
+                    "Quantiles of the queries' time as the services saw it. " + FROM_LOGS,
+                    Series(quantile(0.5, DATABASE_TIME, SERVICE), "P50"),
+                    Series(quantile(0.95, DATABASE_TIME, SERVICE), "P95"),
                     unit="s",
                 ),
-                widths=(4, 10, 10),
+                graph(
+                    "Webhook queue",
+                    "Webhooks that wait, by the newest log line that tells; forgotten after five minutes. "
+                    + FROM_LOGS,
+                    Series("max by (source) (webhook_queue_depth)", "{{source}}"),
+                ),
+                widths=(4, 7, 7, 6),
             ),
             line(
                 graph(
@@ -242,7 +255,7 @@ def _dependencies() -> Row:
                 _api_status("Claude API status", "claude_api_calls_total"),
                 number(
                     "Claude API rate limit",
-                    f"Requests left, by the newest answer. Below 100: ExternalAPIRateLimit. {gone} {_FROM_LOGS}",
+                    f"Requests left, by the newest answer. Below 100: ExternalAPIRateLimit. {gone} {FROM_LOGS}",
                     Series("min(claude_api_rate_limit_remaining)"),
                     limits=limits.CLAUDE_REQUESTS_LEFT,
                     none="no call in 5 min",
@@ -250,7 +263,7 @@ def _dependencies() -> Row:
                 _api_status("GitHub API status", "github_api_calls_total"),
                 number(
                     "GitHub API rate limit",
-                    f"Requests left, by the newest answer. {gone} {_FROM_LOGS}",
+                    f"Requests left, by the newest answer. {gone} {FROM_LOGS}",
                     Series("min(github_api_rate_limit_remaining)"),
                     limits=limits.GITHUB_REQUESTS_LEFT,
                     none="no call in 5 min",
@@ -267,20 +280,20 @@ def _dependencies() -> Row:
             line(
                 graph(
                     "Calls to external services",
-                    "Calls a second by service and outcome. " + _FROM_LOGS,
+                    "Calls a second by service and outcome. " + FROM_LOGS,
                     Series(total(rate("claude_api_calls_total"), "outcome"), "Claude {{outcome}}"),
                     Series(total(rate("github_api_calls_total"), "outcome"), "GitHub {{outcome}}"),
                     unit="reqps",
                 ),
                 graph(
                     "Time of external calls, P95",
-                    "Successful or not, by external service. " + _FROM_LOGS,
+                    "Successful or not, by external service. " + FROM_LOGS,
                     Series(quantile(0.95, "external_call_duration_seconds", by=("service",)), "{{service}}"),
                     unit="s",
                 ),
                 graph(
                     "Rate limits over time",
-                    f"Requests left. {gone} {_FROM_LOGS}",
+                    f"Requests left. {gone} {FROM_LOGS}",
                     Series("min(claude_api_rate_limit_remaining)", "Claude"),
                     Series("min(github_api_rate_limit_remaining)", "GitHub"),
                 ),
@@ -292,7 +305,7 @@ def _dependencies() -> Row:
 def _api_status(title: str, metric: str) -> Panel:
     return number(
         title,
-        f"Share of calls that succeeded in the last five minutes. {_FROM_LOGS}",
+        f"Share of calls that succeeded in the last five minutes. {FROM_LOGS}",
         Series(share(rate(metric, 'outcome="success"', window="5m"), rate(metric, window="5m"))),
         unit="percentunit",
         limits=limits.SUCCESS_RATIO,

@@ -1,7 +1,12 @@
 """PromQL that several panels are made of."""
 
 __all__ = [
+    "DATABASE_TIME",
     "FAILED",
+    "FAILURES",
+    "FROM_LOGS",
+    "LATENCY",
+    "REQUESTS",
     "SERVICE",
     "increase",
     "quantile",
@@ -48,10 +53,18 @@ def share(part: str, whole: str, *by: str) -> str:
     return f"({total(part, *by)} or 0 * {everything}) / ({everything} > 0)"
 
 
-def quantile(which: float, histogram: str, *matchers: str, by: tuple[str, ...] = ()) -> str:
+def quantile(
+    which: float,
+    histogram: str,
+    *matchers: str,
+    by: tuple[str, ...] = (),
+    window: str = _RATE_WINDOW,
+    ago: str = "",
+) -> str:
     """Estimate a quantile from a histogram's buckets, added up over whatever `by` does not name."""
-    buckets = total(rate(f"{histogram}_bucket", *matchers), "le", *by)
-    return f"histogram_quantile({which}, {buckets})"
+    offset = f" offset {ago}" if ago else ""
+    buckets = f"rate({histogram}_bucket{_selector(matchers)}[{window}]{offset})"
+    return f"histogram_quantile({which}, {total(buckets, 'le', *by)})"
 
 
 def _selector(matchers: tuple[str, ...]) -> str:
@@ -60,3 +73,12 @@ def _selector(matchers: tuple[str, ...]) -> str:
 
 def _by(labels: tuple[str, ...]) -> str:
     return f" by ({', '.join(labels)})"
+
+
+FROM_LOGS = "From the logs, by the pipeline's rules."
+"""The source of whatever the services do not expose themselves."""
+
+LATENCY = "http_request_duration_seconds"
+DATABASE_TIME = "database_query_duration_seconds"
+REQUESTS = rate("http_requests_total", SERVICE)
+FAILURES = rate("http_requests_total", SERVICE, FAILED)

@@ -1,0 +1,434 @@
+"""The dashboard of the log pipeline itself: what comes in, what becomes of it, how late, and why."""
+
+from typing import Final
+
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from monitoring.grafana.source import limits
+from monitoring.grafana.source.layout import Row, arrange, every_value_of, line
+from monitoring.grafana.source.panels import Column, Series, bars, graph, number, rows_of, status
+from monitoring.grafana.source.queries import FROM_LOGS, increase, quantile, rate, total
+
+__all__ = ["UNSETTLED", "pipeline"]
+
+_TOPICS: Final = every_value_of("topic", "Topic", "label_values(logpipe_records_total, topic)")
+_TOPIC: Final = 'topic=~"$topic"'
+_OWN: Final = "The pipeline's own metric."
+_JOB: Final = 'job="log-pipeline"'
+
+# Indexed, already there or dead-lettered: whatever was consumed has to become one of these.
+_SETTLED: Final = f"sum(logpipe_documents_total{{{_TOPIC}}})"
+_CONSUMED: Final = f"sum(logpipe_documents_consumed_total{{{_TOPIC}}})"
+UNSETTLED: Final = f"{_CONSUMED} - ({_SETTLED} or 0 * {_CONSUMED})"
+
+# Event times may lie in the past for good reasons, so only the alert LogPipelineStale draws a line.
+_FRESHNESS: Final = limits.Limits("green", (60, "yellow"), (300, "red"))
+
+
+def pipeline() -> Dashboard:
+    """Make the dashboard."""
+    return arrange(
+        "ccb-pipeline",
+        "Claude Code Bot - Log pipeline",
+        "From Kafka to Elasticsearch: throughput, conservation, lag, latency, dead letters",
+        [
+            _now(),
+            _throughput(),
+            _conservation(),
+            _lateness(),
+            _bulk(),
+            _trouble(),
+            _pressure(),
+            _workers(),
+            _log_metrics(),
+        ],
+        variables=[_TOPICS],
+        since="now-1h",
+        refresh="15s",
+    )
+
+
+def _now() -> Row:
+    return Row(
+        "Now",
+        [
+            line(
+                status(
+                    "Ready",
+                    f"What /health/ready answers. {_OWN}",
+                    Series("min by (instance) (logpipe_ready)", "{{instance}}"),
+                ),
+                status(
+                    "Dependencies",
+                    f"Whether each answered when it was last asked; over several workers the worst. {_OWN}",
+                    Series("min by (dependency) (logpipe_dependency_up)", "{{dependency}}"),
+                ),
+                number(
+                    "Indexed now",
+                    f"Documents indexed a second. {_OWN}",
+                    Series(total(rate("logpipe_documents_total", _TOPIC, 'outcome="indexed"'))),
+                    unit="eps",
+                ),
+                number(
+                    "Lag now",
+                    f"Records in Kafka that have not been read, over all partitions. {_OWN}",
+                    Series(f"sum(logpipe_consumer_lag_records{{{_TOPIC}}})"),
+                ),
+                number(
+                    "Freshness now, P95",
+                    f"From the time of the event until it was indexed. {_OWN}",
+                    Series(quantile(0.95, "logpipe_freshness_seconds", window="5m")),
+                    unit="s",
+                    limits=_FRESHNESS,
+                    none="nothing indexed",
+                ),
+                number(
+                    "Dead letters",
+                    f"Written in the time shown. {_OWN}",
+                    Series(f"{total(increase('logpipe_dead_letters_total'))} or vector(0)"),
+                    limits=limits.ANY_IS_BAD,
+                    decimals=0,
+                ),
+                widths=(4, 8, 3, 3, 3, 3),
+                height=5,
+            ),
+        ],
+    )
+
+
+def _throughput() -> Row:
+    return Row(
+        "Throughput",
+        [
+            line(
+                graph(
+                    "In: records",
+                    f"Records read from Kafka in a second, by topic. {_OWN}",
+                    Series(total(rate("logpipe_records_total", _TOPIC), "topic"), "{{topic}}"),
+                    unit="recps",
+                ),
+                graph(
+                    "In: bytes",
+                    f"Bytes of the records' values, by topic. {_OWN}",
+                    Series(total(rate("logpipe_record_bytes_total", _TOPIC), "topic"), "{{topic}}"),
+                    unit="binBps",
+                ),
+                graph(
+                    "Out: documents by outcome",
+                    f"Documents settled in a second, by what became of them. {_OWN}",
+                    Series(total(rate("logpipe_documents_total", _TOPIC), "outcome"), "{{outcome}}"),
+                    unit="eps",
+                    stacked=True,
+                ),
+                graph(
+                    "Out: bytes",
+                    f"Bytes of bulk requests, with those sent once more. {_OWN}",
+                    Series(total(rate("logpipe_bulk_request_bytes_total")), "bulk requests"),
+                    unit="binBps",
+                ),
+            ),
+        ],
+    )
+
+
+def _conservation() -> Row:
+    law = "consumed = indexed + already there + dead-lettered + in flight"
+    return Row(
+        "Conservation",
+        [
+            line(
+                bars(
+                    "What became of the documents",
+                    f"In the time shown: {law}. {_OWN}",
+                    Series(total(increase("logpipe_documents_consumed_total", _TOPIC)), "consumed"),
+                    Series(total(increase("logpipe_documents_total", _TOPIC), "outcome"), "{{outcome}}"),
+                    Series(UNSETTLED, "in flight now"),
+                ),
+                graph(
+                    "Documents in flight",
+                    f"Documents consumed and not settled, by the law {law}; beside it the records not settled, as "
+                    "counted on their own. Both return to zero when nothing comes in. What a worker had in flight "
+                    f"when it was killed stays in the first: it is read again by another. {_OWN}",
+                    Series(UNSETTLED, "documents: consumed - settled"),
+                    Series("sum(logpipe_in_flight_records)", "records in flight"),
+                ),
+                graph(
+                    "Consumed and settled",
+                    f"Documents a second; the lines lie on each other while the pipeline keeps up. {_OWN}",
+                    Series(total(rate("logpipe_documents_consumed_total", _TOPIC)), "consumed"),
+                    Series(total(rate("logpipe_documents_total", _TOPIC)), "settled"),
+                    unit="eps",
+                ),
+            ),
+        ],
+    )
+
+
+def _lateness() -> Row:
+    return Row(
+        "Lag and latency",
+        [
+            line(
+                graph(
+                    "Lag by partition",
+                    f"Records that have not been read yet. {_OWN}",
+                    Series(
+                        f"max by (topic, partition) (logpipe_consumer_lag_records{{{_TOPIC}}})",
+                        "{{topic}} {{partition}}",
+                    ),
+                    stacked=True,
+                ),
+                graph(
+                    "Commit progress",
+                    f"Records a second by which the committed offset moves on: below it everything is settled. {_OWN}",
+                    Series(
+                        f"max by (topic, partition) (deriv(logpipe_committed_offset{{{_TOPIC}}}[5m]))",
+                        "{{topic}} {{partition}}",
+                    ),
+                    unit="recps",
+                ),
+                graph(
+                    "Freshness",
+                    "From the time that an event bears until it was indexed: late senders and wrong clocks count "
+                    f"too. {_OWN}",
+                    *_quantiles("logpipe_freshness_seconds"),
+                    unit="s",
+                ),
+                graph(
+                    "End-to-end latency",
+                    f"From the record's time in Kafka until it was indexed. {_OWN}",
+                    *_quantiles("logpipe_end_to_end_latency_seconds"),
+                    unit="s",
+                ),
+            ),
+        ],
+    )
+
+
+def _bulk() -> Row:
+    requests = total(rate("logpipe_bulk_requests_total"))
+    sent = total(rate("logpipe_bulk_request_bytes_total"))
+    return Row(
+        "Bulk requests",
+        [
+            line(
+                graph(
+                    "Time of a bulk request",
+                    f"As the pipeline measured it, with the network. {_OWN}",
+                    *_quantiles("logpipe_bulk_request_seconds"),
+                    unit="s",
+                ),
+                graph(
+                    "Time a bulk request took the server",
+                    f"`took` of Elasticsearch's answers: without network and waiting for a connection. {_OWN}",
+                    *_quantiles("logpipe_bulk_took_seconds"),
+                    unit="s",
+                ),
+                graph(
+                    "Bulk requests by result",
+                    f"Per second: answered, refused as a whole, failed without an answer. {_OWN}",
+                    Series(total(rate("logpipe_bulk_requests_total"), "result"), "{{result}}"),
+                    unit="reqps",
+                    stacked=True,
+                ),
+                graph(
+                    "Size of a bulk request",
+                    f"The mean, and the size at which one is sent now. {_OWN}",
+                    Series(f"{sent} / ({requests} > 0)", "mean"),
+                    Series("max(logpipe_bulk_size_limit_bytes)", "limit"),
+                    unit="bytes",
+                ),
+            ),
+            line(
+                graph(
+                    "Documents sent once more",
+                    f"Per second, by reason. {_OWN}",
+                    Series(total(rate("logpipe_document_retries_total"), "reason"), "{{reason}}"),
+                    unit="eps",
+                    stacked=True,
+                ),
+                graph(
+                    "Slowdowns",
+                    f"Times in five minutes that size and number of requests were halved, by reason. {_OWN}",
+                    Series(
+                        total(increase("logpipe_bulk_slowdowns_total", window="5m"), "reason"), "{{reason}}"
+                    ),
+                    columns=True,
+                ),
+                graph(
+                    "Bulk requests at once",
+                    f"How many may be in flight now, over all workers. {_OWN}",
+                    Series("sum(logpipe_bulk_concurrency_limit)", "limit"),
+                ),
+            ),
+        ],
+    )
+
+
+def _trouble() -> Row:
+    return Row(
+        "Dead letters",
+        [
+            line(
+                graph(
+                    "Dead letters by type",
+                    f"Written in five minutes, by type of error. {_OWN}",
+                    Series(
+                        total(increase("logpipe_dead_letters_total", window="5m"), "error_type"),
+                        "{{error_type}}",
+                    ),
+                    columns=True,
+                    stacked=True,
+                ),
+                bars(
+                    "Dead letters by type, in all",
+                    f"In the time shown. `logpipe dlq` shows and replays them. {_OWN}",
+                    Series(total(increase("logpipe_dead_letters_total"), "error_type"), "{{error_type}}"),
+                ),
+                graph(
+                    "Dead letters that could not be written",
+                    f"Failed attempts a second: while there are any, nothing is committed. {_OWN}",
+                    Series(total(rate("logpipe_dead_letter_failures_total")), "failures"),
+                    unit="cps",
+                ),
+                graph(
+                    "Documents salvaged",
+                    f"Per second: indexed after the field that was rejected had been moved aside. {_OWN}",
+                    Series(total(rate("logpipe_documents_salvaged_total")), "salvaged"),
+                    unit="eps",
+                ),
+            ),
+        ],
+    )
+
+
+def _pressure() -> Row:
+    return Row(
+        "Back-pressure",
+        [
+            line(
+                graph(
+                    "In flight: bytes",
+                    f"Document bytes waiting for or in a bulk request, over all workers. {_OWN}",
+                    Series("sum(logpipe_in_flight_bytes)", "bytes"),
+                    unit="bytes",
+                ),
+                graph(
+                    "Time without reading",
+                    f"Part of the time in which a worker did not read because Elasticsearch was behind. {_OWN}",
+                    Series(
+                        f"{total(rate('logpipe_back_pressure_seconds_total'))} / "
+                        "(sum(logpipe_workers) or vector(1))",
+                        "back-pressure",
+                    ),
+                    unit="percentunit",
+                    maximum=1,
+                ),
+                graph(
+                    "Commits refused",
+                    f"Commits in five minutes that Kafka refused; after a rebalance some are normal. {_OWN}",
+                    Series(total(increase("logpipe_commit_failures_total", window="5m")), "refused"),
+                    columns=True,
+                ),
+            ),
+        ],
+    )
+
+
+def _workers() -> Row:
+    return Row(
+        "Workers",
+        [
+            line(
+                graph(
+                    "Workers",
+                    f"Of `logpipe run` with several workers: wanted, and answering. {_OWN}",
+                    Series("sum(logpipe_workers)", "wanted"),
+                    Series("sum(logpipe_workers_up)", "up"),
+                ),
+                graph(
+                    "Workers restarted or silent",
+                    f"In five minutes: started again after they had ended; did not answer when asked. {_OWN}",
+                    Series(total(increase("logpipe_worker_restarts_total", window="5m")), "restarts"),
+                    Series(total(increase("logpipe_worker_scrape_failures_total", window="5m")), "silent"),
+                    columns=True,
+                ),
+                graph(
+                    "Rebalances",
+                    f"Changes of the assigned partitions in five minutes. {_OWN}",
+                    Series(total(increase("logpipe_rebalances_total", window="5m")), "rebalances"),
+                    columns=True,
+                ),
+                graph(
+                    "Assigned partitions",
+                    f"By host: together they are all partitions. {_OWN}",
+                    Series("sum by (instance) (logpipe_assigned_partitions)", "{{instance}}"),
+                    stacked=True,
+                ),
+            ),
+            line(
+                graph(
+                    "CPU",
+                    f"Cores in use, over the workers of a host. {_OWN}",
+                    Series(total(rate("process_cpu_seconds_total", _JOB), "instance"), "{{instance}}"),
+                ),
+                graph(
+                    "Memory",
+                    f"Resident, over the workers of a host. {_OWN}",
+                    Series(f"sum by (instance) (process_resident_memory_bytes{{{_JOB}}})", "{{instance}}"),
+                    unit="bytes",
+                ),
+                graph(
+                    "Open files",
+                    f"Over the workers of a host. {_OWN}",
+                    Series(f"sum by (instance) (process_open_fds{{{_JOB}}})", "{{instance}}"),
+                ),
+                rows_of(
+                    "Build",
+                    f"The version that each host runs. {_OWN}",
+                    {"instance": "Host", "version": "Version"},
+                    [Column("Running", "max by (instance, version) (logpipe_build_info)")],
+                ),
+            ),
+        ],
+    )
+
+
+def _log_metrics() -> Row:
+    return Row(
+        "Metrics made from logs",
+        [
+            line(
+                graph(
+                    "Events counted",
+                    f"Log events a second, by service. {FROM_LOGS}",
+                    Series(total(rate("log_events_total"), "service"), "{{service}}"),
+                    unit="eps",
+                    stacked=True,
+                ),
+                bars(
+                    "Label sets",
+                    f"How many combinations of labels each metric has; at its cap, more become `other`. {_OWN}",
+                    Series(
+                        "sort_desc(topk(15, sum by (metric) (logpipe_log_metric_label_sets)))", "{{metric}}"
+                    ),
+                ),
+                graph(
+                    "Folded into other",
+                    f"Observations a second whose labels came after the cap was reached. {_OWN}",
+                    Series(total(rate("logpipe_log_metric_folded_total"), "metric"), "{{metric}}"),
+                    unit="cps",
+                ),
+                graph(
+                    "Values refused",
+                    f"Values a second that were no number, or no plausible one. {_OWN}",
+                    Series(total(rate("logpipe_log_metric_values_refused_total"), "metric"), "{{metric}}"),
+                    unit="cps",
+                ),
+            ),
+        ],
+    )
+
+
+def _quantiles(histogram: str) -> list[Series]:
+    return [Series(quantile(which / 100, histogram), f"P{which}") for which in (50, 95, 99)]
