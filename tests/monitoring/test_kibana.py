@@ -38,6 +38,24 @@ GUIDE = {
             "Deployments",
         ],
     },
+    "Claude Code Bot: Performance": {
+        "Request processing time distribution": [
+            "Request processing time distribution",
+            "Request processing time: P50, P95, P99",
+        ],
+        "Slow request analysis": ["Slow requests by route", "Slowest requests"],
+        "Database query performance": ["Database query performance", "Database time by operation, P95"],
+        "External API call timing": ["External API call timing", "External calls by service, P95"],
+    },
+    "Claude Code Bot: Business Intelligence": {
+        "Integration creation patterns": [
+            "Integration creation patterns",
+            "Integrations created and failed",
+        ],
+        "User activity analysis": ["User activity", "Most active users", "What users do"],
+        "Popular integration types": ["Popular integration types", "Integration types"],
+        "Geographic usage patterns": ["Geographic usage patterns", "Requests by country"],
+    },
 }
 
 

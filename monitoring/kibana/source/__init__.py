@@ -1,11 +1,13 @@
 """Write Kibana's data view, saved search and dashboards: `make dashboards`."""
 
+from monitoring.kibana.source.business_intelligence import BUSINESS_INTELLIGENCE
 from monitoring.kibana.source.error_analysis import ERROR_ANALYSIS, ERRORS
-from monitoring.kibana.source.saved_objects import Dashboard, data_view, ndjson
+from monitoring.kibana.source.performance import PERFORMANCE
+from monitoring.kibana.source.saved_objects import data_view, ndjson
 
 __all__ = ["DASHBOARDS", "contents"]
 
-DASHBOARDS: tuple[Dashboard, ...] = (ERROR_ANALYSIS,)
+DASHBOARDS = (ERROR_ANALYSIS, PERFORMANCE, BUSINESS_INTELLIGENCE)
 
 
 def contents() -> str:
