@@ -86,6 +86,15 @@ class Panel(NamedTuple):
         return [source["query"]["query"], self.attributes["state"]["query"]["query"]]
 
     @property
+    def filters(self) -> list[str]:
+        """The queries of single columns and rows, in KQL."""
+        columns = self.layer["columns"].values()
+        return [
+            *(column["filter"]["query"] for column in columns if "filter" in column),
+            *(one["input"]["query"] for column in columns for one in column["params"].get("filters", ())),
+        ]
+
+    @property
     def annotations(self) -> list[dict[str, Any]]:
         layers = self.attributes["state"]["visualization"].get("layers", [])
         return [one for layer in layers for one in layer.get("annotations", [])]
@@ -246,8 +255,7 @@ def test_every_field_can_be_used_as_it_is(panel: Panel, logs: str, client: Elast
         for column in panel.layer["columns"].values()
         if column.get("sourceField", "___records___") != "___records___"
     }
-    filters = [column["filter"]["query"] for column in panel.layer["columns"].values() if "filter" in column]
-    asked = set().union(*map(fields_of, [*panel.queries, *filters]))
+    asked = set().union(*map(fields_of, [*panel.queries, *panel.filters]))
     if not used and not asked:
         return
     capabilities = client.field_caps(index=logs, fields=sorted({*used, *asked}))["fields"]
@@ -277,6 +285,15 @@ def test_every_column_finds_something(panel: Panel, logs: str, client: Elasticse
 
 
 @each_panel
+def test_every_filter_lets_something_through(panel: Panel, logs: str, client: Elasticsearch) -> None:
+    for query in panel.filters:
+        both = {"bool": {"filter": [panel.query(), to_query(query)]}}
+        assert client.count(index=logs, query=both)["count"], query
+
+
+@pytest.mark.parametrize(
+    "panel", [one for one in PANELS if one.annotations], ids=lambda panel: f"{panel.title}"
+)
 def test_annotations_find_something(panel: Panel, logs: str, client: Elasticsearch) -> None:
     for annotation in panel.annotations:
         fields = [annotation["timeField"], annotation["textField"], *annotation["extraFields"]]
