@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from pipeline.audit_command import audit_command
 from pipeline.dlq_commands import dlq
 from pipeline.errors import LogpipeError, SandboxError, SettingsError
+from pipeline.probe_command import probe_command
 from pipeline.settings import Settings, load_settings
 from pipeline.timestamps import parse_timestamp
 from pipeline.version import version
@@ -356,6 +357,7 @@ def demo(
 
 
 app.command("audit")(audit_command)
+app.command("probe")(probe_command)
 app.add_typer(dlq, name="dlq")
 
 

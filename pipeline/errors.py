@@ -2,6 +2,7 @@
 
 LogpipeError
 ├── SettingsError        a setting is wrong; the message names it and what is allowed
+├── ProbeFailed          a synthetic event did not arrive in time or as it was sent
 ├── ServerUnavailable    Kafka, Elasticsearch or Kibana did not answer as hoped; trying again may help
 ├── ServerRefused        Kafka, Elasticsearch or Kibana understood and said no; trying again will not help
 │   └── TopicMissing     a topic that is needed does not exist
@@ -10,6 +11,7 @@ LogpipeError
 
 __all__ = [
     "LogpipeError",
+    "ProbeFailed",
     "SandboxError",
     "ServerRefused",
     "ServerUnavailable",
@@ -26,6 +28,12 @@ class LogpipeError(Exception):
 
 class SettingsError(LogpipeError):
     """Say which setting is wrong, what it was, and what is allowed."""
+
+    exit_code = 2
+
+
+class ProbeFailed(LogpipeError):  # noqa: N818 - reads as a state, which it is
+    """Say what the synthetic check has found wrong with the pipeline."""
 
     exit_code = 2
 

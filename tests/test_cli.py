@@ -9,7 +9,7 @@ import yaml
 
 from tests.logpipe import logpipe
 
-COMMANDS = ["run", "index", "setup", "check", "generate", "transform", "sandbox", "demo"]
+COMMANDS = ["run", "index", "setup", "check", "generate", "transform", "sandbox", "demo", "audit", "probe"]
 EVENT = b'{"timestamp":"2024-01-15T10:30:00.123Z","level":"ERROR","service":"api","message":"m"}'
 
 

@@ -69,7 +69,7 @@ def elasticsearch_roles(settings: Settings, *, with_ilm: bool = True) -> list[Ro
         Role(f"{prefix}-setup", "setup: needed only while it runs", setup),
         Role(
             f"{prefix}-reader",
-            "audit: reads; `maintenance` is for the refresh before it",
+            "audit, probe: reads; `maintenance` is for the refresh before an audit",
             {
                 "cluster": [],
                 "indices": [
@@ -84,7 +84,7 @@ def kafka_acls(settings: Settings) -> list[Acl]:
     """Give the ACLs; the principal of the worker is `kafka.sasl_username` when that is set."""
     kafka = settings.kafka
     worker = kafka.sasl_username or "logpipe-worker"
-    setup, reader = "logpipe-setup", "logpipe-reader"
+    setup, reader, probe = "logpipe-setup", "logpipe-reader", "logpipe-probe"
     every = [spec.name for spec in wanted_topics(settings, partitions=1)]
     dead_letters = every[-1]
     topics, prefixed = _topics_read(kafka)
@@ -96,6 +96,7 @@ def kafka_acls(settings: Settings) -> list[Acl]:
         Acl("read dead letters", reader, ["Read", "Describe"], [dead_letters]),
         Acl("read the records", reader, ["Read", "Describe"], topics, prefixed=prefixed),
         Acl("see what is committed", reader, ["Describe"], groups=[kafka.group_id]),
+        Acl("write synthetic events", probe, ["Write", "Describe"], topics, prefixed=prefixed),
     ]
 
 

@@ -21,7 +21,7 @@ PASSWORDS = {
 }
 _PLAIN_MODULE = "org.apache.kafka.common.security.plain.PlainLoginModule"
 _SCRAM_MODULE = "org.apache.kafka.common.security.scram.ScramLoginModule"
-USERS = ("admin", "logpipe-worker", "logpipe-setup", "logpipe-reader")
+USERS = ("admin", "logpipe-worker", "logpipe-setup", "logpipe-reader", "logpipe-probe")
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
 

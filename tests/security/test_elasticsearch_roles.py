@@ -55,7 +55,8 @@ TABLE: list[tuple[Roll, str, str | None, str, bool]] = [
     ("day", "setup", "p-2024.01.15", "indices:data/read/search", False),
     ("day", "setup", "p-2024.01.15", "indices:data/write/bulk", False),
     ("day", "setup", "other-2024.01.15", "indices:admin/delete", False),
-    # audit
+    # audit, probe
+    ("day", "reader", "p-2024.01.15", "indices:data/read/get", True),
     *(("day", "reader", "p-2024.01.15", action, True) for action in SEARCH),
     ("ilm", "reader", "p-2024.01.15-000001", "indices:data/read/search", True),
     ("day", "reader", "p-2024.01.15", "indices:data/write/bulk", False),

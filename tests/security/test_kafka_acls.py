@@ -40,6 +40,7 @@ class Task:
         self.worker = self.of("logpipe-worker")
         self.setup = self.of("logpipe-setup")
         self.reader = self.of("logpipe-reader")
+        self.probe = self.of("logpipe-probe")
         self.admin = self.of("admin")
 
     def of(self, user: str) -> Settings:
@@ -115,7 +116,7 @@ async def send(settings: Settings) -> None:
 async def test_each_task_is_allowed(task: Task) -> None:
     await install(task.setup)
     await install(task.setup)  # again: compares what is there
-    await send(task.admin)
+    await send(task.probe)
     assert len(await read_values(task.worker, 3)) == 3
     await write_letter(task.worker)
     assert [letter.value async for letter in read_dead_letters(task.reader)] == [b"value"]
@@ -131,7 +132,7 @@ async def test_no_other_is(task: Task) -> None:
     for settings in (task.worker, task.reader, task.setup):
         with pytest.raises(ServerRefused, match="does not take events"):
             await send(settings)
-    for settings in (task.reader, task.setup):
+    for settings in (task.reader, task.setup, task.probe):
         with pytest.raises(KafkaError):
             await write_letter(settings)
         with pytest.raises(ServerRefused, match="into the group"):

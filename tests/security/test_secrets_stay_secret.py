@@ -30,6 +30,7 @@ NAME = "secrets"
 ARGUMENTS: dict[tuple[str, ...], list[tuple[str, ...]]] = {
     ("setup",): [("--without-ilm",), ("--without-ilm", "--dry-run"), ("--print-roles",)],
     ("generate",): [("--count", "20", "--days", "0.01")],
+    ("probe",): [("--timeout", "2")],
     ("dlq", "replay"): [("--dry-run",), ()],
 }
 SERVICES = {("run",), ("index",)}
