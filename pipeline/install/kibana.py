@@ -135,7 +135,7 @@ class Kibana:
         except (ClientError, OSError) as error:
             hint = "; is elasticsearch.ca_certs right for Kibana, too?" if isinstance(error, SSLError) else ""
             raise ServerUnavailable(
-                f"no answer from {self.url} (--kibana): {error or type(error).__name__}{hint}"
+                f"no answer from {self.url} (--kibana): {str(error) or type(error).__name__}{hint}"
             ) from error
         if status != _OK:
             raise self._explained(status, text, location, doing)

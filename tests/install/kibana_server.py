@@ -35,6 +35,7 @@ class FakeKibana:
             application.router.add_get(f"{space}/api/status", self._status)
             application.router.add_post(f"{space}/api/saved_objects/_import", self._import)
         application.router.add_get("/api/spaces/space/{id}", self._space)
+        application.router.add_get("/behind-a-login/api/status", self._redirect)
         return application
 
     def _check(self, request: web.Request) -> web.Response | None:
@@ -54,6 +55,9 @@ class FakeKibana:
         return self._check(request) or web.json_response(
             {"version": {"number": "9.1.5"}, "status": {"overall": {"level": "available"}}}
         )
+
+    async def _redirect(self, _: web.Request) -> web.Response:
+        raise web.HTTPFound("https://login.example.com/")
 
     async def _space(self, request: web.Request) -> web.Response:
         name = request.match_info["id"]

@@ -1,5 +1,6 @@
 """`setup --kibana`, on the real servers and a small stand-in for Kibana."""
 
+import asyncio
 import json
 import ssl
 from base64 import b64encode
@@ -158,6 +159,28 @@ async def test_answers_of_kibana_become_our_errors(
     async with fake_kibana(status=status, body=body) as server:
         with pytest.raises(error, match=message):
             await Kibana(server.url, settings_of()).check()
+
+
+async def test_a_redirection_is_not_followed_with_the_credentials() -> None:
+    async with fake_kibana() as server:
+        kibana = Kibana(f"{server.url}/behind-a-login", settings_of(api_key=CREDENTIAL))
+        with pytest.raises(ServerRefused, match=r"it redirects to https://login\.example\.com/"):
+            await kibana.check()
+
+
+async def test_a_kibana_that_does_not_answer_is_given_up() -> None:
+    done = asyncio.Event()
+
+    async def never_answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await done.wait()
+        writer.close()
+
+    async with await asyncio.start_server(never_answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        kibana = Kibana(f"http://127.0.0.1:{port}", settings_of(request_timeout_seconds=0.2))
+        with pytest.raises(ServerUnavailable, match=r"\(--kibana\): TimeoutError"):
+            await kibana.check()
+        done.set()
 
 
 @pytest.mark.parametrize(
