@@ -28,7 +28,12 @@ NAME = "secrets"
 
 # Beside these, every command without arguments; sandbox and demo take no settings.
 ARGUMENTS: dict[tuple[str, ...], list[tuple[str, ...]]] = {
-    ("setup",): [("--without-ilm",), ("--without-ilm", "--dry-run"), ("--print-roles",)],
+    ("setup",): [
+        ("--without-ilm",),
+        ("--without-ilm", "--dry-run"),
+        ("--without-ilm", "--kibana", "https://127.0.0.1:1"),
+        ("--print-roles",),
+    ],
     ("generate",): [("--count", "20", "--days", "0.01")],
     ("probe",): [("--timeout", "2")],
     ("dlq", "replay"): [("--dry-run",), ()],

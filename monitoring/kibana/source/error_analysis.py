@@ -15,6 +15,8 @@ from monitoring.kibana.source.saved_objects import COLUMNS, Dashboard, Row, Save
 __all__ = ["ERRORS", "ERROR_ANALYSIS"]
 
 _ERROR = "level: ERROR"
+# What tells one error from another.
+_IDENTITY = "message.keyword"
 
 ERRORS = SavedSearch(
     "errors",
@@ -45,9 +47,9 @@ ERROR_ANALYSIS = Dashboard(
                 Chart(
                     "Different errors",
                     Kind.NUMBER,
-                    [unique("message.keyword", "Different errors")],
+                    [unique(_IDENTITY, "Different errors")],
                     query=_ERROR,
-                    description="Messages that differ in numbers and names only are one error.",
+                    description="Messages of up to 256 characters.",
                     width=12,
                 ),
                 Chart(
@@ -97,7 +99,6 @@ ERROR_ANALYSIS = Dashboard(
                     Kind.TABLE,
                     [
                         count("Errors"),
-                        last("message.keyword", "Last message"),
                         last("component", "Component"),
                         unique("trace_id", "Traces"),
                         unique("user_id", "Users"),
@@ -105,10 +106,9 @@ ERROR_ANALYSIS = Dashboard(
                         maximum("@timestamp", "Last"),
                         last("trace_id", "Last trace"),
                     ],
-                    [by_top("message.keyword", 50, "Error")],
+                    [by_top(_IDENTITY, 50, "Message")],
                     query=_ERROR,
-                    description="By fingerprint: messages that differ in numbers and names only are one row. "
-                    "A message of more than 256 characters is found in Discover, not here.",
+                    description="A message of more than 256 characters is found in Discover, not here.",
                     width=COLUMNS,
                 ),
             ),
@@ -161,7 +161,7 @@ ERROR_ANALYSIS = Dashboard(
                     Kind.TABLE,
                     [
                         count("Errors"),
-                        unique("message.keyword", "Different errors"),
+                        unique(_IDENTITY, "Different errors"),
                         minimum("@timestamp", "First error"),
                         maximum("@timestamp", "Last error"),
                     ],
@@ -192,10 +192,9 @@ ERROR_ANALYSIS = Dashboard(
                     [
                         minimum("@timestamp", "First"),
                         count("Errors"),
-                        last("message.keyword", "Last message"),
                         last("context.version", "Last release"),
                     ],
-                    [by_top("message.keyword", 20, "Error")],
+                    [by_top(_IDENTITY, 20, "Message")],
                     query=_ERROR,
                     description="The error that was first met last is on top: what a release has brought.",
                     width=28,
