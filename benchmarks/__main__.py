@@ -17,6 +17,7 @@ from benchmarks.end_to_end import measure_end_to_end
 from benchmarks.figures import Figures
 from benchmarks.hot_path import measure_hot_path
 from benchmarks.machine import describe_machine
+from benchmarks.rejections import measure_rejections
 from benchmarks.report import table, write_results
 from benchmarks.start import measure_start
 from benchmarks.templates import measure_templates
@@ -38,6 +39,7 @@ class Part(StrEnum):
 
     HOT_PATH = "hot_path"
     END_TO_END = "end_to_end"
+    REJECTIONS = "rejections"
     ELASTICSEARCH = "elasticsearch"
     START = "start"
 
@@ -67,7 +69,7 @@ def main(
 
 def _measure(parts: set[Part], events: int, rounds: int) -> Figures:
     """Measure one part after the other; the servers run only when one of them is needed."""
-    hot_path = end_to_end = templates = start = None
+    hot_path = end_to_end = rejections = templates = start = None
     if Part.HOT_PATH in parts:
         _say("hot path")
         hot_path = measure_hot_path(min(events, _MOST_HOT_PATH_EVENTS), rounds * _HOT_PATH_REPETITIONS)
@@ -77,6 +79,9 @@ def _measure(parts: set[Part], events: int, rounds: int) -> Figures:
             if Part.END_TO_END in parts:
                 _say("end to end")
                 end_to_end = measure_end_to_end(servers.kafka_bootstrap, events, rounds, _say)
+            if Part.REJECTIONS in parts:
+                _say("one refused document in every request")
+                rejections = measure_rejections(servers.kafka_bootstrap, events, rounds, _say)
             if Part.START in parts:
                 _say("start to first document")
                 start = measure_start(servers, rounds, _say)
@@ -88,6 +93,7 @@ def _measure(parts: set[Part], events: int, rounds: int) -> Figures:
         machine=describe_machine(),
         hot_path=hot_path,
         end_to_end=end_to_end,
+        rejections=rejections,
         templates=templates,
         start=start,
     )

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.end_to_end import EndToEnd
 from benchmarks.hot_path import HotPath
+from benchmarks.rejections import Rejections
 from benchmarks.start import Start
 from benchmarks.templates import Templates
 
@@ -14,6 +15,7 @@ __all__ = ["Figures", "Line"]
 _DIGITS = 3
 _MOST_OURS_TO_FLOOR = 2.0
 _LEAST_PLAIN_TO_OURS = 5.0
+_LEAST_REJECTED_TO_CLEAN = 0.5
 _MOST_OURS_TO_GUIDE = 0.75
 _MOST_RSS_MB = 200
 _MOST_START_SECONDS = 2.0
@@ -39,10 +41,12 @@ class Figures:
     end_to_end: EndToEnd | None = None
     templates: Templates | None = None
     start: Start | None = None
+    rejections: Rejections | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Give the content of `latest.json`; its keys do not depend on what was left out."""
         hot, end, start, real = self.hot_path, self.end_to_end, self.start, self.templates
+        rejected = self.rejections
         return {
             "hot_path": {"us_per_event": _rounded(hot and hot.us_per_event)},
             "end_to_end": {
@@ -51,6 +55,12 @@ class Figures:
                 "plain_us_per_event": _rounded(end and end.plain_us_per_event),
                 "events_per_second": end and round(end.events_per_second),
                 "rss_mb": end and round(end.rss_mb, 1),
+            },
+            "rejections": {
+                "us_per_event": _rounded(rejected and rejected.us_per_event),
+                "clean_us_per_event": _rounded(rejected and rejected.clean_us_per_event),
+                "events_per_second": rejected and round(rejected.events_per_second),
+                "dead_letters": rejected and rejected.dead_letters,
             },
             "start_to_first_document_seconds": _rounded(start and start.seconds),
             "elasticsearch": {
@@ -61,12 +71,15 @@ class Figures:
             "ratios": {
                 "ours_to_floor": _ratio(end and end.ours_to_floor),
                 "plain_to_ours": _ratio(end and end.plain_to_ours),
+                "rejected_to_clean_throughput": _ratio(rejected and rejected.throughput_to_clean),
+                "rejected_to_clean_per_cpu_second": _ratio(rejected and rejected.per_cpu_second_to_clean),
                 "ours_to_guide": _ratio(real and real.ours_to_guide),
             },
             "events": {
                 "hot_path": hot and hot.events,
                 "end_to_end": end and end.events,
                 "plain": end and end.plain_events,
+                "rejections": rejected and rejected.events,
                 "elasticsearch": real and real.events,
             },
             "date": self.date,
@@ -80,6 +93,8 @@ class Figures:
             lines += _hot_path_lines(self.hot_path)
         if self.end_to_end:
             lines += _end_to_end_lines(self.end_to_end)
+        if self.rejections:
+            lines += _rejection_lines(self.rejections)
         if self.start:
             seconds = self.start.seconds
             lines.append(
@@ -127,6 +142,31 @@ def _end_to_end_lines(end: EndToEnd) -> list[Line]:
             f"{end.rss_mb:.0f} MB",
             f"< {_MOST_RSS_MB} MB",
             end.rss_mb < _MOST_RSS_MB,
+        ),
+    ]
+
+
+def _rejection_lines(rejected: Rejections) -> list[Line]:
+    group = "One refused document in every bulk request"
+    target = f"≥ {_LEAST_REJECTED_TO_CLEAN:g} x clean"
+    throughput, per_cpu_second = (
+        median(rejected.throughput_to_clean),
+        median(rejected.per_cpu_second_to_clean),
+    )
+    return [
+        Line(
+            group,
+            "events per second, dead letters to Kafka",
+            f"{rejected.events_per_second:,.0f}, {throughput:.2f} x clean",
+            target,
+            throughput >= _LEAST_REJECTED_TO_CLEAN,
+        ),
+        Line(
+            group,
+            "events per second of CPU",
+            f"{1e6 / rejected.us_per_event:,.0f}, {per_cpu_second:.2f} x clean",
+            target,
+            per_cpu_second >= _LEAST_REJECTED_TO_CLEAN,
         ),
     ]
 

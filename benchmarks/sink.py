@@ -1,8 +1,9 @@
 """A server that answers bulk requests as Elasticsearch would, and does nothing else.
 
-    python -m benchmarks.sink
+    python -m benchmarks.sink [--reject-one]
 
-It prints its URL, serves on a free port of the loopback interface, and ends when its standard input does.
+With `--reject-one` it refuses one document of every request for good. It prints its URL, serves on a free port of
+the loopback interface, and ends when its standard input does.
 """
 
 import asyncio
@@ -34,14 +35,23 @@ _FULL_ITEM = (
     b'"result":"created","_shards":{"total":2,"successful":1,"failed":0},"_seq_no":123456,'
     b'"_primary_term":1,"status":201}}'
 )
+# What Elasticsearch 9.1 says of a text where the mapping wants a number.
+_REJECTED_ITEM = (
+    b'{"create":{"status":400,"error":{"type":"document_parsing_exception","reason":"[1:187] failed to parse '
+    b"field [message] of type [long] in document with id 'of-this-request'. Preview of field's value: 'x'\","
+    b'"caused_by":{"type":"illegal_argument_exception","reason":"For input string: \\"x\\""}}}}'
+)
+_REJECT_ONE = "--reject-one"
 _LINES_PER_DOCUMENT = 2
 _DOCUMENTS: web.AppKey[list[int]] = web.AppKey("documents", list)
+_REJECTS: web.AppKey[bool] = web.AppKey("rejects", bool)
 
 
-def application() -> web.Application:
-    """Make the server: `POST /_bulk`, and `GET /documents`, which tells how many it has been sent."""
+def application(*, reject_one: bool = False) -> web.Application:
+    """Make the server: `POST /_bulk`, and `GET /documents`, which tells how many it has taken."""
     server = web.Application()
     server[_DOCUMENTS] = [0]
+    server[_REJECTS] = reject_one
     server.router.add_post("/_bulk", _bulk)
     server.router.add_put("/_bulk", _bulk)
     server.router.add_get("/documents", _documents)
@@ -49,17 +59,22 @@ def application() -> web.Application:
 
 
 async def _bulk(request: web.Request) -> web.Response:
-    """Count the documents and say that each was created."""
+    """Count the documents and say that each was created, but for the one in the middle that is to be refused."""
     lines = 0
     async for chunk in request.content.iter_any():
         lines += chunk.count(b"\n")
     documents = lines // _LINES_PER_DOCUMENT
-    request.app[_DOCUMENTS][0] += documents
+    rejects = request.app[_REJECTS] and documents > 0
+    request.app[_DOCUMENTS][0] += documents - rejects
+    errors = b"true" if rejects else b"false"
     if "filter_path" in request.query:
-        item, beginning = _STATUS_ITEM, b'{"errors":false,"items":['
+        item, beginning = _STATUS_ITEM, b'{"errors":%s,"items":[' % errors
     else:
-        item, beginning = _FULL_ITEM, b'{"errors":false,"took":1,"items":['
-    body = b"".join((beginning, b",".join([item] * documents), b"]}"))
+        item, beginning = _FULL_ITEM, b'{"errors":%s,"took":1,"items":[' % errors
+    items = [item] * documents
+    if rejects:
+        items[documents // 2] = _REJECTED_ITEM
+    body = b"".join((beginning, b",".join(items), b"]}"))
     return web.Response(body=body, headers=_HEADERS)
 
 
@@ -68,9 +83,9 @@ async def _documents(request: web.Request) -> web.Response:
 
 
 @contextmanager
-def running_sink() -> Iterator[str]:
+def running_sink(*, reject_one: bool = False) -> Iterator[str]:
     """Run the sink as a process of its own; gives its URL."""
-    command = [sys.executable, "-m", "benchmarks.sink"]
+    command = [sys.executable, "-m", "benchmarks.sink", *([_REJECT_ONE] if reject_one else [])]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
     ) as process:
@@ -89,7 +104,7 @@ def running_sink() -> Iterator[str]:
 
 
 def documents_received(url: str) -> int:
-    """Ask a sink how many documents it has been sent so far."""
+    """Ask a sink how many documents it has taken so far."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=_ANSWER_SECONDS)
     try:
         connection.request("GET", "/documents")
@@ -99,7 +114,7 @@ def documents_received(url: str) -> int:
 
 
 async def _serve() -> None:
-    runner = web.AppRunner(application(), access_log=None)
+    runner = web.AppRunner(application(reject_one=_REJECT_ONE in sys.argv), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, _HOST, 0).start()
     host, port = runner.addresses[0][:2]

@@ -10,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from pipeline.sample import SampleEvent, sample_events
 
-__all__ = ["PARTITIONS", "produce", "sample_day"]
+__all__ = ["PARTITIONS", "create_topic", "produce", "sample_day"]
 
 PARTITIONS = 8
 _DAY_MS = 86_400_000
@@ -32,7 +32,7 @@ async def produce(
 
     Whole batches are handed to the producer: a `send` for each event would take ten times as long.
     """
-    await _create_topic(bootstrap, topic, partitions)
+    await create_topic(bootstrap, topic, partitions)
     async with AIOKafkaProducer(
         bootstrap_servers=bootstrap, compression_type="lz4", max_batch_size=_BATCH_BYTES, acks="all"
     ) as producer:
@@ -54,7 +54,8 @@ async def produce(
         await asyncio.gather(*written)
 
 
-async def _create_topic(bootstrap: str, topic: str, partitions: int) -> None:
+async def create_topic(bootstrap: str, topic: str, partitions: int) -> None:
+    """Create a topic."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:

@@ -32,7 +32,9 @@ _BULK_PATH = "/_bulk"
 _BULK_PARAMETERS = {"filter_path": "errors,items.*.status,items.*.error"}
 _BULK_HEADERS = {"content-type": "application/x-ndjson", "accept": "application/json"}
 # The whole answer for a document that was created.
-_CREATED_ITEM = b'{"create":{"status":201}}'
+_CREATED = {"create": {"status": 201}}
+_CREATED_BYTES = orjson.dumps(_CREATED)
+_DONE = (Outcome.INDEXED, Outcome.ALREADY_THERE)
 _LINES_PER_DOCUMENT = 2
 # The end of an id: offset, timestamp (-1 where Kafka has none), number within an array.
 _OFFSET = re.compile(r"-(\d{12,})-(?:-?\d+)(?:\.(\d+))?$")
@@ -91,6 +93,10 @@ class _Item(NamedTuple):
     status: int
     error_type: str
     reason: str
+
+
+# What was answered for each document of a part; None when all were created.
+_Answer = list[_Item] | None
 
 
 class BulkWriter:
@@ -231,14 +237,13 @@ class BulkWriter:
         if _all_created(answer, documents):
             self._answered(seconds)
             for part in parts:
-                self._count(part, Outcome.INDEXED, part.documents)
-                self._settle(part)
+                self._settle_created(part)
             return [], False
-        items = _items(answer)
-        if items is None or len(items) != documents:
+        items = _items(answer, parts)
+        if items is None:
             return self._failed(parts, documents, f"no answer to {documents} documents: {answer[:200]!r}")
         self._answered(seconds)
-        return self._settle_by_item(parts, items)
+        return self._settle_by_item(zip(parts, items, strict=True))
 
     def _answered(self, seconds: float) -> None:
         self.reachable = True
@@ -301,42 +306,51 @@ class BulkWriter:
 
     # --- settling -----------------------------------------------------------------------------------------
 
-    def _settle_by_item(self, parts: list[_Part], items: list[_Item]) -> tuple[list[_Part], bool]:
+    def _settle_by_item(self, answered: Iterable[tuple[_Part, _Answer]]) -> tuple[list[_Part], bool]:
         again: list[_Part] = []
         wait = False
-        position = 0
-        for part in parts:
-            answers = items[position : position + part.documents]
-            position += part.documents
-            lines = part.body.splitlines(keepends=True)
-            retried: list[bytes] = []
-            once_more: list[bytes] = []
-            dead: list[tuple[bytes, _Item]] = []
-            for number, item in enumerate(answers):
-                outcome = classify(item.status, item.error_type or None)
-                action, source = lines[2 * number], lines[2 * number + 1]
-                if outcome is Outcome.RETRY:
-                    retried += (action, source)
-                    self._telemetry.retries.labels(_retry_label(item)).inc()
-                    wait = True
-                elif outcome is Outcome.RETRY_ONCE and not part.last_chance:
-                    once_more += (action, source)
-                    wait = True
-                elif outcome is Outcome.REJECTED and not part.last_chance:
-                    salvaged = salvage(source, item.reason)
-                    if salvaged is None:
-                        dead.append((action, item))
-                    else:
-                        once_more += (action, salvaged[0] + b"\n")
-                        self._telemetry.salvaged.inc()
-                elif outcome in {Outcome.INDEXED, Outcome.ALREADY_THERE}:
-                    self._count(part, outcome, 1)
-                else:
-                    dead.append((action, item))
-            again += self._continue(part, retried, once_more, dead)
+        for part, items in answered:
+            if items is None:
+                self._settle_created(part)
+            else:
+                left, passing = self._settle_mixed(part, items)
+                again += left
+                wait |= passing
         if wait:
             self._overloaded("items")
         return again, wait
+
+    def _settle_mixed(self, part: _Part, items: Sequence[_Item]) -> tuple[list[_Part], bool]:
+        """Look at each document of a part; give what has to be sent again, and whether to wait before."""
+        outcomes = [classify(item.status, item.error_type or None) for item in items]
+        for done in _DONE:
+            self._count(part, done, outcomes.count(done))
+        lines = part.body.splitlines(keepends=True)
+        wait = False
+        retried: list[bytes] = []
+        once_more: list[bytes] = []
+        dead: list[tuple[bytes, _Item]] = []
+        for number, (item, outcome) in enumerate(zip(items, outcomes, strict=True)):
+            if outcome in _DONE:
+                continue
+            action, source = lines[2 * number], lines[2 * number + 1]
+            if outcome is Outcome.RETRY:
+                retried += (action, source)
+                self._telemetry.retries.labels(_retry_label(item)).inc()
+                wait = True
+            elif outcome is Outcome.RETRY_ONCE and not part.last_chance:
+                once_more += (action, source)
+                wait = True
+            elif outcome is Outcome.REJECTED and not part.last_chance:
+                salvaged = salvage(source, item.reason)
+                if salvaged is None:
+                    dead.append((action, item))
+                else:
+                    once_more += (action, salvaged[0] + b"\n")
+                    self._telemetry.salvaged.inc()
+            else:
+                dead.append((action, item))
+        return self._continue(part, retried, once_more, dead), wait
 
     def _continue(
         self, part: _Part, retried: list[bytes], once_more: list[bytes], dead: list[tuple[bytes, _Item]]
@@ -359,26 +373,36 @@ class BulkWriter:
         self._settle(part)
         return again
 
+    def _settle_created(self, part: _Part) -> None:
+        self._count(part, Outcome.INDEXED, part.documents)
+        self._settle(part)
+
     def _settle(self, part: _Part) -> None:
         self.in_flight_bytes -= len(part.body)
         self._on_settled(part.span)
         self._changed.set()
 
     def _count(self, part: _Part, outcome: Outcome, documents: int) -> None:
-        topic, number = part.span.partition
-        self._telemetry.documents.labels(topic, number, outcome.value).inc(documents)
+        if documents:
+            topic, number = part.span.partition
+            self._telemetry.documents.labels(topic, number, outcome.value).inc(documents)
 
     # --- dead letters -------------------------------------------------------------------------------------
 
     def _give_up(self, part: _Part, dead: list[tuple[bytes, _Item]]) -> None:
         """Hand documents over to be written as dead letters; the part is settled when they are."""
         by_offset = {record.offset: record for record in part.records}
-        letters = []
+        letters: list[DeadLetter] = []
         for action, item in dead:
             target = orjson.loads(action)["create"]
             offset, element = _place(target["_id"])
             record = by_offset[offset]
-            log.warning("dead letter: %s: HTTP %d %s", target, item.status, item.reason)
+            if not letters:
+                # One line for all: what is wrong with the first is mostly wrong with the others.
+                others = len(dead) - 1
+                log.warning(
+                    "dead letter: %s: HTTP %d %s (%d more with it)", target, item.status, item.reason, others
+                )
             letters.append(
                 DeadLetter(
                     record=Coordinates(*part.span.partition, record.offset, record.timestamp),
@@ -429,17 +453,30 @@ def _all_created(answer: bytes, documents: int) -> bool:
     """Tell by counting bytes instead of decoding: far cheaper, and exact for this one form of answer."""
     return (
         answer.startswith(b'{"errors":false,')
-        and answer.count(_CREATED_ITEM) == documents
+        and answer.count(_CREATED_BYTES) == documents
         and answer.count(b'"status":') == documents
     )
 
 
-def _items(answer: bytes) -> list[_Item] | None:
-    """Read the items of a bulk answer; None when it is none."""
+def _items(answer: bytes, parts: Sequence[_Part]) -> list[_Answer] | None:
+    """Read what was answered for each part; None when it is no answer to them.
+
+    One refused document is no reason to look at the thousands beside it one by one.
+    """
     try:
-        return [_item(next(iter(item.values()))) for item in orjson.loads(answer)["items"]]
+        results: list[Any] = orjson.loads(answer)["items"]
+        if len(results) != sum([part.documents for part in parts]):
+            return None
+        items: list[_Answer] = []
+        position = 0
+        for part in parts:
+            some = results[position : position + part.documents]
+            position += part.documents
+            created = some.count(_CREATED) == part.documents
+            items.append(None if created else [_item(next(iter(one.values()))) for one in some])
     except (ValueError, KeyError, TypeError, AttributeError, StopIteration):
         return None
+    return items
 
 
 def _item(result: dict[str, Any]) -> _Item:

@@ -21,6 +21,7 @@ from benchmarks.end_to_end import EndToEnd, Round, measure_end_to_end
 from benchmarks.figures import Figures
 from benchmarks.hot_path import HotPath, Row, measure_hot_path
 from benchmarks.machine import describe_machine
+from benchmarks.rejections import RejectionRound, Rejections, measure_rejections
 from benchmarks.report import table, write_results
 from benchmarks.sink import application, running_sink
 from benchmarks.start import Start, measure_start
@@ -44,6 +45,13 @@ FIGURES = Figures(
     ),
     templates=Templates(500, [TemplateRound(guide=50.0, ours=40.0, ours_documents_per_second=30_000.0)]),
     start=Start([1.0, 3.0, 1.5]),
+    rejections=Rejections(
+        2000,
+        [
+            RejectionRound(clean=Usage(0.012, 0.1, 1), rejected=Usage(0.016, 0.4, 1), dead_letters=4),
+            RejectionRound(clean=Usage(0.010, 0.1, 1), rejected=Usage(0.016, 0.25, 1), dead_letters=6),
+        ],
+    ),
 )
 
 
@@ -60,6 +68,10 @@ FIGURE_KEYS = {
     "end_to_end.plain_us_per_event",
     "end_to_end.events_per_second",
     "end_to_end.rss_mb",
+    "rejections.us_per_event",
+    "rejections.clean_us_per_event",
+    "rejections.events_per_second",
+    "rejections.dead_letters",
     "start_to_first_document_seconds",
     "elasticsearch.ours_us_per_document",
     "elasticsearch.guide_us_per_document",
@@ -99,7 +111,13 @@ def test_result_has_the_promised_keys_and_no_others() -> None:
         *FIGURE_KEYS,
         "date",
     }
-    assert set(result["ratios"]) == {"ours_to_floor", "plain_to_ours", "ours_to_guide"}
+    assert set(result["ratios"]) == {
+        "ours_to_floor",
+        "plain_to_ours",
+        "ours_to_guide",
+        "rejected_to_clean_throughput",
+        "rejected_to_clean_per_cpu_second",
+    }
 
 
 def test_result_of_a_part_has_the_same_keys() -> None:
@@ -118,6 +136,14 @@ def test_figures_are_medians_and_ratios_are_taken_per_round() -> None:
     }
     assert result["ratios"]["ours_to_floor"] == {"median": 2.0, "rounds": [2.0, 1.8, 2.0]}
     assert result["ratios"]["plain_to_ours"] == {"median": 6.0, "rounds": [6.0, 10.0, 6.0]}
+    assert result["rejections"] == {
+        "us_per_event": 8.0,
+        "clean_us_per_event": 5.5,
+        "events_per_second": 6500,
+        "dead_letters": 5,
+    }
+    assert result["ratios"]["rejected_to_clean_throughput"] == {"median": 0.325, "rounds": [0.25, 0.4]}
+    assert result["ratios"]["rejected_to_clean_per_cpu_second"]["rounds"] == [0.75, 0.625]
     assert result["start_to_first_document_seconds"] == 1.5
 
 
@@ -127,6 +153,8 @@ def test_targets_are_judged() -> None:
         "ours, everything on": True,
         "the plain way: json + async_bulk": True,
         "peak resident memory": True,
+        "events per second, dead letters to Kafka": False,
+        "events per second of CPU": True,
         "process start → first document": True,
         "our template": False,
     }
@@ -159,7 +187,7 @@ def test_table_shows_each_line() -> None:
         console.print(table(FIGURES))
     text = shown.get()
     assert all(line.name in text and line.value in text and line.target in text for line in FIGURES.lines())
-    assert text.count("not met") == 1
+    assert text.count("not met") == 2
 
 
 @pytest.mark.parametrize("documents", [0, 1, 500])
@@ -174,6 +202,20 @@ async def test_sink_answers_each_document(documents: int) -> None:
             assert [item["create"]["status"] for item in answer["items"]] == [201] * documents
         async with session.get(server.make_url("/documents")) as response:
             assert await response.json() == 2 * documents
+
+
+@pytest.mark.parametrize("documents", [0, 1, 500])
+async def test_sink_refuses_one_document(documents: int) -> None:
+    body = b'{"create":{}}\n{"message":"text"}\n' * documents
+    async with TestServer(application(reject_one=True)) as server, ClientSession() as session:
+        async with session.post(server.make_url("/_bulk?filter_path=errors"), data=body) as response:
+            answer = orjson.loads(await response.read())
+        async with session.get(server.make_url("/documents")) as response:
+            taken = await response.json()
+    statuses = [item["create"]["status"] for item in answer["items"]]
+    assert answer["errors"] is (documents > 0)
+    assert (statuses.count(400), statuses.count(201)) == (documents > 0, taken)
+    assert len(statuses) == documents
 
 
 async def test_sink_satisfies_the_client_and_ends() -> None:
@@ -232,6 +274,13 @@ def test_end_to_end_runs_each_contender(servers: Servers) -> None:
     assert all(value > 0 for value in measured.rounds[0][:3])
     assert measured.rss_mb > 10
     assert "ours/floor" in said[-1]
+
+
+def test_refused_documents_are_compared_with_clean_traffic(servers: Servers) -> None:
+    measured = measure_rejections(servers.kafka_bootstrap, 2000, 1, lambda _: None)
+    assert measured.dead_letters > 0
+    assert measured.throughput_to_clean[0] > 0
+    assert measured.per_cpu_second_to_clean[0] > 0
 
 
 def test_templates_are_compared(servers: Servers) -> None:

@@ -236,6 +236,35 @@ async def test_an_answer_that_is_none_is_a_failed_request(body: bytes, content_t
         assert to.count("logpipe_bulk_requests_total", result="failed") == 1
 
 
+async def test_an_answer_with_one_item_that_is_none_settles_nothing_of_it() -> None:
+    def answer(ids: list[str], number: int) -> web.StreamResponse:
+        response = answer_items([201] * len(ids))
+        if number == 0:
+            assert isinstance(response.body, bytes)
+            head, separator, _ = response.body.rpartition(b'{"create":')
+            return web.Response(body=head + separator + b"7}]}", headers=response.headers)
+        return response
+
+    async with delivery(answer) as one:
+        one.add(6, payload(0, 1), payload(2, 3), payload(4, 5))
+        assert await one.settled() == {PARTITION: 6}
+        assert one.requests == [list("012345")] * 2
+        assert one.count_documents("indexed") == 6
+
+
+async def test_one_of_many_parts_is_looked_at_document_by_document() -> None:
+    def answer(ids: list[str], _: int) -> web.StreamResponse:
+        return answer_items([{"2": 409, "3": 400}.get(one, 201) for one in ids])
+
+    async with delivery(answer) as one:
+        one.add(6, payload(0, 1), payload(2, 3), payload(4, 5))
+        assert await one.settled() == {PARTITION: 6}
+        assert one.requests == [list("012345")]
+        assert [letter.record.offset for letter in one.letters.written] == [3]
+        counts = [one.count_documents(name) for name in ("indexed", "already_there", "dead_lettered")]
+        assert counts == [4, 1, 1]
+
+
 async def test_an_unreachable_server_is_tried_again() -> None:
     options = Elasticsearch(hosts=("http://127.0.0.1:9",), retry_initial_seconds=0.01, retry_max_seconds=0.02)
     ledger, telemetry = Ledger(), Telemetry()

@@ -23,6 +23,8 @@ def _leave_with_parent() -> None:
 def _main() -> None:
     # What it says about a group that is a moment old mends itself; what does not is raised.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    # A worker's log costs what it costs, but is nothing to look at here.
+    logging.basicConfig(filename=os.devnull)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     task = Task(**json.loads(sys.argv[1]))
     contender = importlib.import_module(f"benchmarks.contenders.{task.contender}")
