@@ -4,10 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +20,7 @@ from tests.monitoring.manifests import (
     kustomized,
     pod_spec,
 )
+from tests.monitoring.product import Answers, product
 
 DIRECTORY = MONITORING / "synthetic"
 SCRIPT = DIRECTORY / "synthetic-monitor.sh"
@@ -31,36 +28,7 @@ KEY = "test-key-S3CRET"
 JOBS = {one["metadata"]["name"]: one for one in kustomized(DIRECTORY) if one["kind"] == "CronJob"}
 COMPOSE = yaml.safe_load((MONITORING.parent / "docker-compose.yml").read_text())["services"]
 
-Answers = dict[str, tuple[int, bytes]]
 GOOD: Answers = {"/health": (200, b'{"status":"ok"}'), "/v1/integrations?limit=1": (200, b'{"total":3}')}
-
-
-@contextmanager
-def product(answers: Answers) -> Iterator[tuple[str, list[str | None]]]:
-    """Answer as said; gives the URL and the keys that were shown so far."""
-    keys: list[str | None] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if self.path != "/health":
-                keys.append(self.headers.get("Authorization"))
-            status, body = answers[self.path]
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the interface's name
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", keys
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def monitor(url: str, path: str | None = None, **variables: str) -> tuple[int, str]:
