@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.settings import SECRETS_DIRECTORY_VARIABLE, Settings
+from pipeline.settings import Settings
 from tests.monitoring.manifests import (
     MONITORING,
     Manifest,
@@ -247,5 +247,3 @@ def test_the_pipelines_job_runs_the_probe_of_our_image() -> None:
     options = dict(zip(arguments[::2], arguments[1::2], strict=True))
     assert command == "probe"
     assert options == {"--timeout": "60", "--url": f"http://log-pipeline:{Settings().http.port}"}
-    (mount,) = container["volumeMounts"]
-    assert container["env"] == [{"name": SECRETS_DIRECTORY_VARIABLE, "value": mount["mountPath"]}]
