@@ -229,6 +229,7 @@ class BulkWriter:
             return self._refused(parts, documents, error)
         except TransportError as error:
             # Whether the request was applied is unknown; `create` with our ids makes sending it again safe.
+            _cut_tracebacks(error)
             return self._failed(parts, documents, f"{type(error).__name__}: {error.message}")
         seconds = loop.time() - started
         telemetry = self._telemetry
@@ -447,6 +448,20 @@ class BulkWriter:
             )
             return False
         return True
+
+
+def _cut_tracebacks(error: BaseException) -> None:
+    """Let go of the frames that an exception of the client and its causes came through.
+
+    They and the exception hold each other, and the body of the request: 2 MB an attempt, until the next garbage
+    collection, which `process.py` has made rare.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        cause.__traceback__ = None
+        for inner in getattr(cause, "errors", ()):
+            inner.__traceback__ = None
+        cause = cause.__cause__ or cause.__context__
 
 
 def _all_created(answer: bytes, documents: int) -> bool:

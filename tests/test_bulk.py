@@ -1,8 +1,10 @@
 """The bulk writer: what it sends, what it settles, what it sends again."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
+from types import FrameType
 from typing import Any, NamedTuple
 
 import orjson
@@ -263,6 +265,49 @@ async def test_one_of_many_parts_is_looked_at_document_by_document() -> None:
         assert [letter.record.offset for letter in one.letters.written] == [3]
         counts = [one.count_documents(name) for name in ("indexed", "already_there", "dead_lettered")]
         assert counts == [4, 1, 1]
+
+
+@pytest.mark.parametrize("fault", ["no answer", "connection lost"])
+async def test_failed_requests_leave_nothing_for_the_garbage_collector(fault: str) -> None:
+    failures = 5
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        if fault == "no answer":
+            await reader.read(-1)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        options = Elasticsearch(
+            hosts=(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}",),
+            request_timeout_seconds=1,
+            retry_initial_seconds=0.01,
+            retry_max_seconds=0.02,
+        )
+        ledger, telemetry = Ledger(), Telemetry()
+        async with make_client(options, serializers=bulk_serializers()) as client:
+            writer = BulkWriter(client, options, ledger.settle_part, Letters(), telemetry)
+            running = asyncio.create_task(writer.run())
+            gc.collect()
+            gc.disable()
+            try:
+                writer.add(ledger.deliver(PARTITION, 1, 1), [Record(0)], [payload(0)])
+                writer.flush()
+                async with asyncio.timeout(30):
+                    while _failed(telemetry) < failures:
+                        await asyncio.sleep(0.01)
+                running.cancel()
+                with suppress(asyncio.CancelledError):
+                    await running
+                left = [one for one in gc.get_objects() if isinstance(one, FrameType)]
+            finally:
+                gc.enable()
+    assert [one.f_code.co_name for one in left if "elastic_transport" in one.f_code.co_filename] == []
+
+
+def _failed(telemetry: Telemetry) -> float:
+    count = telemetry.registry.get_sample_value("logpipe_bulk_requests_total", {"result": "failed"})
+    return count or 0.0
 
 
 async def test_an_unreachable_server_is_tried_again() -> None:

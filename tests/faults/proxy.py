@@ -89,6 +89,13 @@ async def answer_too_late(_: web.Request, body: bytes, apply: Apply) -> web.Stre
     return web.Response(body=answer, headers=_JSON)
 
 
+async def stand_still(request: web.Request, _body: bytes, _apply: Apply) -> web.StreamResponse:
+    """Take the request and never answer, for as long as the client waits."""
+    while request.transport is not None and not request.transport.is_closing():
+        await asyncio.sleep(0.1)
+    return web.Response(status=503, headers=_HEADERS)
+
+
 async def drip(request: web.Request, body: bytes, apply: Apply) -> web.StreamResponse:
     """Index, then answer a few bytes at a time, within the client's timeout."""
     answer = await apply(body)

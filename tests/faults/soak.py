@@ -18,6 +18,7 @@ def main() -> None:
     """Run rounds until the time is over; exit 1 if anything was missing, twice, or failed."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--minutes", type=float, default=20, help="length of the steady scenario")
+    arguments.add_argument("--still-minutes", type=float, default=15, help="how long the sink stands still")
     arguments.add_argument("--rounds", type=int, default=1, help="how often the other scenarios run")
     options = arguments.parse_args()
     started = time.monotonic()
@@ -26,9 +27,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         for number in range(options.rounds):
             file = Path(directory) / f"{number}.json"
-            failed += run(
-                file, "--fault-rounds=20", f"--fault-seconds={options.minutes * 60 if number == 0 else 20}"
+            long = (
+                [
+                    f"--fault-seconds={options.minutes * 60}",
+                    f"--fault-still-seconds={options.still_minutes * 60}",
+                ]
+                if number == 0
+                else []
             )
+            failed += run(file, "--fault-rounds=20", *long)
             rows += json.loads(file.read_text()) if file.exists() else []
     text = report(rows, (time.monotonic() - started) / 60, failed)
     RESULT.write_text(text)
@@ -61,23 +68,26 @@ def report(rows: list[dict[str, Any]], minutes: float, failed: int) -> str:
         *map(_row, rows),
         _row({**total, "scenario": "**all**", "peak_rss_mb": peak}),
     ]
-    steady = [row for row in rows if len(row["memory_mb"]) > 8]
-    for row in steady:
+    for row in [row for row in rows if len(row["memory_mb"]) > 8]:
         memory = row["memory_mb"]
         quarter = len(memory) // 4
         parts = [max(memory[start : start + quarter]) for start in range(0, 4 * quarter, quarter)]
         lines += [
             "",
-            f"Memory of the steady worker, most in each quarter of {len(memory)} samples: "
+            f'Memory of the worker in "{_name(row)}", most in each quarter of {len(memory)} samples: '
             + ", ".join(f"{part:.0f} MB" for part in parts)
             + ".",
         ]
     return "\n".join(lines) + "\n"
 
 
+def _name(row: dict[str, Any]) -> str:
+    return str(row["scenario"]).replace("_", " ")
+
+
 def _row(row: dict[str, Any]) -> str:
     cells = [
-        row["scenario"].replace("_", " "),
+        _name(row),
         f"{row['events']:,}",
         f"{row['faults']:,}",
         str(row["missing"]),
