@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 import re
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -29,12 +30,13 @@ log = logging.getLogger(__name__)
 _BULK_PATH = "/_bulk"
 # The status of every item is asked for: a filter for errors alone would drop the items that succeeded, and
 # with them the positions that tie answers to documents.
-_BULK_PARAMETERS = {"filter_path": "errors,items.*.status,items.*.error"}
+_BULK_PARAMETERS = {"filter_path": "errors,took,items.*.status,items.*.error"}
 _BULK_HEADERS = {"content-type": "application/x-ndjson", "accept": "application/json"}
 # The whole answer for a document that was created.
 _CREATED = {"create": {"status": 201}}
 _CREATED_BYTES = orjson.dumps(_CREATED)
 _DONE = (Outcome.INDEXED, Outcome.ALREADY_THERE)
+_TOOK = re.compile(rb'\{"errors":(?:true|false),"took":(\d+)')
 _LINES_PER_DOCUMENT = 2
 # The end of an id: offset, timestamp (-1 where Kafka has none), number within an array.
 _OFFSET = re.compile(r"-(\d{12,})-(?:-?\d+)(?:\.(\d+))?$")
@@ -83,6 +85,8 @@ class _Part(NamedTuple):
     records: Sequence[SourceRecord]
     documents: int
     body: bytes
+    event_ms: int | None = None
+    record_ms: int | None = None
     attempts: int = 1
     last_chance: bool = False
 
@@ -141,7 +145,7 @@ class BulkWriter:
         """
         most = self._pace.request_bytes
         parts = [
-            _Part(span, records, piece.documents, piece.body)
+            _Part(span, records, piece.documents, piece.body, piece.event_ms, piece.record_ms)
             for payload in payloads
             for piece in ((payload,) if len(payload.body) <= most else split_payload(payload, most))
         ]
@@ -236,19 +240,21 @@ class BulkWriter:
         telemetry.request_bytes.inc(len(body))
         telemetry.request_seconds.observe(seconds)
         if _all_created(answer, documents):
-            self._answered(seconds)
+            self._answered(seconds, answer)
             for part in parts:
                 self._settle_created(part)
             return [], False
         items = _items(answer, parts)
         if items is None:
             return self._failed(parts, documents, f"no answer to {documents} documents: {answer[:200]!r}")
-        self._answered(seconds)
+        self._answered(seconds, answer)
         return self._settle_by_item(zip(parts, items, strict=True))
 
-    def _answered(self, seconds: float) -> None:
+    def _answered(self, seconds: float, answer: bytes) -> None:
         self.reachable = True
         self.forbidden = None
+        if took := _TOOK.match(answer):
+            self._telemetry.took_seconds.observe(int(took[1]) / 1000)
         self._telemetry.requests.labels("answered").inc()
         if self._pace.answered(seconds):
             self._telemetry.slowdowns.labels("slow").inc()
@@ -326,6 +332,8 @@ class BulkWriter:
         outcomes = [classify(item.status, item.error_type or None) for item in items]
         for done in _DONE:
             self._count(part, done, outcomes.count(done))
+        if Outcome.INDEXED in outcomes:
+            self._note_age(part)
         lines = part.body.splitlines(keepends=True)
         wait = False
         retried: list[bytes] = []
@@ -376,12 +384,21 @@ class BulkWriter:
 
     def _settle_created(self, part: _Part) -> None:
         self._count(part, Outcome.INDEXED, part.documents)
+        self._note_age(part)
         self._settle(part)
 
     def _settle(self, part: _Part) -> None:
         self.in_flight_bytes -= len(part.body)
         self._on_settled(part.span)
         self._changed.set()
+
+    def _note_age(self, part: _Part) -> None:
+        """Measure how old the documents are, now that they can be found; one stands for all of the part."""
+        now_ms = time.time() * 1000
+        if part.event_ms is not None:
+            self._telemetry.freshness.observe(max(now_ms - part.event_ms, 0) / 1000)
+        if part.record_ms is not None and part.record_ms >= 0:
+            self._telemetry.latency.observe(max(now_ms - part.record_ms, 0) / 1000)
 
     def _count(self, part: _Part, outcome: Outcome, documents: int) -> None:
         if documents:
@@ -529,17 +546,18 @@ def _place(identifier: str) -> tuple[int, int | None]:
 def split_payload(payload: Payload, most_bytes: int) -> list[Payload]:
     """Cut documents into pieces of at most so many bytes; a larger document is a piece of its own."""
     lines = payload.body.splitlines(keepends=True)
+    times = payload.event_ms, payload.record_ms
     pieces: list[Payload] = []
     start = size = 0
     for position in range(0, len(lines), _LINES_PER_DOCUMENT):
         length = len(lines[position]) + len(lines[position + 1])
         if size and size + length > most_bytes:
-            pieces.append(_payload(lines[start:position]))
+            pieces.append(_payload(lines[start:position], *times))
             start, size = position, 0
         size += length
-    pieces.append(_payload(lines[start:]))
+    pieces.append(_payload(lines[start:], *times))
     return pieces
 
 
-def _payload(lines: list[bytes]) -> Payload:
-    return Payload(len(lines) // _LINES_PER_DOCUMENT, b"".join(lines))
+def _payload(lines: list[bytes], event_ms: int | None, record_ms: int | None) -> Payload:
+    return Payload(len(lines) // _LINES_PER_DOCUMENT, b"".join(lines), event_ms, record_ms)

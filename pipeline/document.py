@@ -11,6 +11,7 @@ import orjson
 
 from pipeline.decode import Event, decode, unparsable
 from pipeline.field_names import ASIDE_FIELD, all_taken, set_aside, take_refused
+from pipeline.fingerprints import FINGERPRINT_FIELD, fingerprint
 from pipeline.indices import Indices
 from pipeline.levels import normalise_level
 from pipeline.settings import Events, Index
@@ -51,11 +52,12 @@ class Coordinates(NamedTuple):
 
 
 class Document(NamedTuple):
-    """One document as it is indexed: `source` is its JSON without a newline."""
+    """One document as it is indexed: `source` is its JSON without a newline, of `fields`."""
 
     index_name: str
     id: str
     source: bytes
+    fields: dict[str, Any]
 
 
 class DocumentBuilder:
@@ -94,6 +96,8 @@ class DocumentBuilder:
             _add_service_name(fields, self.events.service)
             if _normalise_level(fields, aside, syslog_numbers=self.events.syslog_levels) == "ERROR":
                 _add_tag(tags, ERROR_TAG)
+                if self.events.fingerprints:
+                    fields[FINGERPRINT_FIELD] = fingerprint(fields)
             _normalise_ids(fields)
         index, in_range = self.indices.choose(time.epoch_ms, record.timestamp_ms)
         if not in_range:
@@ -104,7 +108,7 @@ class DocumentBuilder:
             fields["tags"] = tags
         if aside:
             fields[ASIDE_FIELD] = aside
-        return Document(index, identifier, orjson.dumps(fields))
+        return Document(index, identifier, orjson.dumps(fields), fields)
 
     def _take_time(
         self,
@@ -159,7 +163,7 @@ def _make_room(fields: dict[str, Any], aside: dict[str, Any]) -> None:
     `@metadata` is the shipper's word to the pipeline and no part of the document, as in Logstash.
     """
     fields.pop("@metadata", None)
-    for name in ("kafka", ASIDE_FIELD):
+    for name in ("kafka", ASIDE_FIELD, FINGERPRINT_FIELD):
         if name in fields:
             set_aside(aside, name, fields.pop(name))
     context = fields.get("context")

@@ -21,7 +21,10 @@ from pipeline.document import (
     normalise_trace_id,
 )
 from pipeline.field_names import ASIDE_FIELD, LONGEST_NAME, is_taken
+from pipeline.fingerprints import FINGERPRINT_FIELD, fingerprint
 from pipeline.levels import normalise_level
+from pipeline.log_errors import LogErrors
+from pipeline.log_metrics import LogMetrics
 from pipeline.timestamps import parse_timestamp
 
 __all__ = ["BatchEncoder", "Payload", "Record", "bulk_lines"]
@@ -34,7 +37,17 @@ _CANONICAL_LENGTH = len("2024-01-15T10:30:00.123Z")
 
 # Root fields that the common shape does not have: document.py looks at them one by one.
 _SPECIAL_NAMES = frozenset(
-    {"tags", "fields", "@timestamp", "@metadata", "kafka", ASIDE_FIELD, "service_name", "log"}
+    {
+        "tags",
+        "fields",
+        "@timestamp",
+        "@metadata",
+        "kafka",
+        ASIDE_FIELD,
+        "service_name",
+        "log",
+        FINGERPRINT_FIELD,
+    }
 )
 
 # Of these, an envelope may have as objects:
@@ -72,20 +85,31 @@ class Payload(NamedTuple):
 
     documents: int
     body: bytes
+    event_ms: int | None = None
+    """Time of its last event."""
+    record_ms: int | None = None
+    """Kafka's time of its first record."""
 
 
 class BatchEncoder:
     """Encode the records of one partition after another; keeps small caches that change no result."""
 
-    def __init__(self, builder: DocumentBuilder) -> None:
+    def __init__(
+        self, builder: DocumentBuilder, metrics: LogMetrics | None = None, errors: LogErrors | None = None
+    ) -> None:
         self.builder = builder
+        self._metrics = metrics
+        self._errors = errors
         # One hour of the stamp's text → its start, and the beginning of its action lines. By partition.
         self._hours: dict[tuple[str, int], dict[str, tuple[int, bytes]]] = {}
         self._root_names: set[str] = set()
         self._outer_names: set[str] = set()
-        # None where nothing is to be done.
+        # What becomes of a level, None where nothing is to be done, and where its events are counted.
         self._levels = {
-            name: None if (normal := normalise_level(name)) == name and normal != "ERROR" else normal
+            name: (
+                None if (normal := normalise_level(name)) == name and normal != "ERROR" else normal,
+                {} if metrics is None or normal is None else metrics.cells[normal],
+            )
             for name in _COMMON_LEVELS
         }
 
@@ -96,12 +120,20 @@ class BatchEncoder:
         """
         payloads = []
         for start in range(0, len(records), _RECORDS_PER_PAYLOAD):
-            lines = self._lines(topic, partition, records[start : start + _RECORDS_PER_PAYLOAD])
-            payloads.append(Payload(len(lines) // 2, b"".join(lines)))
+            piece = records[start : start + _RECORDS_PER_PAYLOAD]
+            lines, stamp = self._lines(topic, partition, piece)
+            time = parse_timestamp(stamp)
+            payloads.append(
+                Payload(len(lines) // 2, b"".join(lines), time and time.epoch_ms, piece[0].timestamp)
+            )
+        if self._metrics is not None:
+            self._metrics.saw(len(records))
         return payloads
 
-    def _lines(self, topic: str, partition: int, records: Iterable[Record]) -> list[bytes]:  # noqa: C901, PLR0912, PLR0915 - one loop, see the module's docstring
+    def _lines(self, topic: str, partition: int, records: Iterable[Record]) -> tuple[list[bytes], str]:  # noqa: C901, PLR0912, PLR0915 - one loop, see the module's docstring
+        """Encode; gives the lines, and the stamp of the last event."""
         lines: list[bytes] = []
+        stamp = ""
         append = lines.append
         loads = orjson.loads
         dumps = orjson.dumps
@@ -114,6 +146,9 @@ class BatchEncoder:
         oldest_ms = indices.oldest_ms
         newest_ms = indices.newest_ms - _HOUR_MS
         service = self.builder.events.service
+        metrics = self._metrics
+        names_errors = self.builder.events.fingerprints
+        no_context: dict[str, Any] = {}
         coordinates: dict[str, Any] = {"topic": topic, "partition": partition, "offset": 0}
 
         for record in records:
@@ -134,8 +169,9 @@ class BatchEncoder:
                 if hour is None:
                     hour = self._learn_hour(hours, stamp, topic, partition)
                 level = event["level"]
-                normal = levels[level]
-                if type(event.get("context")) is not dict and "context" in event:
+                normal, cells = levels[level]
+                context = event.get("context", no_context)
+                if type(context) is not dict:
                     raise _Uncommon
                 if not known_root(event):
                     self._learn_root_names(event)
@@ -160,6 +196,15 @@ class BatchEncoder:
                         event["log"] = {"level": level}
                     if normal == "ERROR":
                         event["tags"] = [ERROR_TAG]
+                        if names_errors:
+                            event[FINGERPRINT_FIELD] = fingerprint(event)
+                if metrics is not None:
+                    try:
+                        is_usual, key_of, number_of, groups, gather = cells[event["component"]][
+                            event["service"]
+                        ]
+                    except KeyError:
+                        is_usual, key_of, number_of, groups, gather = metrics.cell(normal or level, event)
                 coordinates["offset"] = offset
                 event["@timestamp"] = stamp
                 event["service_name"] = service
@@ -169,11 +214,29 @@ class BatchEncoder:
                 source = dumps(event, option=orjson.OPT_APPEND_NEWLINE)
                 append(b'%b%012d-%d"}}\n' % (hour[1], offset, record_ms))
                 append(source)
+                if metrics is not None:
+                    try:
+                        if is_usual(context):
+                            groups[key_of(context)].append(number_of(context))
+                        else:
+                            gather(event, context)
+                    except (KeyError, TypeError):
+                        gather(event, context)
+                if normal == "ERROR" and self._errors is not None:
+                    self._errors.count(event)
             except (_Uncommon, ValueError, TypeError, KeyError, AttributeError):
-                lines += bulk_lines(
-                    self.builder.documents(value, Coordinates(topic, partition, offset, record_ms))
-                )
-        return lines
+                documents = self.builder.documents(value, Coordinates(topic, partition, offset, record_ms))
+                lines += bulk_lines(documents)
+                self._count(documents)
+                stamp = documents[-1].fields["@timestamp"]
+        return lines, stamp
+
+    def _count(self, documents: Iterable[Document]) -> None:
+        for document in documents:
+            if self._metrics is not None:
+                self._metrics.count(document.fields)
+            if self._errors is not None and FINGERPRINT_FIELD in document.fields:
+                self._errors.count(document.fields)
 
     def _open_envelope(self, event: dict[str, Any]) -> dict[str, Any]:
         """Put the inner object of a Filebeat envelope in the place of its message.

@@ -31,13 +31,17 @@ class Health:
         alive = age < _STUCK_AFTER_SECONDS
         return alive, {"status": "alive" if alive else "stuck", "seconds_since_last_poll": round(age, 1)}
 
-    def ready(self) -> tuple[bool, dict[str, Any]]:
-        """Tell whether each dependency answers."""
-        checks = {
+    def checks(self) -> dict[str, bool]:
+        """Tell of each dependency whether it answered last."""
+        return {
             "kafka": self.kafka and self.assigned,
             "elasticsearch": self.elasticsearch,
             "dead_letters": self.dead_letters,
         }
+
+    def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Tell whether each dependency answers."""
+        checks = self.checks()
         ready = all(checks.values())
         return ready, {"status": "ready" if ready else "not ready", "checks": checks}
 

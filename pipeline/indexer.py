@@ -14,6 +14,10 @@ from pipeline.fast_path import BatchEncoder
 from pipeline.health import Health
 from pipeline.leash import led
 from pipeline.ledger import Ledger, Partition
+from pipeline.log_errors import LogErrors
+from pipeline.log_metrics import LogMetrics
+from pipeline.metric_rules import chosen_rules
+from pipeline.new_errors import NewErrors
 from pipeline.settings import Settings
 from pipeline.source import Batch, Source
 from pipeline.telemetry import Telemetry
@@ -41,7 +45,10 @@ class Indexer:
         self._telemetry = telemetry
         self._health = health
         self._ledger = Ledger()
-        self._encoder = BatchEncoder(DocumentBuilder(settings.events, settings.index))
+        self._metrics, self._errors = _derived(settings, telemetry)
+        self._encoder = BatchEncoder(
+            DocumentBuilder(settings.events, settings.index), self._metrics, self._errors
+        )
         self._source = Source(settings.kafka, self._revoked, self._assigned)
         self._client = make_client(settings.elasticsearch, serializers=bulk_serializers())
         self._dead_letters = DeadLetterProducer(settings)
@@ -91,10 +98,15 @@ class Indexer:
             async with asyncio.TaskGroup() as tasks:
                 sending = tasks.create_task(self._writer.run(), name="bulk")
                 committing = tasks.create_task(self._commit_regularly(), name="commit")
+                others = [sending, committing]
+                if self._errors is not None and self._settings.metrics.new_errors:
+                    prefix = self._settings.index.prefix
+                    new_errors = NewErrors(self._client, prefix, self._errors, self._telemetry)
+                    others.append(tasks.create_task(new_errors.run(), name="new errors"))
                 await self._read()
                 await self._drain()
-                sending.cancel()
-                committing.cancel()
+                for task in others:
+                    task.cancel()
         finally:
             # Also after a failure: what has been settled in order need not be read again.
             await _within(_LAST_WORD_SECONDS, self._commit)
@@ -178,7 +190,16 @@ class Indexer:
             self._telemetry.in_flight_records.set(self._ledger.in_flight())
             self._health.elasticsearch = self._writer.reachable and self._writer.forbidden is None
             self._health.dead_letters = not self._writer.stalled
+            self._show_health()
+            if self._metrics is not None:
+                self._metrics.flush()
             await self._commit()
+
+    def _show_health(self) -> None:
+        checks = self._health.checks()
+        for name, good in checks.items():
+            self._telemetry.dependency_up.labels(name).set(good)
+        self._telemetry.ready.set(all(checks.values()))
 
     async def _commit(self) -> None:
         positions = self._ledger.committable()
@@ -218,6 +239,18 @@ class Indexer:
         self._ledger.drop(partitions)
         self._telemetry.assigned.set(len(partitions))
         self._health.assigned = True
+
+
+def _derived(settings: Settings, telemetry: Telemetry) -> tuple[LogMetrics | None, LogErrors | None]:
+    """Give what derives metrics from the events, where that is wanted.
+
+    Raises SettingsError for rules that cannot be, and for a disabled metric that there is not.
+    """
+    wanted = settings.metrics
+    if not wanted.from_logs:
+        return None, None
+    metrics = LogMetrics(chosen_rules(wanted), telemetry.registry)
+    return metrics, LogErrors(wanted.top_errors, telemetry.registry) if settings.events.fingerprints else None
 
 
 async def _within(seconds: float, action: Callable[[], Awaitable[None]]) -> None:

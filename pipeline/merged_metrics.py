@@ -3,7 +3,10 @@
 - Counters and histograms are summed, those of workers that have ended included, so that no sum goes down
   because a process was replaced. What a killed worker counted since the last scrape is not in them.
 - Gauges are summed over the workers that answer, `process_*` of the workers (not the supervisor) included.
-  Offsets and `*_info` are the highest, `process_start_time_seconds` is the lowest of all.
+  Offsets and `*_info` are the highest; `process_start_time_seconds` and what says whether something is up are
+  the lowest of all.
+- Of a gauge that has an `…_updated_timestamp_seconds`, the newest reading counts.
+- Of exemplars any worker's counts.
 - `*_created`, the time a counter began, is left out: a sum has none.
 """
 
@@ -11,16 +14,21 @@ from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.metrics_core import Metric
-from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar, Sample
 
 __all__ = ["MergedMetrics", "SupervisorTelemetry"]
 
 _CUMULATIVE = frozenset({"counter", "histogram", "summary"})
 _NOT_SUMMED: dict[str, Callable[[float, float], float]] = {
     "logpipe_committed_offset": max,
+    "logpipe_dependency_up": min,
+    "logpipe_ready": min,
     "process_start_time_seconds": min,
 }
+_TIME_SUFFIX = "_updated_timestamp_seconds"
+
+_Key = tuple[str, tuple[tuple[str, str], ...]]
 
 
 class MergedMetrics(Collector):
@@ -34,17 +42,12 @@ class MergedMetrics(Collector):
         """Count this run in from now on."""
         self._running[run] = []
 
-    def update(self, run: int, exposition: str) -> None:
-        """Take what a worker exposes, in Prometheus' text format; of a run that has ended, nothing.
-
-        Raises ValueError for what is no such text, and leaves what was known.
-        """
+    def update(self, run: int, families: list[Metric]) -> None:
+        """Take what a worker exposes; of a run that has ended, nothing."""
         if run in self._running:
-            self._running[run] = [
-                family
-                for family in text_string_to_metric_families(exposition)
-                if not family.name.endswith("_created")
-            ]
+            for family in families:
+                family.samples = [each for each in family.samples if not each.name.endswith("_created")]
+            self._running[run] = _newest_only(families)
 
     def silent(self, run: int) -> None:
         """Keep what a worker that does not answer has counted, and forget what it measured."""
@@ -64,23 +67,71 @@ def _cumulative(families: Iterable[Metric]) -> list[Metric]:
     return [family for family in families if family.type in _CUMULATIVE]
 
 
+def _newest_only(families: list[Metric]) -> list[Metric]:
+    """Put a gauge's samples and their times together: they are chosen together."""
+    times = {
+        family.name.removesuffix(_TIME_SUFFIX): family
+        for family in families
+        if family.name.endswith(_TIME_SUFFIX)
+    }
+    for family in families:
+        if family.name in times:
+            when = {_key_of(sample)[1]: float(sample.value) for sample in times[family.name].samples}
+            # OpenMetrics gives a sample a time of its own; here it carries what decides.
+            family.samples = [
+                sample._replace(timestamp=when.get(_key_of(sample)[1], 0.0)) for sample in family.samples
+            ]
+    return families
+
+
+def _key_of(sample: Sample) -> _Key:
+    return sample.name, tuple(sorted(sample.labels.items()))
+
+
 def _merge(families: Iterable[Metric]) -> Iterator[Metric]:
     grouped: dict[str, list[Metric]] = {}
     for family in families:
         grouped.setdefault(family.name, []).append(family)
     for name, group in grouped.items():
-        first = group[0]
-        merge = max if name.endswith("_info") else _NOT_SUMMED.get(name, float.__add__)
-        values: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
-        for family in group:
-            for sample in family.samples:
-                key = sample.name, tuple(sorted(sample.labels.items()))
-                value = float(sample.value)
-                values[key] = merge(values[key], value) if key in values else value
-        merged = Metric(name, first.documentation, first.type)
-        for (sample_name, labels), value in values.items():
-            merged.add_sample(sample_name, dict(labels), value)
-        yield merged
+        yield (
+            _newest(group) if any(f"{name}{_TIME_SUFFIX}" == other for other in grouped) else _combined(group)
+        )
+
+
+def _newest(group: list[Metric]) -> Metric:
+    """Take each series from where it was read last."""
+    samples: dict[_Key, Sample] = {}
+    for family in group:
+        for sample in family.samples:
+            key = _key_of(sample)
+            if key not in samples or float(sample.timestamp or 0) > float(samples[key].timestamp or 0):
+                samples[key] = sample
+    merged = Metric(group[0].name, group[0].documentation, group[0].type)
+    for sample in samples.values():
+        merged.add_sample(sample.name, sample.labels, sample.value)
+    return merged
+
+
+def _combined(group: list[Metric]) -> Metric:
+    """Add the series up, or take the highest or lowest."""
+    first = group[0]
+    name = first.name
+    highest = name.endswith(_TIME_SUFFIX) or first.type == "info"
+    merge = max if highest else _NOT_SUMMED.get(name, float.__add__)
+    values: dict[_Key, float] = {}
+    exemplars: dict[_Key, Exemplar] = {}
+    for family in group:
+        for sample in family.samples:
+            key = _key_of(sample)
+            value = float(sample.value)
+            values[key] = merge(values[key], value) if key in values else value
+            if sample.exemplar is not None:
+                exemplars[key] = sample.exemplar
+    merged = Metric(name, first.documentation, first.type)
+    for key, value in values.items():
+        sample_name, labels = key
+        merged.add_sample(sample_name, dict(labels), value, exemplar=exemplars.get(key))
+    return merged
 
 
 class SupervisorTelemetry:

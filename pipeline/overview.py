@@ -9,6 +9,7 @@ import orjson
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
 from pipeline.merged_metrics import SupervisorTelemetry
+from pipeline.metric_families import CONTENT_TYPE, load_families
 from pipeline.server import exposition, listen
 from pipeline.settings import Http
 from pipeline.supervisor import Worker
@@ -57,8 +58,8 @@ class _Overview:
         if url is None:  # it has just started, or waits to be
             return False
         try:
-            async with self._session.get(f"{url}/metrics") as response:
-                merged.update(run, await response.text())
+            async with self._session.get(f"{url}/metrics", headers={"Accept": CONTENT_TYPE}) as response:
+                merged.update(run, load_families(await response.read()))
         except (ClientError, TimeoutError, ValueError):
             merged.silent(run)
             self._telemetry.scrape_failures.inc()

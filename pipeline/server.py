@@ -12,6 +12,7 @@ from prometheus_client.exposition import choose_encoder
 
 from pipeline.errors import SettingsError
 from pipeline.health import Health
+from pipeline.metric_families import CONTENT_TYPE, dump_families
 from pipeline.settings import Http
 
 __all__ = ["Check", "exposition", "listen", "serve"]
@@ -37,7 +38,10 @@ async def serve(settings: Http, registry: CollectorRegistry, health: Health) -> 
 
 def exposition(request: web.Request, registry: CollectorRegistry) -> web.Response:
     """Answer with the metrics, in the format the request asks for."""
-    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    accepted = request.headers.get("Accept", "")
+    if accepted == CONTENT_TYPE:
+        return web.Response(body=dump_families(registry), headers={"Content-Type": CONTENT_TYPE})
+    encode, content_type = choose_encoder(accepted)
     return web.Response(body=encode(registry), headers={"Content-Type": content_type})
 
 

@@ -47,6 +47,7 @@ __all__ = [
     "Http",
     "Index",
     "Kafka",
+    "Metrics",
     "Run",
     "Settings",
     "Shutdown",
@@ -264,6 +265,8 @@ class Events(_Group):
     """Events further ahead of Kafka's timestamp than this go into the index of Kafka's day."""
     syslog_levels: bool = False
     """Read the numbers 0 to 7 in `level` as syslog severities."""
+    fingerprints: bool = True
+    """Give events of level ERROR the field `error.fingerprint`, the same for every occurrence of one fault."""
     max_array_events: int = Field(default=10_000, ge=1, le=1_000_000)
     """A record holding a longer array is kept whole, as a record that cannot be parsed."""
 
@@ -299,6 +302,21 @@ class Index(_Group):
         if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", prefix):
             raise ValueError(f"{prefix!r} is not an index name (lower-case letters, digits, '.', '_', '-')")
         return prefix
+
+
+class Metrics(_Group):
+    """The metrics derived from the logs."""
+
+    from_logs: bool = True
+    """Whether metrics are derived from the events at all."""
+    rules_file: Path | None = None
+    """TOML file of the rules, instead of those that the pipeline brings along (see docs/log-metrics.md)."""
+    disabled: StringList = ()
+    """Names of metrics that are not to be derived, because the application itself exposes them, say."""
+    top_errors: int = Field(default=50, ge=1, le=1000)
+    """Fingerprints of errors that are counted under their own name; the others are `other`."""
+    new_errors: bool = True
+    """Keep each fingerprint's first occurrence in the index `<prefix>.fingerprints`, and count new ones."""
 
 
 class Http(_Group):
@@ -342,6 +360,7 @@ class Settings(BaseSettings):
     elasticsearch: Elasticsearch = Elasticsearch()
     events: Events = Events()
     index: Index = Index()
+    metrics: Metrics = Metrics()
     http: Http = Http()
     run: Run = Run()
     shutdown: Shutdown = Shutdown()

@@ -6,6 +6,8 @@ from pipeline.version import version
 
 __all__ = ["Telemetry"]
 
+# From what a busy pipeline takes to what is left when it has been away for a day.
+_AGES = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600, 21_600, 86_400)
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -59,6 +61,24 @@ class Telemetry:
         self.request_seconds = Histogram(
             "logpipe_bulk_request_seconds", "Time of a bulk request", buckets=_SECONDS, registry=registry
         )
+        self.took_seconds = Histogram(
+            "logpipe_bulk_took_seconds",
+            "Time that Elasticsearch itself says a bulk request took",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.freshness = Histogram(
+            "logpipe_freshness_seconds",
+            "Age of events when they were indexed; one of each 256 that were read together",
+            buckets=_AGES,
+            registry=registry,
+        )
+        self.latency = Histogram(
+            "logpipe_end_to_end_latency_seconds",
+            "Time from Kafka's timestamp of a record until it was indexed; one of each 256 read together",
+            buckets=_AGES,
+            registry=registry,
+        )
         self.slowdowns = Counter(
             "logpipe_bulk_slowdowns",
             "Times that size and number of requests were halved, by reason",
@@ -94,6 +114,18 @@ class Telemetry:
         )
         self.rebalances = Counter(
             "logpipe_rebalances", "Changes of the assigned partitions", registry=registry
+        )
+        self.dependency_up = Gauge(
+            "logpipe_dependency_up",
+            "Whether a dependency answered last: kafka, elasticsearch, dead_letters",
+            ["dependency"],
+            registry=registry,
+        )
+        self.ready = Gauge("logpipe_ready", "Whether /health/ready says so", registry=registry)
+        self.new_error_failures = Counter(
+            "logpipe_new_error_failures",
+            "Failed attempts to write the first event of a fingerprint",
+            registry=registry,
         )
         self.assigned = Gauge("logpipe_assigned_partitions", "Partitions this worker owns", registry=registry)
         self.paused_seconds = Counter(

@@ -11,9 +11,12 @@ import orjson
 import pytest
 from aiohttp import ClientSession
 from aiokafka import AIOKafkaProducer
+from elasticsearch import NotFoundError
 
 from pipeline.dead_letters import read_dead_letters
 from pipeline.demo import free_port
+from pipeline.generate import produce
+from pipeline.sample import sample_events
 from tests.logpipe import logpipe, running
 from tests.own_pipeline import SLOW, Pipeline, documents, stop
 
@@ -295,3 +298,60 @@ async def test_generate_writes_what_it_says(pipeline: Pipeline) -> None:
     )
     assert result.returncode == 0, result.stderr.decode()
     assert sum((await pipeline.ends()).values()) == 1500
+
+
+async def test_metrics_and_first_errors_come_out_of_the_events(pipeline: Pipeline) -> None:
+    """Two lives of a worker over the same records: every error is new once, and counted in each."""
+    traffic = list(sample_events(6_000, seed=5, end_ms=time.time_ns() // 1_000_000, span_seconds=600))
+    await produce(pipeline.settings.kafka, traffic)
+    exposed = []
+    for group in ("first", "second"):
+        environment = pipeline.environment(LOGPIPE_KAFKA__GROUP_ID=f"{pipeline.name}-{group}")
+        with running("index", settings=environment) as process:
+            async with asyncio.timeout(60):
+                while await _documents_settled(pipeline) < 6_000 or not await _no_new_errors_waiting(
+                    pipeline
+                ):
+                    await asyncio.sleep(0.3)
+            exposed.append(await pipeline.metrics())
+            stop(process)
+    await pipeline.client.indices.refresh(index=f"{pipeline.name}-*,{pipeline.name}.fingerprints")
+    errors = await pipeline.client.search(
+        index=f"{pipeline.name}-*",
+        size=0,
+        track_total_hits=True,
+        query={"term": {"tags": "error"}},
+        aggs={"kinds": {"cardinality": {"field": "error.fingerprint", "precision_threshold": 1000}}},
+    )
+    kept = await pipeline.client.search(index=f"{pipeline.name}.fingerprints", size=1000)
+    total, kinds = errors["hits"]["total"]["value"], errors["aggregations"]["kinds"]["value"]
+    assert total > 50
+    assert len(kept["hits"]["hits"]) == kinds
+    assert all(hit["_id"] == hit["_source"]["error.fingerprint"] for hit in kept["hits"]["hits"])
+    for metrics in exposed:
+        assert _sum(metrics, "log_events_total") == 6_000
+        assert _sum(metrics, "log_errors_by_fingerprint_total") == total
+        assert _sum(metrics, "logpipe_freshness_seconds_count") > 0 or metrics is exposed[1]
+    assert [_sum(metrics, "log_new_errors_total") for metrics in exposed] == [kinds, 0]
+    assert exposed[0]["logpipe_ready"] == 1
+    assert _sum(exposed[0], "logpipe_bulk_took_seconds_count") > 0
+    assert _sum(exposed[0], "logpipe_end_to_end_latency_seconds_count") > 0
+
+
+def _sum(metrics: dict[str, float], name: str) -> float:
+    return sum(value for key, value in metrics.items() if key.partition("{")[0] == name)
+
+
+async def _no_new_errors_waiting(pipeline: Pipeline) -> bool:
+    """Tell whether the index of first errors has as many as there are; the worker looks every second."""
+    try:
+        await pipeline.client.indices.refresh(index=f"{pipeline.name}-*,{pipeline.name}.fingerprints")
+    except NotFoundError:
+        return False
+    found = await pipeline.client.search(
+        index=f"{pipeline.name}-*",
+        size=0,
+        aggs={"kinds": {"cardinality": {"field": "error.fingerprint", "precision_threshold": 1000}}},
+    )
+    kept = await pipeline.client.count(index=f"{pipeline.name}.fingerprints")
+    return int(kept["count"]) >= int(found["aggregations"]["kinds"]["value"])

@@ -1,20 +1,29 @@
 """Several workers' metrics as those of one process."""
 
 import pytest
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric
 
+from pipeline.log_metrics import LogMetrics
 from pipeline.merged_metrics import MergedMetrics, SupervisorTelemetry
+from pipeline.metric_families import dump_families, load_families
+from pipeline.metric_rules import load_rules
 from pipeline.telemetry import Telemetry
 
 
-def exposition(records: int, in_flight: int, offset: int = 0) -> str:
+def exposition(records: int, in_flight: int, offset: int = 0) -> bytes:
     telemetry = Telemetry()
     telemetry.records.labels("logs").inc(records)
     telemetry.in_flight_records.set(in_flight)
     telemetry.request_seconds.observe(0.3)
     telemetry.committed.labels("logs", 0).set(offset)
-    return generate_latest(telemetry.registry).decode()
+    return dump_families(telemetry.registry)
+
+
+def openmetrics(registry: CollectorRegistry) -> str:
+    encode, _ = choose_encoder("application/openmetrics-text; version=1.0.0")
+    return encode(registry).decode()
 
 
 def values(merged: MergedMetrics) -> dict[str, float]:
@@ -25,11 +34,11 @@ def values(merged: MergedMetrics) -> dict[str, float]:
     }
 
 
-def merged_of(*expositions: str) -> MergedMetrics:
+def merged_of(*expositions: bytes) -> MergedMetrics:
     merged = MergedMetrics()
     for run, text in enumerate(expositions):
         merged.begin(run)
-        merged.update(run, text)
+        merged.update(run, load_families(text))
     return merged
 
 
@@ -45,9 +54,12 @@ def test_counters_histograms_and_gauges_are_summed_by_name_and_labels() -> None:
 
 
 def test_labels_in_another_order_are_the_same_labels() -> None:
-    merged = merged_of(
-        '# TYPE a counter\na_total{x="1",y="2"} 1\n', '# TYPE a counter\na_total{y="2",x="1"} 1\n'
-    )
+    merged = MergedMetrics()
+    for run, labels in enumerate(({"x": "1", "y": "2"}, {"y": "2", "x": "1"})):
+        family = Metric("a", "", "counter")
+        family.add_sample("a_total", labels, 1)
+        merged.begin(run)
+        merged.update(run, [family])
     assert values(merged) == {"a_total x=1 y=2": 2}
 
 
@@ -69,7 +81,7 @@ def test_an_ended_worker_leaves_its_counters_and_takes_its_gauges_along() -> Non
     assert after["logpipe_bulk_request_seconds_count"] == 2
     assert after["logpipe_in_flight_records"] == 20
     merged.begin(2)
-    merged.update(2, exposition(1, 5))
+    merged.update(2, load_families(exposition(1, 5)))
     merged.end(1)
     after = values(merged)
     assert after["logpipe_records_total topic=logs"] == 8
@@ -81,7 +93,7 @@ def test_a_silent_worker_leaves_its_counters_until_it_answers_again() -> None:
     merged.silent(0)
     quiet = values(merged)
     assert (quiet["logpipe_records_total topic=logs"], quiet["logpipe_in_flight_records"]) == (7, 20)
-    merged.update(0, exposition(5, 11))
+    merged.update(0, load_families(exposition(5, 11)))
     again = values(merged)
     assert (again["logpipe_records_total topic=logs"], again["logpipe_in_flight_records"]) == (9, 31)
 
@@ -89,23 +101,22 @@ def test_a_silent_worker_leaves_its_counters_until_it_answers_again() -> None:
 def test_an_answer_that_comes_after_the_end_counts_for_nothing() -> None:
     merged = merged_of(exposition(3, 10))
     merged.end(0)
-    merged.update(0, exposition(5, 10))
+    merged.update(0, load_families(exposition(5, 10)))
     merged.silent(0)
     assert values(merged)["logpipe_records_total topic=logs"] == 3
 
 
-def test_what_is_no_exposition_leaves_what_was_known() -> None:
-    merged = merged_of(exposition(3, 10))
-    with pytest.raises(ValueError, match="html"):
-        merged.update(0, "<html>a page</html>\n")
-    assert values(merged)["logpipe_records_total topic=logs"] == 3
+@pytest.mark.parametrize("data", [b"<html>a page</html>", b"[1]", b'[{"name":"a"}]', b'{"a":1}', b""])
+def test_what_is_no_exposition_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"no metric families|JSON|character|empty"):
+        load_families(data)
 
 
 def test_both_formats_are_written_with_the_supervisors_own_metrics() -> None:
     telemetry = SupervisorTelemetry()
     for run in (0, 1):
         telemetry.merged.begin(run)
-        telemetry.merged.update(run, exposition(3, 10))
+        telemetry.merged.update(run, load_families(exposition(3, 10)))
     telemetry.workers.set(2)
     telemetry.restarts.inc()
     text = generate_latest(telemetry.registry).decode()
@@ -113,7 +124,54 @@ def test_both_formats_are_written_with_the_supervisors_own_metrics() -> None:
     assert "logpipe_workers 2.0" in text
     assert "logpipe_worker_restarts_total 1.0" in text
     assert "logpipe_worker_scrape_failures_total 0.0" in text
-    encode, _ = choose_encoder("application/openmetrics-text; version=1.0.0")
-    openmetrics = encode(telemetry.registry).decode()
-    assert 'logpipe_records_total{topic="logs"} 6.0' in openmetrics
-    assert openmetrics.endswith("# EOF\n")
+    text = openmetrics(telemetry.registry)
+    assert 'logpipe_records_total{topic="logs"} 6.0' in text
+    assert text.endswith("# EOF\n")
+
+
+def derived(**events: int) -> bytes:
+    """What a worker exposes that has read so many events, each with a reading of the queue's depth."""
+    registry = CollectorRegistry()
+    metrics = LogMetrics(load_rules(), registry, clock=lambda: 1_700_000_000.0)
+    for stamp, depth in events.items():
+        metrics.count(
+            {
+                "@timestamp": f"2023-11-14T22:{stamp[1:3]}:00.000Z",
+                "level": "INFO",
+                "service": "webhooks",
+                "component": "webhook_receiver",
+                "trace_id": f"trace-{depth}",
+                "context": {"source": "github", "queue_depth": depth, "processing_time_ms": depth},
+            }
+        )
+    return dump_families(registry)
+
+
+def test_of_gauges_made_from_events_the_newest_reading_counts_whoever_has_it() -> None:
+    old, new = derived(m10=900, m11=700), derived(m12=5)
+    for order in ((old, new), (new, old)):
+        both = values(merged_of(*order))
+        assert both["webhook_queue_depth source=github"] == 5
+        assert both["webhook_queue_depth_updated_timestamp_seconds source=github"] == 1_700_000_000 - 80
+        assert both["log_events_total component=webhook_receiver level=INFO service=webhooks"] == 3
+
+
+def test_exemplars_survive() -> None:
+    telemetry = SupervisorTelemetry()
+    telemetry.merged.begin(0)
+    telemetry.merged.update(0, load_families(derived(m10=900)))
+    assert '# {trace_id="trace-900"} 0.9' in openmetrics(telemetry.registry)
+
+
+def test_the_least_ready_worker_says_whether_all_are() -> None:
+    expositions = []
+    for good in (1, 0):
+        telemetry = Telemetry()
+        telemetry.ready.set(good)
+        telemetry.dependency_up.labels("kafka").set(1)
+        telemetry.dependency_up.labels("elasticsearch").set(good)
+        expositions.append(dump_families(telemetry.registry))
+    both = values(merged_of(*expositions))
+    assert both["logpipe_ready"] == 0
+    assert both["logpipe_dependency_up dependency=elasticsearch"] == 0
+    assert both["logpipe_dependency_up dependency=kafka"] == 1

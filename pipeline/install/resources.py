@@ -61,6 +61,8 @@ def load_resources(
         found.append(Resource(Kind.COMPONENT, _LIFECYCLE, _load("mappings", file)))
     else:
         template["composed_of"].remove(_LIFECYCLE)
+    fingerprints = f"{_PREFIX}.fingerprints"
+    found.append(Resource(Kind.INDEX_TEMPLATE, fingerprints, _load("mappings", fingerprints)))
     found.append(Resource(Kind.INDEX_TEMPLATE, _PREFIX, template))
     return [_renamed(resource, index.prefix) for resource in found]
 

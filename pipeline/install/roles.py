@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from pipeline.install.topics import wanted_topics
+from pipeline.new_errors import fingerprints_index
 from pipeline.settings import Kafka, Settings
 
 __all__ = ["Acl", "Role", "describe_roles", "elasticsearch_roles", "kafka_acls"]
@@ -60,7 +61,7 @@ def elasticsearch_roles(settings: Settings, *, with_ilm: bool = True) -> list[Ro
                 "cluster": ["monitor"],
                 "indices": [
                     {
-                        "names": names,
+                        "names": [*names, fingerprints_index(prefix)],
                         "privileges": ["create_doc", "auto_configure", "view_index_metadata"],
                     }
                 ],

@@ -27,6 +27,7 @@ def test_objects_come_in_the_order_in_which_they_depend_on_each_other() -> None:
         "_component_template/claude-code-bot@settings",
         "_component_template/claude-code-bot@mappings",
         "_component_template/claude-code-bot@lifecycle",
+        "_index_template/claude-code-bot.fingerprints",
         "_index_template/claude-code-bot",
     ]
 
@@ -81,6 +82,7 @@ def test_another_prefix_names_everything(roll: str) -> None:
         "other@settings",
         "other@mappings",
         "other@lifecycle",
+        "other.fingerprints",
         "other",
     ]
     assert resources[-1].body["index_patterns"] == ["other-*"]

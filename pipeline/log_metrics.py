@@ -1,0 +1,589 @@
+"""Metrics derived from events: events that are alike are gathered, and the rules applied once for all of them.
+
+A rule looks at a few of an event's fields. Events that have the same values in all the fields that any rule
+looks at are alike, so that the hot path only puts the number that each has into the list of its like; `flush`,
+once a second and at each scrape, takes the lists, applies the rules, and adds to the series.
+
+To find the list, the hot path looks up the cell of the event's level, component and service. The cell knows
+what its events usually look like and how to find their list; what looks otherwise goes to `gather`.
+"""
+
+import math
+import time
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
+
+from pipeline.metric_rules import MISSING, OTHER, Rule
+from pipeline.timestamps import parse_timestamp
+
+__all__ = ["LEVELS", "Cell", "LogMetrics"]
+
+LEVELS = ("ERROR", "WARN", "INFO", "DEBUG")
+
+_CONTEXT = "context."
+_FIXED = ("service", "component", "level")
+_STAMP = "@timestamp"
+
+# Bounds of what is gathered, and of what is remembered to be fast; when one is reached it is begun anew.
+_MOST_EVENTS = 50_000
+_MOST_GROUPS = 2000
+_MOST_CELLS = 4096
+_MOST_PLANS = 256
+_MOST_RESOLVED = 1000
+# OpenMetrics allows 128 characters for an exemplar, names and values together.
+_LONGEST_TRACE_ID = 100
+
+Context = dict[str, Any]
+
+
+class Cell(NamedTuple):
+    """Where the hot path puts events of one service, component and level: `groups[key_of(c)].append(number_of(c))`.
+
+    `c` is the context, `is_usual(c)` must hold, and a KeyError sends the event to `gather` as well. All but
+    the last are methods of built-in types, which is what makes them fast.
+    """
+
+    is_usual: Callable[[Context], bool]
+    key_of: Callable[[Context], Any]
+    number_of: Callable[[Context], Any]
+    groups: dict[Any, list[Any]]
+    gather: Callable[[dict[str, Any], Context], None]
+
+
+class _Compound:
+    """Stands for a value that is there and is no label: a list, an object, or a number of its own."""
+
+
+_COMPOUND = _Compound()
+
+
+class LogMetrics(Collector):
+    """Count events by rules; `collect` gives what Prometheus shall see."""
+
+    def __init__(
+        self,
+        rules: Iterable[Rule],
+        registry: CollectorRegistry | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._clock = clock
+        self._metrics: dict[str, _Metric] = {}
+        self._rules = [(rule, self._metrics.setdefault(rule.name, _Metric(rule))) for rule in rules]
+        self.cells: dict[str, dict[Any, dict[Any, Cell]]] = {level: {} for level in LEVELS}
+        """Cells by level, component and service; the hot path looks here first."""
+        self._other_levels: dict[Any, dict[Any, dict[Any, Cell]]] = {}
+        self._gathering: list[_Gathering] = []
+        self._groups = self._events = 0
+        if registry is not None:
+            registry.register(self)
+
+    def cell(self, level: str, event: dict[str, Any]) -> Cell:
+        """Give the cell of an event of this level, made now if need be."""
+        by_component = self.cells.get(level)
+        if by_component is None:
+            if len(self._other_levels) >= _MOST_PLANS:
+                self._begin_anew()
+            by_component = self._other_levels.setdefault(level, {})
+        component, service = _scalar(event.get("component")), _scalar(event.get("service"))
+        by_service = by_component.setdefault(component, {})
+        cell = by_service.get(service)
+        if cell is None:
+            if len(self._gathering) >= _MOST_CELLS:
+                self._begin_anew()
+                by_component = self.cells.get(level) or self._other_levels.setdefault(level, {})
+                by_service = by_component.setdefault(component, {})
+            fixed = {"service": service, "component": component, "level": level}
+            gathering = _Gathering(self, fixed, by_service)
+            self._gathering.append(gathering)
+            cell = by_service[service]
+        return cell
+
+    def count(self, event: dict[str, Any]) -> None:
+        """Count an event outside the hot path."""
+        level = event.get("level")
+        context = event.get("context")
+        if not isinstance(context, dict):
+            context = {}
+        self.cell(level if isinstance(level, str) else "", event).gather(event, context)
+
+    def new_group(self) -> None:
+        """Hear that there is one more group of events; too many are taken at once."""
+        self._groups += 1
+        if self._groups >= _MOST_GROUPS:
+            self.flush()
+
+    def saw(self, events: int) -> None:
+        """Hear how many events have been gathered; very many are taken at once."""
+        self._events += events
+        if self._events >= _MOST_EVENTS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Apply the rules to what has been gathered."""
+        now_ms = self._clock() * 1000
+        self._groups = self._events = 0
+        for gathering in self._gathering:
+            gathering.flush(now_ms)
+
+    def possible(
+        self, fixed: dict[str, Any], shape: frozenset[str] | None = None
+    ) -> "list[tuple[Rule, _Metric]]":
+        """Give the rules that events with these fixed fields may satisfy, if their contexts have this shape."""
+        return [
+            (rule, metric)
+            for rule, metric in self._rules
+            if all(condition.holds(fixed[name]) for name, condition in rule.when.items() if name in fixed)
+            and (shape is None or shape.issuperset(_needed(rule)))
+        ]
+
+    def collect(self) -> Iterator[Metric]:
+        """Give every metric, and what had to be folded or refused."""
+        self.flush()
+        sets = GaugeMetricFamily(
+            "logpipe_log_metric_label_sets",
+            "Combinations of label values of a metric derived from the logs",
+            labels=["metric"],
+        )
+        folded = CounterMetricFamily(
+            "logpipe_log_metric_folded",
+            "Observations counted under `other`, since the metric has as many label sets as it may",
+            labels=["metric"],
+        )
+        refused = CounterMetricFamily(
+            "logpipe_log_metric_values_refused",
+            "Values that are no number, or not one that the metric can take",
+            labels=["metric"],
+        )
+        now_ms = self._clock() * 1000
+        for name, metric in self._metrics.items():
+            yield from metric.families(now_ms)
+            sets.add_metric([name], len(metric.series))
+            folded.add_metric([name], metric.folded)
+            refused.add_metric([name], metric.refused)
+        yield from (sets, folded, refused)
+
+    def describe(self) -> Iterator[Metric]:
+        """Give the names, so that the registry need not collect to learn them."""
+        for metric in self._metrics.values():
+            yield from metric.names()
+
+    def _begin_anew(self) -> None:
+        """Take what has been gathered, and forget which services and components there were."""
+        self.flush()
+        self._gathering.clear()
+        self._other_levels.clear()
+        for by_component in self.cells.values():
+            by_component.clear()
+
+
+class _Gathering:
+    """Events of one service, component and level that wait for the next flush."""
+
+    __slots__ = ("_by_service", "_fixed", "_plans", "_relevant", "_usual", "_whole")
+
+    def __init__(self, whole: LogMetrics, fixed: dict[str, Any], by_service: dict[Any, Cell]) -> None:
+        self._whole = whole
+        self._fixed = fixed
+        self._by_service = by_service
+        self._relevant = frozenset(name for rule, _ in whole.possible(fixed) for name in _in_context(rule))
+        self._plans: dict[frozenset[str], _Plan] = {}
+        self._usual = self._plan(frozenset())
+        self._show()
+
+    def gather(self, event: dict[str, Any], context: Context) -> None:
+        """Put any event to its like."""
+        plan = self._plan(self._relevant.intersection(context))
+        if plan.add(event, context):
+            self._whole.new_group()
+
+    def flush(self, now_ms: float) -> None:
+        """Count everything for its series."""
+        most, usual = 0, self._usual
+        for plan in self._plans.values():
+            events = plan.flush(now_ms)
+            if events > most and plan.is_quick:
+                most, usual = events, plan
+        if usual is not self._usual:
+            self._usual = usual
+            self._show()
+
+    def _plan(self, shape: frozenset[str]) -> "_Plan":
+        """Give the plan for events whose contexts have these of the relevant fields."""
+        plan = self._plans.get(shape)
+        if plan is None:
+            if len(self._plans) >= _MOST_PLANS:
+                self._whole.flush()
+                self._plans = {self._usual.shape: self._usual}
+            plan = self._plans[shape] = _Plan(self._whole.possible(self._fixed, shape), self._fixed, shape)
+        return plan
+
+    def _show(self) -> None:
+        """Tell the hot path what is usual now."""
+        usual = self._usual
+        self._by_service[self._fixed["service"]] = Cell(
+            (self._relevant - usual.shape).isdisjoint,
+            usual.key_of,
+            usual.number_of,
+            usual.groups,
+            self.gather,
+        )
+
+
+class _Target(NamedTuple):
+    """One series that a group of events counts for."""
+
+    metric: "_Metric"
+    series: "_Series"
+    folded: bool
+    value: str | None
+    """The field whose numbers it takes."""
+
+
+_Take = Callable[[dict[str, Any]], Any]
+
+
+class _Plan:
+    """What to keep of events with the same fields, and what to do with it."""
+
+    __slots__ = (
+        "_examples", "_fixed", "_keys", "_numbers", "_resolved", "_rules", "groups", "key_of", "number_of", "shape",
+    )  # fmt: skip
+
+    def __init__(
+        self, rules: "list[tuple[Rule, _Metric]]", fixed: dict[str, Any], shape: frozenset[str]
+    ) -> None:
+        self.shape = shape
+        self._rules = rules
+        self._fixed = fixed
+        there = {_CONTEXT + name for name in shape}
+        numbers = {rule.value for rule, _ in rules if rule.value is not None}
+        # Of a number it is enough that it is there; as a part of the key each number would be alone.
+        keys = {
+            field for rule, _ in rules for field in rule.fields if field not in numbers or rule.reads(field)
+        }
+        at_root = {field for field in numbers if not field.startswith(_CONTEXT)}
+        if any(rule.type == "gauge" for rule, _ in rules):
+            at_root.add(_STAMP)
+        self._keys = _Names(keys & there, {f for f in keys if not f.startswith(_CONTEXT)}.difference(_FIXED))
+        self._numbers = _Names(numbers & there, at_root)
+        self._examples: dict[Any, Any] = {}
+        self._resolved: dict[Any, list[_Target]] = {}
+        self.key_of = _taking(self._keys.context)
+        self.number_of = _taking(self._numbers.context)
+        self.groups: dict[Any, list[Any]] = {}
+
+    @property
+    def is_quick(self) -> bool:
+        """Tell whether the context is all that is needed."""
+        return not self._keys.root and not self._numbers.root
+
+    def add(self, event: dict[str, Any], context: Context) -> bool:
+        """Put an event to its like; tell whether it is the first."""
+        key = self._keys.take(event, context)
+        numbers = self._numbers.take(event, context)
+        rows = self.groups.get(key)
+        if rows is None:
+            self.groups[key] = [numbers]
+            self._examples[key] = event.get("trace_id")
+            return True
+        rows.append(numbers)
+        return False
+
+    def flush(self, now_ms: float) -> int:
+        """Count every group for its series; give the number of events."""
+        events = 0
+        for key, rows in self.groups.items():
+            events += len(rows)
+            columns = self._numbers.columns(rows)
+            for target in self._targets(key):
+                if target.folded:
+                    target.metric.folded += len(rows)
+                if target.value is None:
+                    target.series.add_events(len(rows))
+                    continue
+                stamps = columns[_STAMP] if target.metric.rule.type == "gauge" else ()
+                target.metric.refused += target.series.add(
+                    columns[target.value], self._examples[key], stamps, now_ms
+                )
+        self.groups.clear()
+        self._examples.clear()
+        return events
+
+    def _targets(self, key: Any) -> list[_Target]:
+        targets = self._resolved.get(key)
+        if targets is None:
+            if len(self._resolved) >= _MOST_RESOLVED:
+                self._resolved.clear()
+            targets = self._resolved[key] = self._resolve(key)
+        return targets
+
+    def _resolve(self, key: Any) -> list[_Target]:
+        """Apply the rules to the fields that a group of events shares."""
+        fields = {**dict.fromkeys(self._numbers.names, _COMPOUND), **self._fixed, **self._keys.fields(key)}
+        targets = []
+        for rule, metric in self._rules:
+            if all(condition.holds(fields.get(name, MISSING)) for name, condition in rule.when.items()):
+                labels = tuple(
+                    [label.text(fields.get(label.field or "", MISSING)) for label in rule.labels.values()]
+                )
+                series, folded = metric.get(labels)
+                targets.append(_Target(metric, series, folded, rule.value))
+        return targets
+
+
+class _Names:
+    """Fields to take out of an event, and how they come: one as it is, several as a tuple.
+
+    With fields of the context and of the root it is a pair of the two.
+    """
+
+    __slots__ = ("context", "root")
+
+    def __init__(self, context: Iterable[str], root: Iterable[str]) -> None:
+        self.context = sorted(context)
+        self.root = sorted(root)
+
+    @property
+    def names(self) -> list[str]:
+        """Give all of them."""
+        return [*self.context, *self.root]
+
+    def take(self, event: dict[str, Any], context: Context) -> Any:
+        """Take them, MISSING for what is not there, in the form in which `_taking` does."""
+        inner = _form([_scalar(context[name.removeprefix(_CONTEXT)]) for name in self.context])
+        if not self.root:
+            return inner
+        return inner, _form([_scalar(event.get(name, MISSING)) for name in self.root])
+
+    def fields(self, taken: Any) -> dict[str, Any]:
+        """Give what was taken by its names."""
+        inner, outer = taken if self.root else (taken, _NOTHING)
+        return {
+            **dict(zip(self.context, (inner,) if len(self.context) == 1 else inner or (), strict=True)),
+            **dict(zip(self.root, (outer,) if len(self.root) == 1 else outer or (), strict=True)),
+        }
+
+    def columns(self, rows: list[Any]) -> dict[str, Sequence[Any]]:
+        """Give what was taken of several events by names."""
+        inner: Sequence[Any]
+        inner, outer = zip(*rows, strict=True) if self.root else (rows, ())
+        columns: dict[str, Sequence[Any]] = {}
+        for names, taken in ((self.context, inner), (self.root, outer)):
+            if len(names) == 1:
+                columns[names[0]] = taken
+            elif names:
+                columns.update(zip(names, zip(*taken, strict=True), strict=True))
+        return columns
+
+
+class _Series:
+    """One series; the kinds of metrics have one each."""
+
+    def add_events(self, number: int) -> None:
+        """Count events."""
+        raise NotImplementedError
+
+    def add(self, values: Sequence[Any], trace_id: Any, stamps: Sequence[Any], now_ms: float) -> int:
+        """Take numbers; give how many of the values, null aside, were refused."""
+        raise NotImplementedError
+
+
+class _Counter(_Series):
+    def __init__(self, rule: Rule) -> None:
+        self._scale = rule.scale
+        self.total = 0.0
+
+    def add_events(self, number: int) -> None:
+        self.total += number
+
+    def add(self, values: Sequence[Any], _: Any, __: Sequence[Any], ___: float) -> int:
+        numbers = [value for value in values if _is_amount(value)]
+        self.total += sum(numbers) * self._scale
+        return _number_given(values) - len(numbers)
+
+
+class _Gauge(_Series):
+    def __init__(self, rule: Rule) -> None:
+        self._scale = rule.scale
+        self.value = 0.0
+        self.time_ms = -math.inf
+
+    def add(self, values: Sequence[Any], _: Any, stamps: Sequence[Any], now_ms: float) -> int:
+        readings = [(stamp, value) for stamp, value in zip(stamps, values, strict=True) if _is_number(value)]
+        if readings:
+            stamp, value = max(readings, key=itemgetter(0))
+            time = parse_timestamp(stamp)
+            # A clock ahead of ours must not win for ever.
+            time_ms = -math.inf if time is None else min(time.epoch_ms, now_ms)
+            if time_ms >= self.time_ms:
+                self.value, self.time_ms = value * self._scale, time_ms
+        return _number_given(values) - len(readings)
+
+
+class _Histogram(_Series):
+    def __init__(self, rule: Rule) -> None:
+        self._scale = rule.scale
+        # In the field's own unit, rounded as floats are shown, so that 100 ms is within 0.1 s.
+        self._bounds = [float(f"{bound / rule.scale:.12g}") for bound in rule.buckets]
+        self.counts = [0] * (len(self._bounds) + 1)
+        self.sum = 0.0
+        self.exemplars: dict[int, tuple[str, float]] = {}
+
+    def add(self, values: Sequence[Any], trace_id: Any, _: Sequence[Any], __: float) -> int:
+        try:
+            tally = Counter(values)
+        except TypeError:
+            tally = Counter([_scalar(value) for value in values])
+        refused = 0
+        # To a dictionary true is 1 and false is 0.
+        if (1 in tally or 0 in tally) and (flags := sum([type(value) is bool for value in values])):
+            tally = Counter([_scalar(value) for value in values if type(value) is not bool])
+            refused = flags
+        total = 0.0
+        for value, number in tally.items():
+            if _is_amount(value):
+                self.counts[bisect_left(self._bounds, value)] += number
+                total += value * number
+            elif value is not None:
+                refused += number
+        self.sum += total * self._scale
+        value = values[0]
+        if type(trace_id) is str and 0 < len(trace_id) <= _LONGEST_TRACE_ID and _is_amount(value):
+            self.exemplars[bisect_left(self._bounds, value)] = (trace_id, value * self._scale)
+        return refused
+
+
+_SERIES: dict[str, type[_Counter] | type[_Gauge] | type[_Histogram]] = {
+    "counter": _Counter,
+    "gauge": _Gauge,
+    "histogram": _Histogram,
+}
+
+
+class _Metric:
+    """One metric with all its series."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        self.series: dict[tuple[str, ...], _Series] = {}
+        self.folded = 0
+        self.refused = 0
+
+    def get(self, labels: tuple[str, ...]) -> tuple[_Series, bool]:
+        """Give the series of these labels; beyond the cap that of `other`, and tell so."""
+        series = self.series.get(labels)
+        if series is not None:
+            return series, False
+        if len(self.series) < self.rule.max_label_sets:
+            series = self.series[labels] = _SERIES[self.rule.type](self.rule)
+            return series, False
+        if self.rule.type == "gauge":
+            # A reading that belongs to nothing says nothing.
+            return _Gauge(self.rule), True
+        # A rule's constants stay: an unknown model's input tokens are input tokens.
+        other = tuple([label.constant or OTHER for label in self.rule.labels.values()])
+        return self.series.setdefault(other, _SERIES[self.rule.type](self.rule)), True
+
+    def names(self) -> Iterator[Metric]:
+        """Give the empty families."""
+        rule = self.rule
+        yield Metric(rule.name.removesuffix("_total"), rule.help, rule.type)
+        if rule.type == "gauge":
+            yield Metric(self._time_name, f"Time of the event that {rule.name} is from", "gauge")
+
+    def families(self, now_ms: float) -> Iterator[Metric]:
+        """Give what Prometheus shall see."""
+        rule = self.rule
+        family, *times = self.names()
+        oldest_ms = now_ms - rule.expire_seconds * 1000
+        for values, series in list(self.series.items()):
+            labels = dict(zip(rule.labels, values, strict=True))
+            if isinstance(series, _Counter):
+                family.add_sample(rule.name, labels, series.total)
+            elif isinstance(series, _Histogram):
+                self._add_histogram(family, labels, series)
+            elif isinstance(series, _Gauge):
+                if series.time_ms < oldest_ms:
+                    # Forgotten, so that another may have its place; a newer event brings it back.
+                    continue
+                family.add_sample(rule.name, labels, series.value)
+                times[0].add_sample(self._time_name, labels, series.time_ms / 1000)
+        yield family
+        yield from times
+
+    @property
+    def _time_name(self) -> str:
+        return f"{self.rule.name}_updated_timestamp_seconds"
+
+    def _add_histogram(self, family: Metric, labels: dict[str, str], series: _Histogram) -> None:
+        name = self.rule.name
+        total = 0
+        bounds = [*map(str, self.rule.buckets), "+Inf"]
+        for place, (bound, number) in enumerate(zip(bounds, series.counts, strict=True)):
+            total += number
+            example = series.exemplars.get(place)
+            family.add_sample(
+                f"{name}_bucket",
+                {**labels, "le": bound},
+                total,
+                exemplar=None if example is None else Exemplar({"trace_id": example[0]}, example[1]),
+            )
+        family.add_sample(f"{name}_count", labels, total)
+        family.add_sample(f"{name}_sum", labels, series.sum)
+
+
+def _needed(rule: Rule) -> set[str]:
+    """Give the names without which no context satisfies the rule."""
+    fields = {name for name, condition in rule.when.items() if not condition.holds(MISSING)}
+    if rule.value is not None:
+        fields.add(rule.value)
+    return {field.removeprefix(_CONTEXT) for field in fields if field.startswith(_CONTEXT)}
+
+
+def _in_context(rule: Rule) -> list[str]:
+    """Give every name in the context that the rule looks at."""
+    return [
+        name.removeprefix(_CONTEXT) for name in (*rule.fields, rule.value or "") if name.startswith(_CONTEXT)
+    ]
+
+
+# What there is where nothing is wanted: a list's own method that gives 0 for whatever it is asked.
+_NOTHING: Any = 0
+_take_nothing: _Take = list[Any]().count
+
+
+def _taking(fields: Sequence[str]) -> _Take:
+    """Give what takes these fields out of a context or of an event."""
+    names = [field.removeprefix(_CONTEXT) for field in fields]
+    return itemgetter(*names) if names else _take_nothing
+
+
+def _form(parts: list[Any]) -> Any:
+    """Give values in the form in which `_taking` takes them."""
+    return _NOTHING if not parts else parts[0] if len(parts) == 1 else tuple(parts)
+
+
+def _number_given(values: Sequence[Any]) -> int:
+    return len(values) - values.count(None)
+
+
+def _scalar(value: Any) -> Any:
+    """Give a value that can be the key of a dictionary."""
+    return _COMPOUND if isinstance(value, dict | list) else value
+
+
+def _is_number(value: Any) -> bool:
+    return (type(value) is int or type(value) is float) and math.isfinite(value)
+
+
+def _is_amount(value: Any) -> bool:
+    return (type(value) is int or type(value) is float) and 0 <= value < math.inf

@@ -1,0 +1,18 @@
+"""Everything that the pipeline exposes: a worker's metrics, those made from logs, and the supervisor's."""
+
+from prometheus_client import CollectorRegistry
+
+from pipeline.log_errors import LogErrors
+from pipeline.log_metrics import LogMetrics
+from pipeline.merged_metrics import SupervisorTelemetry
+from pipeline.metric_rules import load_rules
+from pipeline.telemetry import Telemetry
+
+__all__ = ["registries"]
+
+
+def registries() -> list[CollectorRegistry]:
+    telemetry = Telemetry()
+    LogMetrics(load_rules(), telemetry.registry)
+    LogErrors(10, telemetry.registry)
+    return [telemetry.registry, SupervisorTelemetry().registry]

@@ -1,0 +1,355 @@
+"""Metrics derived from events: the quick way counts what the rules say, and cardinality stays bounded."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+import pytest
+from hypothesis import given, strategies as st
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+from pipeline.document import Coordinates, DocumentBuilder
+from pipeline.fast_path import BatchEncoder
+from pipeline.log_metrics import LogMetrics
+from pipeline.metric_rules import MISSING, Rule, load_rules
+from pipeline.sample import sample_events
+from pipeline.settings import Events, Index
+
+TOPIC = "logs"
+NOW = 1_705_314_600.0
+RULES = load_rules()
+
+
+class Record(NamedTuple):
+    offset: int
+    timestamp: int
+    value: bytes | None
+
+
+def event(**fields: Any) -> dict[str, Any]:
+    return {
+        "timestamp": "2024-01-15T10:30:00.000Z",
+        "level": "INFO",
+        "service": "api",
+        "component": "http_server",
+        "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+        "message": "m",
+        **fields,
+    }
+
+
+def records_of(values: Iterable[bytes | None]) -> list[Record]:
+    return [Record(offset, int(NOW * 1000), value) for offset, value in enumerate(values)]
+
+
+def counted(events: Iterable[Any], rules: Iterable[Rule] = RULES, now: float = NOW) -> dict[str, float]:
+    """Encode events with metrics, as a worker does; gives what is exposed, by name and labels."""
+    metrics = LogMetrics(rules, clock=lambda: now)
+    encoder = BatchEncoder(DocumentBuilder(Events(), Index()), metrics)
+    values = [each if isinstance(each, bytes) else orjson.dumps(each) for each in events]
+    encoder.encode(TOPIC, 0, records_of(values))
+    return exposed(metrics)
+
+
+def exposed(metrics: LogMetrics) -> dict[str, float]:
+    return {
+        name_of(sample.name, sample.labels): sample.value
+        for family in metrics.collect()
+        for sample in family.samples
+    }
+
+
+def name_of(name: str, labels: dict[str, str]) -> str:
+    return name + "{" + ",".join(f"{label}={value}" for label, value in sorted(labels.items())) + "}"
+
+
+# --- the definition ---------------------------------------------------------------------------------------
+
+
+def field(document: dict[str, Any], path: str) -> Any:
+    if not path.startswith("context."):
+        return document.get(path, MISSING)
+    context = document.get("context")
+    return context.get(path.removeprefix("context."), MISSING) if isinstance(context, dict) else MISSING
+
+
+def by_definition(records: Sequence[Record], rules: Iterable[Rule]) -> dict[str, float]:
+    """Apply every rule to every document by itself; counters and the counts and sums of histograms."""
+    builder = DocumentBuilder(Events(), Index())
+    totals: Counter[str] = Counter()
+    for record in records:
+        for document in builder.documents(
+            record.value, Coordinates(TOPIC, 0, record.offset, record.timestamp)
+        ):
+            for rule in rules:
+                if rule.type != "gauge":
+                    totals.update(one(document.fields, rule))
+    return dict(totals)
+
+
+def one(document: dict[str, Any], rule: Rule) -> dict[str, float]:
+    if not all(condition.holds(field(document, name)) for name, condition in rule.when.items()):
+        return {}
+    labels = {name: label.text(field(document, label.field or "")) for name, label in rule.labels.items()}
+    if rule.value is None:
+        return {name_of(rule.name, labels): 1}
+    number = field(document, rule.value)
+    if type(number) not in {int, float} or not 0 <= number < math.inf:
+        return {}
+    if rule.type == "counter":
+        return {name_of(rule.name, labels): number * rule.scale}
+    return {
+        name_of(f"{rule.name}_count", labels): 1,
+        name_of(f"{rule.name}_sum", labels): number * rule.scale,
+    }
+
+
+def comparable(series: dict[str, float]) -> dict[str, Any]:
+    """Leave out gauges, single buckets, the pipeline's own metrics, and series of nothing."""
+    kept = {rule.name for rule in RULES if rule.type != "gauge"}
+    return {
+        name: pytest.approx(value)
+        for name, value in series.items()
+        if value and name.partition("{")[0].removesuffix("_count").removesuffix("_sum") in kept
+    }
+
+
+def test_sample_traffic_is_counted_as_the_rules_say() -> None:
+    traffic = sample_events(6000, seed=4, end_ms=int(NOW * 1000), span_seconds=1800, incident="error-spike")
+    records = [Record(n, each.timestamp_ms, each.value) for n, each in enumerate(traffic)]
+    metrics = LogMetrics(RULES, clock=lambda: NOW)
+    encoder = BatchEncoder(DocumentBuilder(Events(), Index()), metrics)
+    for start in range(0, len(records), 700):
+        encoder.encode(TOPIC, 0, records[start : start + 700])
+        metrics.flush()
+    found = exposed(metrics)
+    assert comparable(found) == comparable(by_definition(records, RULES))
+    # The rules find everything that the guide's alerts and dashboards ask for.
+    names = {name.partition("{")[0] for name, value in found.items() if value}
+    expected = {rule.name for rule in RULES if rule.type != "histogram"}
+    expected |= {f"{rule.name}_count" for rule in RULES if rule.type == "histogram"}
+    assert expected <= names
+
+
+SCALARS = st.sampled_from(
+    ["x", "", "claude-api", "Integration created", "GET", 0, 1, 200, 17, 2.5, 1e300, -1, True, False]
+) | st.text(max_size=5)
+ANYTHING = SCALARS | st.lists(SCALARS, max_size=2) | st.dictionaries(st.text(max_size=2), SCALARS, max_size=2)
+CONTEXTS = st.dictionaries(
+    st.sampled_from(
+        sorted({"z", *(f.split(".")[1] for r in RULES for f in (*r.fields, r.value or "") if "." in f)})
+    ),
+    ANYTHING,
+    max_size=8,
+)
+EVENTS = st.builds(
+    lambda fields, context: event(**fields, context=context),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "service": ANYTHING,
+            "component": st.sampled_from(["integration_service", "webhook_processor", "other"]) | ANYTHING,
+            "level": st.sampled_from(["ERROR", "warn", "INFO", "fatal", 30, None, "odd", ["x"]]),
+            "message": st.sampled_from(["Integration created", "Integration failed: x"]) | ANYTHING,
+            "timestamp": st.sampled_from(["2024-01-15T10:30:00.000Z", "2024-01-15 10:30", 5, None]),
+        },
+    ),
+    CONTEXTS,
+)
+
+
+@given(st.lists(EVENTS, max_size=12), st.integers(1, 5))
+def test_whatever_the_events_hold_they_are_counted_as_the_rules_say(
+    events: list[dict[str, Any]], step: int
+) -> None:
+    records = records_of([orjson.dumps(each) for each in events])
+    metrics = LogMetrics(RULES, clock=lambda: NOW)
+    encoder = BatchEncoder(DocumentBuilder(Events(), Index()), metrics)
+    for start in range(0, len(records), step):
+        encoder.encode(TOPIC, 0, records[start : start + step])
+    assert comparable(exposed(metrics)) == comparable(by_definition(records, RULES))
+
+
+def test_every_record_counts_whatever_it_is() -> None:
+    values = [None, b"", b"nope", b"[]", b"[1]", b"\xff", b'{"a":1}', b'[{"level":"info"},{"level":"warn"}]']
+    metrics = LogMetrics(RULES, clock=lambda: NOW)
+    encoder = BatchEncoder(DocumentBuilder(Events(), Index()), metrics)
+    encoder.encode(TOPIC, 0, records_of(values))
+    found = {n: v for n, v in exposed(metrics).items() if n.startswith("log_events_total")}
+    assert found == {
+        "log_events_total{component=unknown,level=unknown,service=unknown}": 7,
+        "log_events_total{component=unknown,level=INFO,service=unknown}": 1,
+        "log_events_total{component=unknown,level=WARN,service=unknown}": 1,
+    }
+
+
+# --- histograms -------------------------------------------------------------------------------------------
+
+
+def timed(*times: Any) -> list[dict[str, Any]]:
+    return [event(context={"processing_time_ms": time}) for time in times]
+
+
+def test_a_value_on_a_bound_belongs_to_its_bucket() -> None:
+    found = counted(timed(5, 5.001, 100, 30_000, 30_001))
+    bucket = "log_processing_time_seconds_bucket{{component=http_server,le={},service=api}}".format
+    assert [found[bucket(bound)] for bound in ("0.005", "0.01", "0.05", "0.1", "10.0", "30.0", "+Inf")] == [
+        1, 2, 2, 3, 3, 4, 5,
+    ]  # fmt: skip
+    assert found["log_processing_time_seconds_sum{component=http_server,service=api}"] == pytest.approx(
+        60.111001
+    )
+
+
+@pytest.mark.parametrize("value", ["12", [1], {"a": 1}, -1, True, 1e400])
+def test_what_is_no_duration_is_refused_and_counted(value: Any) -> None:
+    odd = (
+        b'{"timestamp":"2024-01-15T10:30:00.000Z","level":"INFO","service":"api","component":"http_server",'
+        + (b'"context":{"processing_time_ms":%b}}' % (b"1e400" if value == 1e400 else orjson.dumps(value)))
+    )
+    found = counted([*timed(1), odd])
+    assert found["log_processing_time_seconds_count{component=http_server,service=api}"] == 1
+    if value != 1e400:  # that is no JSON to orjson: the event is kept as text
+        assert found["logpipe_log_metric_values_refused_total{metric=log_processing_time_seconds}"] == 1
+
+
+def test_a_null_is_nothing_that_could_be_refused() -> None:
+    found = counted(timed(None, 1))
+    assert found["log_processing_time_seconds_count{component=http_server,service=api}"] == 1
+    assert found["logpipe_log_metric_values_refused_total{metric=log_processing_time_seconds}"] == 0
+
+
+def test_histograms_carry_a_trace_as_an_example() -> None:
+    registry = CollectorRegistry()
+    metrics = LogMetrics(RULES, registry, clock=lambda: NOW)
+    encoder = BatchEncoder(DocumentBuilder(Events(), Index()), metrics)
+    encoder.encode(TOPIC, 0, records_of([orjson.dumps(each) for each in timed(70)]))
+    encode, _ = choose_encoder("application/openmetrics-text; version=1.0.0")
+    assert (
+        'log_processing_time_seconds_bucket{component="http_server",le="0.1",service="api"} 1.0 '
+        '# {trace_id="4bf92f3577b34da6a3ce929d0e0e4736"} 0.07'
+    ) in encode(registry).decode()
+
+
+# --- gauges -----------------------------------------------------------------------------------------------
+
+
+def reading(stamp: str, value: Any, **more: Any) -> dict[str, Any]:
+    return event(timestamp=stamp, context={"source": "github", "queue_depth": value, **more})
+
+
+def depth(found: dict[str, float]) -> tuple[float | None, float | None]:
+    return (
+        found.get("webhook_queue_depth{source=github}"),
+        found.get("webhook_queue_depth_updated_timestamp_seconds{source=github}"),
+    )
+
+
+def test_of_readings_the_newest_event_counts_in_whatever_order() -> None:
+    readings = [reading("2024-01-15T10:29:00.000Z", 5), reading("2024-01-15T10:28:00.000Z", 900)]
+    for order in (readings, readings[::-1]):
+        assert depth(counted(order)) == (5, NOW - 60)
+        metrics = LogMetrics(RULES, clock=lambda: NOW)
+        for each in order:
+            metrics.count({**each, "@timestamp": each["timestamp"]})
+            metrics.flush()
+        assert depth(exposed(metrics)) == (5, NOW - 60)
+
+
+def test_a_stale_reading_is_not_shown_and_a_new_one_brings_it_back() -> None:
+    now = NOW
+    metrics = LogMetrics(RULES, clock=lambda: now)
+    metrics.count({**reading("", 5), "@timestamp": "2024-01-15T10:29:00.000Z"})
+    assert depth(exposed(metrics))[0] == 5
+    now += 241
+    assert depth(exposed(metrics)) == (None, None)
+    metrics.count({**reading("", 6), "@timestamp": "2024-01-15T10:34:00.000Z"})
+    assert depth(exposed(metrics))[0] == 6
+
+
+def test_a_clock_that_is_ahead_does_not_win_for_ever() -> None:
+    now = NOW
+    metrics = LogMetrics(RULES, clock=lambda: now)
+    metrics.count({**reading("", 5), "@timestamp": "2024-01-16T10:00:00.000Z"})
+    assert depth(exposed(metrics)) == (5, NOW)
+    now += 10
+    metrics.count({**reading("", 6), "@timestamp": "2024-01-15T10:30:05.000Z"})
+    assert depth(exposed(metrics))[0] == 6
+
+
+# --- bounds -----------------------------------------------------------------------------------------------
+
+
+def test_beyond_the_cap_events_are_counted_under_other() -> None:
+    rule = Rule(
+        name="things_total", type="counter", help="h", max_label_sets=3,
+        when={"context.thing": {"exists": True}}, labels={"thing": "context.thing", "kind": {"constant": "k"}},
+    )  # fmt: skip
+    events = [event(context={"thing": f"t{n}"}) for n in range(10) for _ in range(n + 1)]
+    found = counted(events, [rule])
+    assert {n: v for n, v in found.items() if n.startswith("things")} == {
+        "things_total{kind=k,thing=t0}": 1,
+        "things_total{kind=k,thing=t1}": 2,
+        "things_total{kind=k,thing=t2}": 3,
+        "things_total{kind=k,thing=other}": sum(range(4, 11)),
+    }
+    assert found["logpipe_log_metric_folded_total{metric=things_total}"] == sum(range(4, 11))
+    assert found["logpipe_log_metric_label_sets{metric=things_total}"] == 4
+
+
+def test_a_flood_of_names_and_values_stays_within_the_caps() -> None:
+    metrics = LogMetrics(RULES, clock=lambda: NOW)
+    encoder = BatchEncoder(DocumentBuilder(Events(), Index()), metrics)
+    for start in range(0, 6000, 500):
+        events = [
+            event(
+                service=f"s{n}",
+                component=f"c{n % 7}",
+                level=f"level{n}" if n % 3 == 0 else "ERROR",
+                message=f"m{n}",
+                context={
+                    f"name{n}": 1, "http_status": n, "route": f"/{n}", "method": "GET",
+                    "integration_type": f"i{n}", "exception_type": f"E{n}", "queue_depth": n, "source": str(n),
+                },
+            )
+            for n in range(start, start + 500)
+        ]  # fmt: skip
+        encoder.encode(TOPIC, 0, records_of([orjson.dumps(each) for each in events]))
+    found = exposed(metrics)
+    series = Counter(name.partition("{")[0] for name in found)
+    assert all(number <= 501 for name, number in series.items() if not name.endswith("_bucket"))
+    assert found["logpipe_log_metric_folded_total{metric=http_requests_total}"] == 5500
+    assert sum(v for n, v in found.items() if n.startswith("log_events_total")) == 6000
+
+
+def test_label_values_are_cut_and_cleaned() -> None:
+    odd = "a\nb\0c" + "d" * 1000
+    (name,) = (n for n in counted([event(service=odd)]) if n.startswith("log_events_total"))
+    assert name == f"log_events_total{{component=http_server,level=INFO,service=a b c{'d' * 123}}}"
+
+
+def test_a_rule_on_fields_of_the_root_is_found_in_every_event() -> None:
+    rule = Rule(
+        name="logins_total", type="counter", help="h",
+        when={"message": {"matches": "logged in"}}, labels={"user": "user_id"},
+    )  # fmt: skip
+    events = [
+        event(message="Ann logged in", user_id="ann"),
+        event(message="nothing"),
+        event(message="Bob logged in", context={"processing_time_ms": 3}),
+    ]
+    found = counted(events, [*RULES, rule])
+    assert found["logins_total{user=ann}"] == 1
+    assert found["logins_total{user=unknown}"] == 1
+    assert found["log_events_total{component=http_server,level=INFO,service=api}"] == 3
+
+
+def test_counting_changes_no_document() -> None:
+    traffic = list(sample_events(3000, seed=9, end_ms=int(NOW * 1000)))
+    records = [Record(n, each.timestamp_ms, each.value) for n, each in enumerate(traffic)]
+    builder = DocumentBuilder(Events(), Index())
+    plain = BatchEncoder(builder).encode(TOPIC, 0, records)
+    assert BatchEncoder(builder, LogMetrics(RULES)).encode(TOPIC, 0, records) == plain
