@@ -249,3 +249,8 @@ def test_a_failed_start_shows_why_and_where_the_log_is(tmp_path: Path) -> None:
     with pytest.raises(SandboxError, match="did not answer within 0 s"):
         slow.start()
     assert not slow.running
+
+
+def test_no_port_is_given_twice() -> None:
+    ports = [free_port() for _ in range(500)]
+    assert len(set(ports)) == len(ports)
