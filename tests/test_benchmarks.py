@@ -218,6 +218,16 @@ async def test_sink_refuses_one_document(documents: int) -> None:
     assert len(statuses) == documents
 
 
+async def test_sink_does_not_count_what_the_worker_notes_itself() -> None:
+    body = b'{"create":{"_index":"claude-code-bot.fingerprints","_id":"0"}}\n{"message":"text"}\n'
+    async with TestServer(application(reject_one=True)) as server, ClientSession() as session:
+        async with session.post(server.make_url("/_bulk?filter_path=items"), data=body) as response:
+            answer = orjson.loads(await response.read())
+        async with session.get(server.make_url("/documents")) as response:
+            assert await response.json() == 0
+    assert [item["create"]["status"] for item in answer["items"]] == [201]
+
+
 async def test_sink_satisfies_the_client_and_ends() -> None:
     with running_sink() as url:
         async with AsyncElasticsearch(url) as client:
