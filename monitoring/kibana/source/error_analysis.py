@@ -15,8 +15,8 @@ from monitoring.kibana.source.saved_objects import COLUMNS, Dashboard, Row, Save
 __all__ = ["ERRORS", "ERROR_ANALYSIS"]
 
 _ERROR = "level: ERROR"
-# What tells one error from another.
-_IDENTITY = "message.keyword"
+# What tells one error from another: the same for messages that differ in numbers and names only.
+_IDENTITY = "error.fingerprint"
 
 ERRORS = SavedSearch(
     "errors",
@@ -28,6 +28,7 @@ ERRORS = SavedSearch(
         "component",
         "message",
         "context.exception_type",
+        "error.fingerprint",
         "context.version",
         "trace_id",
         "user_id",
@@ -49,7 +50,7 @@ ERROR_ANALYSIS = Dashboard(
                     Kind.NUMBER,
                     [unique(_IDENTITY, "Different errors")],
                     query=_ERROR,
-                    description="Messages of up to 256 characters.",
+                    description="Messages that differ in numbers and names only are one error.",
                     width=12,
                 ),
                 Chart(
@@ -99,6 +100,7 @@ ERROR_ANALYSIS = Dashboard(
                     Kind.TABLE,
                     [
                         count("Errors"),
+                        last("message.keyword", "Last message"),
                         last("component", "Component"),
                         unique("trace_id", "Traces"),
                         unique("user_id", "Users"),
@@ -106,9 +108,9 @@ ERROR_ANALYSIS = Dashboard(
                         maximum("@timestamp", "Last"),
                         last("trace_id", "Last trace"),
                     ],
-                    [by_top(_IDENTITY, 50, "Message")],
+                    [by_top(_IDENTITY, 50, "Error")],
                     query=_ERROR,
-                    description="A message of more than 256 characters is found in Discover, not here.",
+                    description="By fingerprint: messages that differ in numbers and names only are one row.",
                     width=COLUMNS,
                 ),
             ),
@@ -192,9 +194,10 @@ ERROR_ANALYSIS = Dashboard(
                     [
                         minimum("@timestamp", "First"),
                         count("Errors"),
+                        last("message.keyword", "Last message"),
                         last("context.version", "Last release"),
                     ],
-                    [by_top(_IDENTITY, 20, "Message")],
+                    [by_top(_IDENTITY, 20, "Error")],
                     query=_ERROR,
                     description="The error that was first met last is on top: what a release has brought.",
                     width=28,

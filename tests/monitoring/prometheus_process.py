@@ -1,0 +1,136 @@
+"""Prometheus itself, on a loopback port, with our rules made quicker, asked by its HTTP API."""
+
+import asyncio
+import re
+import subprocess
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from aiohttp import ClientError, ClientSession
+
+from pipeline.sandbox.ports import free_port
+from tests.monitoring.tools import find
+
+__all__ = ["Prometheus", "quicker", "running_prometheus"]
+
+RULES = Path(__file__).parents[2] / "monitoring/prometheus/rules"
+_START_SECONDS = 30
+_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_DURATION = re.compile(r"(?<=\[)(\d+)([smhd])(?=\])|(?<=offset )(\d+)([smhd])\b")
+
+
+class Prometheus:
+    """A running Prometheus."""
+
+    def __init__(self, session: ClientSession) -> None:
+        self._session = session
+
+    async def firing(self) -> dict[str, list[dict[str, str]]]:
+        """Give the labels of the alerts that fire now, by the alert's name."""
+        found: dict[str, list[dict[str, str]]] = {}
+        for alert in (await self._get("/api/v1/alerts"))["alerts"]:
+            if alert["state"] == "firing":
+                found.setdefault(alert["labels"]["alertname"], []).append(alert["labels"])
+        return found
+
+    async def query(self, expression: str) -> list[dict[str, Any]]:
+        """Give what an expression is now, series by series."""
+        result: list[dict[str, Any]] = (await self._get("/api/v1/query", query=expression))["result"]
+        return result
+
+    async def _get(self, path: str, **query: str) -> dict[str, Any]:
+        async with self._session.get(path, params=query) as response:
+            body = await response.json()
+            assert response.status == 200, body
+            data: dict[str, Any] = body["data"]
+            return data
+
+
+@asynccontextmanager
+async def running_prometheus(target: str, directory: Path, *, factor: int) -> AsyncIterator[Prometheus]:
+    """Run Prometheus on one target, `host:port`, while the block lasts; all its times are divided by `factor`."""
+    configuration = _configure(target, directory, factor)
+    port = free_port()
+    log = directory / "prometheus.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: ASYNC220 - it takes a moment, and nothing else is going on
+            [
+                find("prometheus"),
+                f"--config.file={configuration}",
+                f"--storage.tsdb.path={directory / 'data'}",
+                f"--web.listen-address=127.0.0.1:{port}",
+                "--enable-feature=exemplar-storage",
+            ],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        async with ClientSession(f"http://127.0.0.1:{port}") as session:
+            deadline = time.monotonic() + _START_SECONDS
+            while not await _ready(session):
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                await asyncio.sleep(0.1)
+            yield Prometheus(session)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _configure(target: str, directory: Path, factor: int) -> Path:
+    directory.mkdir(parents=True)
+    for file in RULES.glob("*.yml"):
+        rules = quicker(yaml.safe_load(file.read_text()), factor)
+        (directory / file.name).write_text(yaml.safe_dump(rules))
+    configuration = directory / "prometheus.yml"
+    # Often enough for a rate over what is left of five minutes; a busy machine needs the time to answer.
+    often = f"{max(500, 60_000 // factor)}ms"
+    configuration.write_text(
+        yaml.safe_dump(
+            {
+                "global": {
+                    "scrape_interval": often,
+                    "scrape_timeout": often,
+                    "evaluation_interval": often,
+                },
+                "rule_files": [str(directory / "*.rules.yml")],
+                "scrape_configs": [
+                    {
+                        "job_name": "log-pipeline",
+                        "honor_labels": True,
+                        "static_configs": [{"targets": [target]}],
+                    }
+                ],
+            }
+        )
+    )
+    return configuration
+
+
+async def _ready(session: ClientSession) -> bool:
+    try:
+        async with session.get("/-/ready") as response:
+            return response.status == 200
+    except ClientError:
+        return False
+
+
+def quicker(rules: Mapping[str, Any], factor: int) -> dict[str, Any]:
+    """Divide every duration in a file of rules: ranges, offsets, `for` and intervals."""
+
+    def divided(match: re.Match[str]) -> str:
+        number, unit = match[1] or match[3], match[2] or match[4]
+        return f"{int(number) * _MS[unit] // factor}ms"
+
+    groups = []
+    for group in rules["groups"]:
+        made = [dict(rule, expr=_DURATION.sub(divided, rule["expr"])) for rule in group["rules"]]
+        for rule in made:
+            if "for" in rule:
+                rule["for"] = f"{int(rule['for'][:-1]) * _MS[rule['for'][-1]] // factor}ms"
+        groups.append({"name": group["name"], "interval": "500ms", "rules": made})
+    return {"groups": groups}
