@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 _QUIET_SECONDS = 0.1
 _COMMIT_SECONDS = 1.0
+_LAG_SECONDS = 5.0
 # A wait longer than this pauses the partitions: until then what has been fetched is kept, since pausing
 # throws it away; after that memory and the broker's patience count for more.
 _PAUSE_AFTER_SECONDS = 5.0
@@ -98,7 +99,8 @@ class Indexer:
             async with asyncio.TaskGroup() as tasks:
                 sending = tasks.create_task(self._writer.run(), name="bulk")
                 committing = tasks.create_task(self._commit_regularly(), name="commit")
-                others = [sending, committing]
+                measuring = tasks.create_task(self._measure_lag(), name="lag")
+                others = [sending, committing, measuring]
                 if self._errors is not None and self._settings.metrics.new_errors:
                     prefix = self._settings.index.prefix
                     new_errors = NewErrors(self._client, prefix, self._errors, self._telemetry)
@@ -194,6 +196,13 @@ class Indexer:
             if self._metrics is not None:
                 self._metrics.flush()
             await self._commit()
+
+    async def _measure_lag(self) -> None:
+        """Ask for the lag regularly: of partitions that are paused, no batch tells it."""
+        while True:
+            await asyncio.sleep(_LAG_SECONDS)
+            for partition, lag in (await self._source.lag()).items():
+                self._telemetry.lag.labels(*partition).set(lag)
 
     def _show_health(self) -> None:
         checks = self._health.checks()

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 # for Elasticsearch for one that hangs.
 _MAX_POLL_INTERVAL_SECONDS = 300
 _RETRY_BACKOFF_MS = 200
+_ASK_SECONDS = 5.0
 _REBALANCE_SECONDS = 1.0
 
 
@@ -135,6 +136,21 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         """Give the end of an owned partition as the last fetch saw it."""
         end: int | None = self._consumer.highwater(TopicPartition(*partition))
         return end
+
+    async def lag(self) -> dict[Partition, int]:
+        """Ask Kafka how many records of each owned partition have not been delivered; nothing when it is away.
+
+        Unlike what a fetch sees, this is known of paused partitions too.
+        """
+        owned = list(self._consumer.assignment())
+        try:
+            async with asyncio.timeout(_ASK_SECONDS):
+                ends = await self._consumer.end_offsets(owned) if owned else {}
+                positions = {partition: await self._consumer.position(partition) for partition in ends}
+        except (KafkaError, IllegalStateError, TimeoutError) as error:
+            log.debug("the lag is not known: %s: %s", type(error).__name__, error)
+            return {}
+        return {Partition(*each): max(end - positions[each], 0) for each, end in ends.items()}
 
     async def commit(self, positions: Mapping[Partition, int]) -> bool:
         """Commit positions; False when Kafka refused, which the next commit makes good."""

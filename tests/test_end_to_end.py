@@ -355,3 +355,24 @@ async def _no_new_errors_waiting(pipeline: Pipeline) -> bool:
     )
     kept = await pipeline.client.count(index=f"{pipeline.name}.fingerprints")
     return int(kept["count"]) >= int(found["aggregations"]["kinds"]["value"])
+
+
+async def test_lag_grows_while_reading_is_paused(pipeline: Pipeline) -> None:
+    await pipeline.send_samples(5_000)
+    environment = pipeline.environment(**SLOW, LOGPIPE_ELASTICSEARCH__HOSTS=f"http://127.0.0.1:{free_port()}")
+    with running("index", settings=environment):
+        async with asyncio.timeout(60):
+            while not (before := await _lag(pipeline)):
+                await asyncio.sleep(0.3)
+            # Pausing takes five seconds; from then on no batch tells how much there is.
+            await asyncio.sleep(6)
+            await pipeline.send_samples(3_000, seed=1)
+            while await _lag(pipeline) < before + 3_000:
+                await asyncio.sleep(0.3)
+
+
+async def _lag(pipeline: Pipeline) -> float:
+    try:
+        return _sum(await pipeline.metrics(), "logpipe_consumer_lag_records")
+    except OSError:
+        return 0
