@@ -22,6 +22,7 @@ from pipeline.pace import Pace
 from pipeline.salvage import field_of, salvage
 from pipeline.settings import Elasticsearch
 from pipeline.telemetry import Telemetry
+from pipeline.traces import NO_TRACES, BatchTraces
 
 __all__ = ["BulkWriter", "BytesSerializer", "DeadLetters", "bulk_serializers", "split_payload"]
 
@@ -116,12 +117,14 @@ class BulkWriter:
         on_settled: Callable[[Span], None],
         dead_letters: DeadLetters,
         telemetry: Telemetry,
+        traces: BatchTraces = NO_TRACES,
     ) -> None:
         self._client = client
         self._settings = settings
         self._on_settled = on_settled
         self._dead_letters = dead_letters
         self._telemetry = telemetry
+        self._traces = traces
         self._buffer: list[_Part] = []
         self._buffer_bytes = 0
         self._requests: asyncio.Queue[list[_Part]] = asyncio.Queue()
@@ -204,6 +207,8 @@ class BulkWriter:
             while parts:
                 async with self._pace.slot():
                     parts, wait = await self._send(parts)
+                for part in parts:
+                    self._traces.event(part.span, "retry", part.documents)
                 if wait:
                     await self._back_off(retries)
                     retries += 1
@@ -222,9 +227,11 @@ class BulkWriter:
         loop = asyncio.get_running_loop()
         started = loop.time()
         try:
-            response = await self._client.perform_request(
-                "POST", _BULK_PATH, params=_BULK_PARAMETERS, headers=_BULK_HEADERS, body=body
-            )
+            with self._traces.sending(parts, len(body)) as request:
+                response = await self._client.perform_request(
+                    "POST", _BULK_PATH, params=_BULK_PARAMETERS, headers=_BULK_HEADERS, body=body
+                )
+                request.answered(response)
             answer: bytes = response.body
         except UnsupportedProductError as error:
             # A proxy's page, say: the outcome is as unknown as without any answer.
@@ -390,6 +397,8 @@ class BulkWriter:
     def _settle(self, part: _Part) -> None:
         self.in_flight_bytes -= len(part.body)
         self._on_settled(part.span)
+        if part.span.settled:
+            self._traces.settled(part.span)
         self._changed.set()
 
     def _note_age(self, part: _Part) -> None:
@@ -447,6 +456,7 @@ class BulkWriter:
             self.stalled.discard(part.span.partition)
             for letter in letters:
                 self._telemetry.dead_letters.labels(letter.error_type).inc()
+            self._traces.event(part.span, "dead letters", len(letters))
             topic, number = part.span.partition
             self._telemetry.documents.labels(topic, number, "dead_lettered").inc(len(letters))
             self._settle(part)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, suppress
 
@@ -21,6 +22,7 @@ from pipeline.new_errors import NewErrors
 from pipeline.settings import Settings
 from pipeline.source import Batch, Source
 from pipeline.telemetry import Telemetry
+from pipeline.traces import CLOSE_SECONDS, open_traces
 
 __all__ = ["LEAVE_SECONDS", "Indexer", "run_until_signalled"]
 
@@ -34,7 +36,7 @@ _LAG_SECONDS = 5.0
 _PAUSE_AFTER_SECONDS = 5.0
 # aiokafka asks a broker that is away for ever, for the last commit and for leave to go: each gets so long.
 _LAST_WORD_SECONDS = 4.0
-LEAVE_SECONDS = 3 * _LAST_WORD_SECONDS
+LEAVE_SECONDS = 3 * _LAST_WORD_SECONDS + CLOSE_SECONDS
 """How long the end may take once what is in flight has been waited for."""
 
 
@@ -45,6 +47,7 @@ class Indexer:
         self._settings = settings
         self._telemetry = telemetry
         self._health = health
+        self._traces = open_traces(settings)
         self._ledger = Ledger()
         self._metrics, self._errors = _derived(settings, telemetry)
         self._encoder = BatchEncoder(
@@ -54,7 +57,12 @@ class Indexer:
         self._client = make_client(settings.elasticsearch, serializers=bulk_serializers())
         self._dead_letters = DeadLetterProducer(settings)
         self._writer = BulkWriter(
-            self._client, settings.elasticsearch, self._ledger.settle_part, self._dead_letters, telemetry
+            self._client,
+            settings.elasticsearch,
+            self._ledger.settle_part,
+            self._dead_letters,
+            telemetry,
+            self._traces,
         )
         self._stopping = asyncio.Event()
         self._held = False
@@ -69,6 +77,7 @@ class Indexer:
         Raises ServerUnavailable when Kafka cannot be reached at the start.
         """
         async with AsyncExitStack() as closing:
+            closing.push_async_callback(self._traces.close)
             closing.push_async_callback(self._client.close)
             closing.push_async_callback(_within, _LAST_WORD_SECONDS, self._dead_letters.close)
             closing.push_async_callback(_within, _LAST_WORD_SECONDS, self._source.stop)
@@ -127,9 +136,12 @@ class Indexer:
 
     def _take(self, batch: Batch) -> None:
         partition, records = batch
+        started_ns = time.time_ns()
         payloads = self._encoder.encode(partition.topic, partition.number, records)
         next_offset = records[-1].offset + 1
-        self._writer.add(self._ledger.deliver(partition, next_offset, len(records)), records, payloads)
+        span = self._ledger.deliver(partition, next_offset, len(records))
+        self._traces.delivered(span, records, payloads, started_ns)
+        self._writer.add(span, records, payloads)
         telemetry = self._telemetry
         telemetry.consumed.labels(*partition).inc(sum([payload.documents for payload in payloads]))
         telemetry.records.labels(partition.topic).inc(len(records))

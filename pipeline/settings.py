@@ -51,6 +51,7 @@ __all__ = [
     "Run",
     "Settings",
     "Shutdown",
+    "Traces",
     "load_settings",
 ]
 
@@ -319,6 +320,49 @@ class Metrics(_Group):
     """Keep each fingerprint's first occurrence in the index `<prefix>.fingerprints`, and count new ones."""
 
 
+class Traces(_Group):
+    """The pipeline's own traces, by OTLP over HTTP (see docs/traces.md)."""
+
+    enabled: bool = False
+    """Whether batches are traced. Needs the extra `traces`: `pip install 'kafka-log-pipeline[traces]'`."""
+    endpoint: str = "http://127.0.0.1:4318"
+    """The collector, `http(s)://host:port`; `/v1/traces` is added."""
+    headers: SecretStr | None = None
+    """Headers of each request to it, such as `authorization=Bearer …`; commas between several."""
+    ca_certs: Path | None = None
+    """PEM file of the authority that signed its certificate; certifi's authorities without it."""
+    sample_ratio: float = Field(default=0.05, ge=0, le=1)
+    """Share of the batches that are traced, chosen by chance."""
+    max_links: int = Field(default=32, ge=0, le=128)
+    """Producers' traces that a batch is linked to at most."""
+
+    @field_validator("endpoint")
+    @classmethod
+    def _endpoint_is_a_base_url(cls, endpoint: str) -> str:
+        if "@" in endpoint:
+            raise ValueError("user and password are set by headers")
+        if not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", endpoint):
+            raise ValueError(f"{endpoint!r} is not http(s)://host:port")
+        if endpoint.rstrip("/").endswith("/v1/traces"):
+            raise ValueError("leave /v1/traces out, it is added")
+        return endpoint.rstrip("/")
+
+    @field_validator("headers")
+    @classmethod
+    def _headers_are_pairs(cls, headers: SecretStr | None) -> SecretStr | None:
+        pairs = [] if headers is None else headers.get_secret_value().split(",")
+        for number, pair in enumerate(pairs, start=1):
+            if not re.fullmatch(r"\s*[\w!#$%&'*+.^`|~-]+=[\x20-\x7e]+", pair, re.ASCII):
+                raise ValueError(f"header {number} is not name=value")
+        return headers
+
+    @property
+    def header_fields(self) -> dict[str, str]:
+        """The headers by name."""
+        pairs = [] if self.headers is None else self.headers.get_secret_value().split(",")
+        return {name.strip(): value.strip() for name, _, value in (pair.partition("=") for pair in pairs)}
+
+
 class Http(_Group):
     """The worker's own HTTP server."""
 
@@ -361,6 +405,7 @@ class Settings(BaseSettings):
     events: Events = Events()
     index: Index = Index()
     metrics: Metrics = Metrics()
+    traces: Traces = Traces()
     http: Http = Http()
     run: Run = Run()
     shutdown: Shutdown = Shutdown()
@@ -392,7 +437,7 @@ class Settings(BaseSettings):
 
 _NOT_SETTINGS = {CONFIG_FILE_VARIABLE, LEASH_VARIABLE, SECRETS_DIRECTORY_VARIABLE, "LOGPIPE_SANDBOX_CACHE"}
 # Whose value is shown in no message; also where a secret may be put by mistake.
-_SECRET_NAMES = {"api_key", "password", "sasl_password", "ca_certs", "client_cert", "client_key"}
+_SECRET_NAMES = {"api_key", "password", "sasl_password", "headers", "ca_certs", "client_cert", "client_key"}
 
 
 def load_settings(config: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
