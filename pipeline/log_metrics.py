@@ -201,9 +201,19 @@ class _Gathering:
 
     def gather(self, event: dict[str, Any], context: Context) -> None:
         """Put any event to its like."""
-        plan = self._plan(self._relevant.intersection(context))
-        if plan.add(event, context):
-            self._whole.new_group()
+        shape = self._relevant.intersection(context)
+        try:
+            plan = self._plans[shape]
+            key, numbers = plan.key_of(context), plan.number_of(context)
+            if plan.root_key_of is not None:
+                key = key, plan.root_key_of(event)
+            if plan.root_number_of is not None:
+                numbers = numbers, plan.root_number_of(event)
+            plan.groups[key].append(numbers)
+        except (KeyError, TypeError):
+            # The first of its kind, or one with a list or an object where a label is wanted.
+            if self._plan(shape).add(event, context):
+                self._whole.new_group()
 
     def flush(self, now_ms: float) -> None:
         """Count everything for its series."""
@@ -255,7 +265,8 @@ class _Plan:
     """What to keep of events with the same fields, and what to do with it."""
 
     __slots__ = (
-        "_examples", "_fixed", "_keys", "_numbers", "_resolved", "_rules", "groups", "key_of", "number_of", "shape",
+        "_examples", "_fixed", "_keys", "_numbers", "_resolved", "_rules", "groups", "key_of", "number_of",
+        "root_key_of", "root_number_of", "shape",
     )  # fmt: skip
 
     def __init__(
@@ -279,12 +290,14 @@ class _Plan:
         self._resolved: dict[Any, list[_Target]] = {}
         self.key_of = _taking(self._keys.context)
         self.number_of = _taking(self._numbers.context)
+        self.root_key_of = _taking(self._keys.root) if self._keys.root else None
+        self.root_number_of = _taking(self._numbers.root) if self._numbers.root else None
         self.groups: dict[Any, list[Any]] = {}
 
     @property
     def is_quick(self) -> bool:
         """Tell whether the context is all that is needed."""
-        return not self._keys.root and not self._numbers.root
+        return self.root_key_of is None and self.root_number_of is None
 
     def add(self, event: dict[str, Any], context: Context) -> bool:
         """Put an event to its like; tell whether it is the first."""
