@@ -23,6 +23,7 @@ class Round(NamedTuple):
 
     floor: float
     ours: float
+    ours_without_log_metrics: float
     plain: float
     ours_usage: Usage
 
@@ -45,6 +46,11 @@ class EndToEnd(NamedTuple):
         return median(turn.ours for turn in self.rounds)
 
     @property
+    def ours_without_log_metrics_us_per_event(self) -> float:
+        """Give the median of the worker that derives no metrics from the events."""
+        return median(turn.ours_without_log_metrics for turn in self.rounds)
+
+    @property
     def plain_us_per_event(self) -> float:
         """Give the median of the plain way."""
         return median(turn.plain for turn in self.rounds)
@@ -65,6 +71,16 @@ class EndToEnd(NamedTuple):
         return [turn.ours / turn.floor for turn in self.rounds]
 
     @property
+    def ours_without_log_metrics_to_floor(self) -> list[float]:
+        """Give the ratio of each round."""
+        return [turn.ours_without_log_metrics / turn.floor for turn in self.rounds]
+
+    @property
+    def log_metrics_to_none(self) -> list[float]:
+        """Give, for each round, what the worker costs with metrics from the events by what it costs without."""
+        return [turn.ours / turn.ours_without_log_metrics for turn in self.rounds]
+
+    @property
     def plain_to_ours(self) -> list[float]:
         """Give the ratio of each round."""
         return [turn.plain / turn.ours for turn in self.rounds]
@@ -82,12 +98,14 @@ def measure_end_to_end(bootstrap: str, events: int, rounds: int, report: Callabl
         for number in range(rounds):
             floor = contest.run("floor", events).cpu_us(events)
             ours = contest.run("ours", events)
+            without = contest.run("ours", events, log_metrics=False).cpu_us(events)
             plain = contest.run("plain", plain_events).cpu_us(plain_events)
-            turn = Round(floor, ours.cpu_us(events), plain, ours)
+            turn = Round(floor, ours.cpu_us(events), without, plain, ours)
             done.append(turn)
             report(
                 f"round {number + 1} of {rounds}: CPU per event: floor {floor:.2f} µs, ours {turn.ours:.2f} µs, "
-                f"plain {plain:.1f} µs; ours/floor {turn.ours / floor:.2f}, plain/ours {plain / turn.ours:.1f}"
+                f"without metrics from logs {without:.2f} µs, plain {plain:.1f} µs; "
+                f"ours/floor {turn.ours / floor:.2f}, plain/ours {plain / turn.ours:.1f}"
             )
     return EndToEnd(events, plain_events, done)
 
@@ -99,7 +117,7 @@ class _Contest(NamedTuple):
     topic: str
     sink: str
 
-    def run(self, contender: str, events: int) -> Usage:
+    def run(self, contender: str, events: int, *, log_metrics: bool = True) -> Usage:
         """Let a contender read so many events as a new group, and see that all have arrived."""
         before = documents_received(self.sink)
         usage = run_contender(
@@ -110,6 +128,7 @@ class _Contest(NamedTuple):
                 group=f"{self.topic}.{uuid.uuid4().hex[:8]}",
                 events=events,
                 elasticsearch_url=self.sink,
+                log_metrics=log_metrics,
             )
         )
         arrived = documents_received(self.sink) - before

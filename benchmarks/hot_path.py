@@ -10,6 +10,9 @@ import orjson
 from benchmarks.traffic import sample_day
 from pipeline.document import Coordinates, DocumentBuilder
 from pipeline.fast_path import BatchEncoder
+from pipeline.log_errors import LogErrors
+from pipeline.log_metrics import LogMetrics
+from pipeline.metric_rules import load_rules
 from pipeline.process import prepare
 from pipeline.settings import Events, Index
 
@@ -58,8 +61,10 @@ def measure_hot_path(events: int, repetitions: int) -> HotPath:
     enveloped = [record._replace(value=_in_envelope(record.value)) for record in records]
     builder = DocumentBuilder(Events(), Index())
     encoder = BatchEncoder(builder)
+    counting = BatchEncoder(builder, LogMetrics(load_rules()), LogErrors(50))
     ways: dict[str, Callable[[], None]] = {
         _PATH: lambda: _encode(encoder, records),
+        "ours, with metrics from the logs": lambda: _encode(counting, records),
         "orjson.loads alone": lambda: _decode(records),
         "ours, each event the careful way": lambda: _build(builder, records),
         "ours, each in a Filebeat envelope": lambda: _encode(encoder, enveloped),

@@ -38,6 +38,7 @@ _MOST_EVENTS = 50_000
 _MOST_GROUPS = 2000
 _MOST_CELLS = 4096
 _MOST_PLANS = 256
+_LONGEST_CONTEXT = 64
 _MOST_RESOLVED = 1000
 # OpenMetrics allows 128 characters for an exemplar, names and values together.
 _LONGEST_TRACE_ID = 100
@@ -188,7 +189,7 @@ class LogMetrics(Collector):
 class _Gathering:
     """Events of one service, component and level that wait for the next flush."""
 
-    __slots__ = ("_by_service", "_fixed", "_plans", "_relevant", "_usual", "_whole")
+    __slots__ = ("_by_service", "_fixed", "_gather", "_plans", "_quick", "_relevant", "_usual", "_whole")
 
     def __init__(self, whole: LogMetrics, fixed: dict[str, Any], by_service: dict[Any, Cell]) -> None:
         self._whole = whole
@@ -196,31 +197,45 @@ class _Gathering:
         self._by_service = by_service
         self._relevant = frozenset(name for rule, _ in whole.possible(fixed) for name in _in_context(rule))
         self._plans: dict[frozenset[str], _Plan] = {}
+        self._quick: dict[tuple[str, ...], _Quick] = {}
+        self._gather = self._gatherer()
         self._usual = self._plan(frozenset())
         self._show()
 
-    def gather(self, event: dict[str, Any], context: Context) -> None:
-        """Put any event to its like."""
-        shape = self._relevant.intersection(context)
-        try:
-            plan = self._plans[shape]
-            key, numbers = plan.key_of(context), plan.number_of(context)
-            if plan.root_key_of is not None:
-                key = key, plan.root_key_of(event)
-            if plan.root_number_of is not None:
-                numbers = numbers, plan.root_number_of(event)
-            plan.groups[key].append(numbers)
-        except (KeyError, TypeError):
-            # The first of its kind, or one with a list or an object where a label is wanted.
-            if self._plan(shape).add(event, context):
-                self._whole.new_group()
+    def _gatherer(self) -> Callable[[dict[str, Any], Context], None]:
+        """Give what puts any event to its like. A function of its own: a method would look up its self."""
+        quick, gather_first = self._quick, self._gather_first
+
+        def gather(event: dict[str, Any], context: Context) -> None:
+            try:
+                key_of, number_of, root_key_of, root_number_of, groups = quick[tuple(context)]
+                key, numbers = key_of(context), number_of(context)
+                if root_key_of is not None:
+                    key = key, root_key_of(event)
+                if root_number_of is not None:
+                    numbers = numbers, root_number_of(event)
+                groups[key].append(numbers)
+            except (KeyError, TypeError):
+                gather_first(event, context)
+
+        return gather
+
+    def _gather_first(self, event: dict[str, Any], context: Context) -> None:
+        """Put away the first of its kind, and one with a list or an object where a label is wanted."""
+        plan = self._plan(self._relevant.intersection(context))
+        if len(context) <= _LONGEST_CONTEXT:
+            if len(self._quick) >= _MOST_PLANS:
+                self._quick.clear()
+            self._quick[tuple(context)] = plan.quick
+        if plan.add(event, context):
+            self._whole.new_group()
 
     def flush(self, now_ms: float) -> None:
         """Count everything for its series."""
         most, usual = 0, self._usual
         for plan in self._plans.values():
             events = plan.flush(now_ms)
-            if events > most and plan.is_quick:
+            if events > most and plan.may_be_usual:
                 most, usual = events, plan
         if usual is not self._usual:
             self._usual = usual
@@ -233,6 +248,7 @@ class _Gathering:
             if len(self._plans) >= _MOST_PLANS:
                 self._whole.flush()
                 self._plans = {self._usual.shape: self._usual}
+                self._quick.clear()
             plan = self._plans[shape] = _Plan(self._whole.possible(self._fixed, shape), self._fixed, shape)
         return plan
 
@@ -241,10 +257,10 @@ class _Gathering:
         usual = self._usual
         self._by_service[self._fixed["service"]] = Cell(
             (self._relevant - usual.shape).isdisjoint,
-            usual.key_of,
-            usual.number_of,
-            usual.groups,
-            self.gather,
+            usual.quick.key_of,
+            usual.quick.number_of,
+            usual.quick.groups,
+            self._gather,
         )
 
 
@@ -261,13 +277,23 @@ class _Target(NamedTuple):
 _Take = Callable[[dict[str, Any]], Any]
 
 
+class _Quick(NamedTuple):
+    """How to take what a plan wants out of an event: one thing as it is, several as a tuple.
+
+    All of it is C code, and raises KeyError for what is not there.
+    """
+
+    key_of: _Take
+    number_of: _Take
+    root_key_of: _Take | None
+    root_number_of: _Take | None
+    groups: dict[Any, list[Any]]
+
+
 class _Plan:
     """What to keep of events with the same fields, and what to do with it."""
 
-    __slots__ = (
-        "_examples", "_fixed", "_keys", "_numbers", "_resolved", "_rules", "groups", "key_of", "number_of",
-        "root_key_of", "root_number_of", "shape",
-    )  # fmt: skip
+    __slots__ = ("_examples", "_fixed", "_keys", "_numbers", "_resolved", "_rules", "quick", "shape")
 
     def __init__(
         self, rules: "list[tuple[Rule, _Metric]]", fixed: dict[str, Any], shape: frozenset[str]
@@ -288,24 +314,26 @@ class _Plan:
         self._numbers = _Names(numbers & there, at_root)
         self._examples: dict[Any, Any] = {}
         self._resolved: dict[Any, list[_Target]] = {}
-        self.key_of = _taking(self._keys.context)
-        self.number_of = _taking(self._numbers.context)
-        self.root_key_of = _taking(self._keys.root) if self._keys.root else None
-        self.root_number_of = _taking(self._numbers.root) if self._numbers.root else None
-        self.groups: dict[Any, list[Any]] = {}
+        self.quick = _Quick(
+            _taking(self._keys.context),
+            _taking(self._numbers.context),
+            _taking(self._keys.root) if self._keys.root else None,
+            _taking(self._numbers.root) if self._numbers.root else None,
+            {},
+        )
 
     @property
-    def is_quick(self) -> bool:
+    def may_be_usual(self) -> bool:
         """Tell whether the context is all that is needed."""
-        return self.root_key_of is None and self.root_number_of is None
+        return self.quick.root_key_of is None and self.quick.root_number_of is None
 
     def add(self, event: dict[str, Any], context: Context) -> bool:
         """Put an event to its like; tell whether it is the first."""
         key = self._keys.take(event, context)
         numbers = self._numbers.take(event, context)
-        rows = self.groups.get(key)
+        rows = self.quick.groups.get(key)
         if rows is None:
-            self.groups[key] = [numbers]
+            self.quick.groups[key] = [numbers]
             self._examples[key] = event.get("trace_id")
             return True
         rows.append(numbers)
@@ -314,7 +342,7 @@ class _Plan:
     def flush(self, now_ms: float) -> int:
         """Count every group for its series; give the number of events."""
         events = 0
-        for key, rows in self.groups.items():
+        for key, rows in self.quick.groups.items():
             events += len(rows)
             columns = self._numbers.columns(rows)
             for target in self._targets(key):
@@ -327,7 +355,7 @@ class _Plan:
                 target.metric.refused += target.series.add(
                     columns[target.value], self._examples[key], stamps, now_ms
                 )
-        self.groups.clear()
+        self.quick.groups.clear()
         self._examples.clear()
         return events
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeline.settings import Elasticsearch, Http, Index, Kafka, Settings
+from pipeline.settings import Elasticsearch, Http, Index, Kafka, Metrics, Settings
 
 __all__ = ["Task"]
 
@@ -18,6 +18,7 @@ class Task:
     events: int
     elasticsearch_url: str = "http://127.0.0.1:9200"
     index_prefix: str = "claude-code-bot"
+    log_metrics: bool = True
 
     def settings(self) -> Settings:
         """Give the settings of a worker that does this: the defaults, but for names and addresses."""
@@ -25,5 +26,6 @@ class Task:
             kafka=Kafka(bootstrap_servers=(self.bootstrap,), topics=(self.topic,), group_id=self.group),
             elasticsearch=Elasticsearch(hosts=(self.elasticsearch_url,)),
             index=Index(prefix=self.index_prefix),
+            metrics=Metrics(from_logs=self.log_metrics),
             http=Http(port=0),
         )
