@@ -232,7 +232,8 @@ class _Quietly(SpanExporter):
         failing = result is not SpanExportResult.SUCCESS
         if failing and not self._failing:
             log.warning(
-                "traces cannot be sent to %s (traces.endpoint) and are lost until they can; indexing goes on",
+                "traces cannot be sent to %s (traces.endpoint) and are lost until they can, indexing goes on; "
+                "--log-level DEBUG shows why",
                 self._endpoint,
             )
         elif self._failing and not failing:
@@ -247,8 +248,9 @@ class _Quietly(SpanExporter):
 
 def otlp_exporter(settings: Traces) -> SpanExporter:
     """Give what sends spans to the collector of the settings."""
-    # Each failure several times; _Quietly says what there is to say.
-    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
+    # It tells of each failure several times; _Quietly says once what has to be known.
+    verbose = log.isEnabledFor(logging.DEBUG)
+    logging.getLogger("opentelemetry").setLevel(logging.NOTSET if verbose else logging.CRITICAL)
     return OTLPSpanExporter(
         endpoint=f"{settings.endpoint}/v1/traces",
         certificate_file=None if settings.ca_certs is None else str(settings.ca_certs),

@@ -380,6 +380,18 @@ async def test_failures_are_said_once_and_their_end_too(caplog: pytest.LogCaptur
     ]
 
 
+async def test_the_reasons_are_shown_to_those_who_ask(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with receiving() as receiver:
+        receiver.status = 401
+        traced = Traced(otlp_exporter(Traces(endpoint=receiver.url)))
+        traced.deliver(Record(1))
+        await traced.traces.close()
+    assert any(
+        "401" in record.message for record in caplog.records if record.name.startswith("opentelemetry")
+    )
+
+
 # --- the extra --------------------------------------------------------------------------------------------
 
 
