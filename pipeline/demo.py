@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import ClientSession
 from elasticsearch import AsyncElasticsearch
+from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.json import JSON
 from rich.progress import Progress
@@ -22,6 +23,7 @@ from pipeline.errors import LogpipeError
 from pipeline.generate import produce
 from pipeline.indices import DAY_MS, Indices
 from pipeline.install import run_setup
+from pipeline.metric_rules import chosen_rules
 from pipeline.sample import sample_events
 from pipeline.settings import Settings, load_settings
 
@@ -155,18 +157,55 @@ async def _show(
         out.print(f"The newest error, {hit['_index']}/{hit['_id']}:")
         out.print(JSON.from_data(hit["_source"]))
     metrics = f"http://{settings.http.host}:{settings.http.port}/metrics"
-    out.print(f"\nThe worker's metrics: {metrics}")
-    out.print(await _own_documents_metric(metrics), highlight=False, soft_wrap=True)
+    exposed = await _exposed(metrics)
+    out.print(_derived_metrics(exposed, settings))
+    out.print(f"\nThe worker's metrics, these and its own: {metrics}")
+    out.print(_own_documents_metric(exposed), highlight=False, soft_wrap=True)
     out.print(
         "Where to go next: `logpipe sandbox` keeps such servers running for traffic of your own, "
         "`logpipe run --help` is the service, docs/settings.md lists every setting."
     )
 
 
-async def _own_documents_metric(url: str) -> str:
+async def _exposed(url: str) -> str:
     async with ClientSession() as session, session.get(url) as response:
-        text = await response.text()
-    return "\n".join(f"  {line}" for line in text.splitlines() if line.startswith("logpipe_documents_total"))
+        return await response.text()
+
+
+def _derived_metrics(exposed: str, settings: Settings) -> Table:
+    """Show what has been counted from the logs: the sum of a counter, a gauge's values, a histogram's mean.
+
+    Raises LogpipeError when a metric of the rules is not there.
+    """
+    table = Table("metric", "series", "all of them", title="Metrics made from the logs", title_justify="left")
+    families = {family.name: family for family in text_string_to_metric_families(exposed)}
+    for rule in {rule.name: rule for rule in chosen_rules(settings.metrics)}.values():
+        family = families.get(rule.name.removesuffix("_total"))
+        if family is None:
+            raise LogpipeError(f"/metrics has no {rule.name}")
+        sums = {
+            suffix: [sample.value for sample in family.samples if sample.name == f"{rule.name}{suffix}"]
+            for suffix in ("", "_sum", "_count")
+        }
+        series = len(sums["_count"] if rule.type == "histogram" else sums[""])
+        table.add_row(rule.name, str(series), _summary(rule.type, sums))
+    return table
+
+
+def _summary(kind: str, sums: Mapping[str, list[float]]) -> str:
+    match kind:
+        case "counter":
+            return f"{sum(sums['']):,.0f}"
+        case "gauge":
+            return ", ".join(f"{value:,.0f}" for value in sums[""]) or "no reading of the last five minutes"
+    count = sum(sums["_count"])
+    return f"{count:,.0f}, mean {sum(sums['_sum']) / count:,.3f} s" if count else "none"
+
+
+def _own_documents_metric(exposed: str) -> str:
+    return "\n".join(
+        f"  {line}" for line in exposed.splitlines() if line.startswith("logpipe_documents_total")
+    )
 
 
 def free_port() -> int:
