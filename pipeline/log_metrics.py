@@ -35,6 +35,7 @@ _STAMP = "@timestamp"
 # Bounds of what is gathered, and of what is remembered to be fast; when one is reached it is begun anew.
 _MOST_EVENTS = 50_000
 _MOST_GROUPS = 2000
+_FLUSHES_TO_RENEW = 16
 _MOST_CELLS = 4096
 _MOST_PLANS = 256
 _LONGEST_CONTEXT = 64
@@ -82,7 +83,7 @@ class LogMetrics(Collector):
         """Cells by level, component and service; the hot path looks here first."""
         self._other_levels: dict[Any, dict[Any, dict[Any, Cell]]] = {}
         self._gathering: list[_Gathering] = []
-        self._groups = self._events = 0
+        self._groups = self._events = self._flushes = 0
         if registry is not None:
             registry.register(self)
 
@@ -130,9 +131,14 @@ class LogMetrics(Collector):
     def flush(self) -> None:
         """Apply the rules to what has been gathered."""
         now_ms = self._clock() * 1000
-        self._groups = self._events = 0
+        self._flushes += 1
+        # In time it is forgotten which groups there were, and each series gets another trace as its example.
+        renew = self._flushes % _FLUSHES_TO_RENEW == 0 or self._groups >= _MOST_GROUPS
+        if renew:
+            self._groups = 0
+        self._events = 0
         for gathering in self._gathering:
-            gathering.flush(now_ms)
+            gathering.flush(now_ms, renew=renew)
 
     def possible(
         self, fixed: dict[str, Any], shape: frozenset[str] | None = None
@@ -229,11 +235,11 @@ class _Gathering:
         if plan.add(event, context):
             self._whole.new_group()
 
-    def flush(self, now_ms: float) -> None:
+    def flush(self, now_ms: float, *, renew: bool) -> None:
         """Count everything for its series."""
         most, usual = 0, self._usual
         for plan in self._plans.values():
-            events = plan.flush(now_ms)
+            events = plan.flush(now_ms, renew=renew)
             if events > most and plan.may_be_usual:
                 most, usual = events, plan
         if usual is not self._usual:
@@ -338,10 +344,12 @@ class _Plan:
         rows.append(numbers)
         return False
 
-    def flush(self, now_ms: float) -> int:
-        """Count every group for its series; give the number of events."""
+    def flush(self, now_ms: float, *, renew: bool) -> int:
+        """Count every group for its series; give the number of events. `renew` forgets the groups."""
         events = 0
         for key, rows in self.quick.groups.items():
+            if not rows:
+                continue
             events += len(rows)
             columns = self._numbers.columns(rows)
             for target in self._targets(key):
@@ -354,8 +362,10 @@ class _Plan:
                 target.metric.refused += target.series.add(
                     columns[target.value], self._examples[key], stamps, now_ms
                 )
-        self.quick.groups.clear()
-        self._examples.clear()
+            rows.clear()
+        if renew:
+            self.quick.groups.clear()
+            self._examples.clear()
         return events
 
     def _targets(self, key: Any) -> list[_Target]:

@@ -111,6 +111,7 @@ def test_transform_prints_a_line_for_each_document_in_order() -> None:
             "message": "m",
             "service_name": "claude-code-bot",
             "tags": ["error"],
+            "error.fingerprint": fingerprint({"message": "m"}),
             "kafka": {"topic": "claude-code-bot.logs", "partition": 0, "offset": 0},
         },
     }
