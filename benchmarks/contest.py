@@ -23,8 +23,15 @@ class ContenderFailedError(Exception):
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """Give this process's environment without the user's settings of the pipeline."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("LOGPIPE_")}
+    """Give this process's environment without the user's settings of the pipeline.
+
+    Nor without bytecode: an installed package has it, a checkout gets it with the first start.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("LOGPIPE_") and name != "PYTHONDONTWRITEBYTECODE"
+    }
     return {**kept, **more}
 
 
