@@ -64,7 +64,7 @@ class IlmServer:
 
     async def _pass_on(self, request: web.Request, body: Any) -> web.Response:
         """Pass a request on; the server behind must not see that a template is composed of what is kept here."""
-        if request.method == "PUT" and body and "composed_of" in body:
+        if request.method == "PUT" and body and body.get("composed_of"):
             optional = body.setdefault("ignore_missing_component_templates", [])
             optional += [name for name in body["composed_of"] if name in self.components]
         url = URL(self.behind + request.raw_path, encoded=True)

@@ -43,10 +43,12 @@ async def test_everything_is_installed_and_a_second_run_finds_nothing_to_do(
     assert [str(change) for change in first.changes] == [
         f"create component template {prefix}@settings",
         f"create component template {prefix}@mappings",
+        f"create index template {prefix}.fingerprints",
         f"create index template {prefix}",
     ]
     assert first.topics == (f"{prefix}.logs", f"{prefix}.dead-letters")
-    assert objects_of(client, prefix) == {prefix, f"{prefix}@settings", f"{prefix}@mappings"}
+    templates = {prefix, f"{prefix}.fingerprints"}
+    assert objects_of(client, prefix) == templates | {f"{prefix}@settings", f"{prefix}@mappings"}
 
     lines = Lines()
     second = await run_setup(make_settings(), without_ilm=True, report=lines)
@@ -203,6 +205,7 @@ async def test_with_ilm_the_policy_comes_first(
         f"PUT /_component_template/{prefix}@settings",
         f"PUT /_component_template/{prefix}@mappings",
         f"PUT /_component_template/{prefix}@lifecycle",
+        f"PUT /_index_template/{prefix}.fingerprints",
         f"PUT /_index_template/{prefix}",
     ]
     assert ilm.policies[f"{prefix}-policy"]["policy"]["phases"]["delete"]["actions"]
