@@ -31,7 +31,9 @@ def test_each_command_explains_itself(command: str) -> None:
 
 
 def test_completion_is_offered() -> None:
-    assert b"complete" in logpipe("--show-completion", "bash").stdout
+    # Without a shell above it, as under nohup, there is none to detect.
+    named = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    assert b"complete" in logpipe("--show-completion", "bash", settings=named).stdout
 
 
 def test_version() -> None:
