@@ -2,12 +2,11 @@
 
 from typing import NamedTuple
 
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 
 from pipeline.elasticsearch_client import make_client
-from pipeline.kafka_client import connection_options
+from pipeline.kafka_client import admin_client
 from pipeline.outcomes import innermost_cause
 from pipeline.settings import Settings
 
@@ -30,14 +29,11 @@ async def check_servers(settings: Settings) -> list[Finding]:
 async def _check_kafka(settings: Settings) -> list[Finding]:
     kafka = settings.kafka
     where = ", ".join(kafka.bootstrap_servers)
-    admin = AIOKafkaAdminClient(**connection_options(kafka, "check"))
     try:
-        await admin.start()
-        known = set(await admin.list_topics())
+        async with admin_client(kafka, "check") as admin:
+            known = set(await admin.list_topics())
     except (KafkaError, OSError) as error:
         return [Finding("kafka", False, f"no answer from {where} (kafka.bootstrap_servers): {error}")]
-    finally:
-        await admin.close()
     findings = [Finding("kafka", True, f"answers at {where}")]
     if kafka.topic_pattern is not None:
         return [*findings, Finding("topics", None, f"read by pattern {kafka.topic_pattern}")]

@@ -5,13 +5,12 @@ from contextlib import aclosing, asynccontextmanager
 from typing import NamedTuple, Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from pipeline.document import Coordinates
 from pipeline.fast_path import Record
 from pipeline.fetched_records import as_parsed
-from pipeline.kafka_client import connection_options, kafka_errors, partitions_of_topics
+from pipeline.kafka_client import admin_client, connection_options, kafka_errors, partitions_of_topics
 from pipeline.settings import Settings
 from pipeline.version import version
 
@@ -119,7 +118,7 @@ async def read_dead_letters(settings: Settings) -> AsyncGenerator[DeadLetter, No
     when it must not be read.
     """
     with kafka_errors(settings.kafka):
-        async with _admin(settings) as admin:
+        async with admin_client(settings.kafka, "dead-letters") as admin:
             partitions = await partitions_of_topics(admin, [dead_letter_topic(settings)])
         async with aclosing(_read(settings, partitions)) as letters:
             async for letter in letters:
@@ -191,16 +190,6 @@ def _number(headers: dict[str, str], name: str) -> int:
         return int(headers.get(name, ""))
     except ValueError:
         return -1
-
-
-@asynccontextmanager
-async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(**connection_options(settings.kafka, "dead-letters"))
-    try:
-        await admin.start()
-        yield admin
-    finally:
-        await admin.close()
 
 
 @asynccontextmanager

@@ -1,8 +1,8 @@
 """One way of connecting to Kafka, for every consumer, producer and admin client."""
 
 import ssl
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownTopicOrPart
 from pipeline.errors import ServerRefused, ServerUnavailable, SettingsError, TopicMissing
 from pipeline.settings import Kafka
 
-__all__ = ["connection_options", "kafka_errors", "partitions_of_topics"]
+__all__ = ["admin_client", "connection_options", "kafka_errors", "partitions_of_topics"]
 
 
 def connection_options(kafka: Kafka, purpose: str = "") -> dict[str, Any]:
@@ -35,6 +35,20 @@ def connection_options(kafka: Kafka, purpose: str = "") -> dict[str, Any]:
         options["sasl_plain_username"] = kafka.sasl_username
         options["sasl_plain_password"] = kafka.sasl_password.get_secret_value()
     return options
+
+
+@asynccontextmanager
+async def admin_client(kafka: Kafka, purpose: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Connect for asking about topics and groups, while the context lasts.
+
+    Raises SettingsError as `connection_options` does, KafkaError and OSError as the client does.
+    """
+    admin = AIOKafkaAdminClient(**connection_options(kafka, purpose))
+    try:
+        await admin.start()
+        yield admin
+    finally:
+        await admin.close()
 
 
 def _ssl_context(kafka: Kafka) -> ssl.SSLContext:

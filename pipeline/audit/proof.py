@@ -11,7 +11,6 @@ from pipeline.audit.comparison import Comparison
 from pipeline.audit.documents import KEEP_ALIVE, SERIALIZERS, Documents
 from pipeline.audit.letters import LetterFile
 from pipeline.audit.records import (
-    admin_client,
     committed_offsets,
     narrowed,
     partitions_of,
@@ -22,7 +21,7 @@ from pipeline.audit.records import (
 from pipeline.audit.result import AuditResult, PartitionAudit, Range
 from pipeline.elasticsearch_client import make_client, server_errors
 from pipeline.errors import SettingsError
-from pipeline.kafka_client import kafka_errors
+from pipeline.kafka_client import admin_client, kafka_errors
 from pipeline.settings import Settings
 
 __all__ = ["audit"]
@@ -54,7 +53,7 @@ async def audit(
     if (from_offset is not None or to_offset is not None) and partition is None:
         raise SettingsError("offsets are those of one partition: --partition says which")
     with kafka_errors(settings.kafka):
-        async with admin_client(settings) as admin, reader(settings) as consumer:
+        async with admin_client(settings.kafka, "audit") as admin, reader(settings) as consumer:
             wanted = await partitions_of(settings, admin, topics)
             if partition is not None:
                 wanted = [one for one in wanted if one.partition == partition]

@@ -16,7 +16,6 @@ from pipeline.kafka_client import connection_options, partitions_of_topics
 from pipeline.settings import Settings
 
 __all__ = [
-    "admin_client",
     "committed_offsets",
     "narrowed",
     "partitions_of",
@@ -28,17 +27,6 @@ __all__ = [
 _POLL_RECORDS = 2_000
 _POLL_MS = 500
 _STALLED_SECONDS = 60.0
-
-
-@asynccontextmanager
-async def admin_client(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
-    """Connect for asking about topics and groups."""
-    admin = AIOKafkaAdminClient(**connection_options(settings.kafka, "audit"))
-    try:
-        await admin.start()
-        yield admin
-    finally:
-        await admin.close()
 
 
 @asynccontextmanager

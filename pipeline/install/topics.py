@@ -9,7 +9,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from pipeline.errors import ServerRefused, ServerUnavailable
-from pipeline.kafka_client import connection_options
+from pipeline.kafka_client import admin_client
 from pipeline.settings import Kafka, Settings
 
 __all__ = ["TopicPlan", "TopicSpec", "create_topics", "plan_topics", "wanted_topics"]
@@ -97,16 +97,13 @@ async def create_topics(kafka: Kafka, topics: Iterable[TopicSpec]) -> None:
 
 @asynccontextmanager
 async def _admin(kafka: Kafka) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(**connection_options(kafka, "setup"))
     try:
-        await admin.start()
-        yield admin
+        async with admin_client(kafka, "setup") as admin:
+            yield admin
     except (KafkaError, OSError) as error:
         raise ServerUnavailable(
             f"no answer from {', '.join(kafka.bootstrap_servers)} (kafka.bootstrap_servers): {error}"
         ) from error
-    finally:
-        await admin.close()
 
 
 async def _remarks(admin: AIOKafkaAdminClient, topics: Iterable[TopicSpec]) -> list[str]:
