@@ -37,6 +37,7 @@ _MOST_EVENTS = 50_000
 _MOST_GROUPS = 2000
 _FLUSHES_TO_RENEW = 16
 _MOST_CELLS = 4096
+_MOST_LEVELS = 256
 _MOST_PLANS = 256
 _LONGEST_CONTEXT = 64
 _MOST_RESOLVED = 1000
@@ -80,8 +81,7 @@ class LogMetrics(Collector):
         self._metrics: dict[str, _Metric] = {}
         self._rules = [(rule, self._metrics.setdefault(rule.name, _Metric(rule))) for rule in rules]
         self.cells: dict[str, dict[Any, dict[Any, Cell]]] = {level: {} for level in LEVELS}
-        """Cells by level, component and service; the hot path looks here first."""
-        self._other_levels: dict[Any, dict[Any, dict[Any, Cell]]] = {}
+        """Cells by level, component and service; the hot path keeps the dictionaries of the known levels."""
         self._gathering: list[_Gathering] = []
         self._groups = self._events = self._flushes = 0
         if registry is not None:
@@ -89,24 +89,15 @@ class LogMetrics(Collector):
 
     def cell(self, level: str, event: dict[str, Any]) -> Cell:
         """Give the cell of an event of this level, made now if need be."""
-        by_component = self.cells.get(level)
-        if by_component is None:
-            if len(self._other_levels) >= _MOST_PLANS:
-                self._begin_anew()
-            by_component = self._other_levels.setdefault(level, {})
+        if len(self._gathering) >= _MOST_CELLS or len(self.cells) >= _MOST_LEVELS:
+            self._begin_anew()
         component, service = _scalar(event.get("component")), _scalar(event.get("service"))
-        by_service = by_component.setdefault(component, {})
-        cell = by_service.get(service)
-        if cell is None:
-            if len(self._gathering) >= _MOST_CELLS:
-                self._begin_anew()
-                by_component = self.cells.get(level) or self._other_levels.setdefault(level, {})
-                by_service = by_component.setdefault(component, {})
+        by_service = self.cells.setdefault(level, {}).setdefault(component, {})
+        if service not in by_service:
             fixed = {"service": service, "component": component, "level": level}
-            gathering = _Gathering(self, fixed, by_service)
-            self._gathering.append(gathering)
-            cell = by_service[service]
-        return cell
+            # It puts its cell into by_service, and another when something else becomes usual.
+            self._gathering.append(_Gathering(self, fixed, by_service))
+        return by_service[service]
 
     def count(self, event: dict[str, Any]) -> None:
         """Count an event outside the hot path."""
@@ -186,9 +177,11 @@ class LogMetrics(Collector):
         """Take what has been gathered, and forget which services and components there were."""
         self.flush()
         self._gathering.clear()
-        self._other_levels.clear()
-        for by_component in self.cells.values():
-            by_component.clear()
+        for level in list(self.cells):
+            if level in LEVELS:
+                self.cells[level].clear()
+            else:
+                del self.cells[level]
 
 
 class _Gathering:
@@ -275,8 +268,8 @@ class _Target(NamedTuple):
     metric: "_Metric"
     series: "_Series"
     folded: bool
-    value: str | None
-    """The field whose numbers it takes."""
+    field: str | None
+    """Whose numbers it takes."""
 
 
 _Take = Callable[[dict[str, Any]], Any]
@@ -352,16 +345,15 @@ class _Plan:
                 continue
             events += len(rows)
             columns = self._numbers.columns(rows)
-            for target in self._targets(key):
-                if target.folded:
-                    target.metric.folded += len(rows)
-                if target.value is None:
-                    target.series.add_events(len(rows))
-                    continue
-                stamps = columns[_STAMP] if target.metric.rule.type == "gauge" else ()
-                target.metric.refused += target.series.add(
-                    columns[target.value], self._examples[key], stamps, now_ms
-                )
+            for metric, series, folded, field in self._targets(key):
+                if folded:
+                    metric.folded += len(rows)
+                if isinstance(series, _Gauge):
+                    metric.refused += series.read(columns[field], columns[_STAMP], now_ms)
+                elif isinstance(series, _Counter) and field is None:
+                    series.total += len(rows)
+                else:
+                    metric.refused += series.add(columns[field], self._examples[key])
             rows.clear()
         if renew:
             self.quick.groups.clear()
@@ -422,11 +414,11 @@ class _Names:
             **dict(zip(self.root, (outer,) if len(self.root) == 1 else outer or (), strict=True)),
         }
 
-    def columns(self, rows: list[Any]) -> dict[str, Sequence[Any]]:
+    def columns(self, rows: list[Any]) -> dict[str | None, Sequence[Any]]:
         """Give what was taken of several events by names."""
         inner: Sequence[Any]
         inner, outer = zip(*rows, strict=True) if self.root else (rows, ())
-        columns: dict[str, Sequence[Any]] = {}
+        columns: dict[str | None, Sequence[Any]] = {}
         for names, taken in ((self.context, inner), (self.root, outer)):
             if len(names) == 1:
                 columns[names[0]] = taken
@@ -435,39 +427,26 @@ class _Names:
         return columns
 
 
-class _Series:
-    """One series; the kinds of metrics have one each."""
-
-    def add_events(self, number: int) -> None:
-        """Count events."""
-        raise NotImplementedError
-
-    def add(self, values: Sequence[Any], trace_id: Any, stamps: Sequence[Any], now_ms: float) -> int:
-        """Take numbers; give how many of the values, null aside, were refused."""
-        raise NotImplementedError
-
-
-class _Counter(_Series):
+class _Counter:
     def __init__(self, rule: Rule) -> None:
         self._scale = rule.scale
         self.total = 0.0
 
-    def add_events(self, number: int) -> None:
-        self.total += number
-
-    def add(self, values: Sequence[Any], _: Any, __: Sequence[Any], ___: float) -> int:
+    def add(self, values: Sequence[Any], _: Any) -> int:
+        """Take numbers; give how many of the values, null aside, were refused."""
         numbers = values if _are_numbers(values) and min(values) >= 0 else _amounts(values)
         self.total += sum(numbers) * self._scale
         return _number_given(values) - len(numbers)
 
 
-class _Gauge(_Series):
+class _Gauge:
     def __init__(self, rule: Rule) -> None:
         self._scale = rule.scale
         self.value = 0.0
         self.time_ms = -math.inf
 
-    def add(self, values: Sequence[Any], _: Any, stamps: Sequence[Any], now_ms: float) -> int:
+    def read(self, values: Sequence[Any], stamps: Sequence[Any], now_ms: float) -> int:
+        """Take the newest reading; give how many of the values, null aside, were refused."""
         pairs = zip(stamps, values, strict=True)
         readings = list(pairs) if _are_numbers(values) else [pair for pair in pairs if _is_number(pair[1])]
         if readings:
@@ -480,7 +459,7 @@ class _Gauge(_Series):
         return _number_given(values) - len(readings)
 
 
-class _Histogram(_Series):
+class _Histogram:
     def __init__(self, rule: Rule) -> None:
         self._scale = rule.scale
         # In the field's own unit, rounded as floats are shown, so that 100 ms is within 0.1 s.
@@ -489,7 +468,8 @@ class _Histogram(_Series):
         self.sum = 0.0
         self.exemplars: dict[int, tuple[str, float]] = {}
 
-    def add(self, values: Sequence[Any], trace_id: Any, _: Sequence[Any], __: float) -> int:
+    def add(self, values: Sequence[Any], trace_id: Any) -> int:
+        """Take numbers, and the trace of the first; give how many of the values, null aside, were refused."""
         # Numbers that have waited are no longer in the processor's cache: they are gone through three times, no more.
         numbers = values if _are_numbers(values) else _amounts(values)
         ordered = sorted(numbers)
@@ -509,7 +489,8 @@ class _Histogram(_Series):
         return _number_given(values) - len(numbers)
 
 
-_SERIES: dict[str, type[_Counter] | type[_Gauge] | type[_Histogram]] = {
+_Series = _Counter | _Gauge | _Histogram
+_SERIES: dict[str, type[_Series]] = {
     "counter": _Counter,
     "gauge": _Gauge,
     "histogram": _Histogram,
@@ -552,16 +533,13 @@ class _Metric:
         rule = self.rule
         family, *times = self.names()
         oldest_ms = now_ms - rule.expire_seconds * 1000
-        for values, series in list(self.series.items()):
+        for values, series in self.series.items():
             labels = dict(zip(rule.labels, values, strict=True))
             if isinstance(series, _Counter):
                 family.add_sample(rule.name, labels, series.total)
             elif isinstance(series, _Histogram):
                 self._add_histogram(family, labels, series)
-            elif isinstance(series, _Gauge):
-                if series.time_ms < oldest_ms:
-                    # Forgotten, so that another may have its place; a newer event brings it back.
-                    continue
+            elif series.time_ms >= oldest_ms:  # a newer event brings a stale gauge back
                 family.add_sample(rule.name, labels, series.value)
                 times[0].add_sample(self._time_name, labels, series.time_ms / 1000)
         yield family
