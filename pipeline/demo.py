@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ from pipeline.indices import DAY_MS, Indices
 from pipeline.install import run_setup
 from pipeline.metric_rules import chosen_rules
 from pipeline.sample import sample_events
+from pipeline.sandbox.ports import free_port
 from pipeline.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -206,11 +206,3 @@ def _own_documents_metric(exposed: str) -> str:
     return "\n".join(
         f"  {line}" for line in exposed.splitlines() if line.startswith("logpipe_documents_total")
     )
-
-
-def free_port() -> int:
-    """Find a port of the loopback interface that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

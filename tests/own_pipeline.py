@@ -15,12 +15,12 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from elasticsearch import AsyncElasticsearch
 
-from pipeline.demo import free_port
 from pipeline.generate import produce
 from pipeline.indices import DAY_MS, Indices
 from pipeline.install import run_setup
 from pipeline.sample import sample_events
 from pipeline.sandbox import Servers
+from pipeline.sandbox.ports import free_port
 from pipeline.settings import Settings, load_settings
 
 __all__ = ["PARTITIONS", "SLOW", "Pipeline", "documents", "own_pipeline", "stop"]

@@ -14,9 +14,9 @@ from aiokafka import AIOKafkaProducer
 from elasticsearch import NotFoundError
 
 from pipeline.dead_letters import read_dead_letters
-from pipeline.demo import free_port
 from pipeline.generate import produce
 from pipeline.sample import sample_events
+from pipeline.sandbox.ports import free_port
 from tests.logpipe import logpipe, running
 from tests.own_pipeline import SLOW, Pipeline, documents, stop
 

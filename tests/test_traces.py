@@ -20,12 +20,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from pipeline.bulk import BulkWriter, bulk_serializers
-from pipeline.demo import free_port
 from pipeline.elasticsearch_client import make_client
 from pipeline.errors import SettingsError
 from pipeline.fast_path import Payload
 from pipeline.ledger import Ledger, Partition, Span
 from pipeline.otlp_traces import OtlpTraces, otlp_exporter
+from pipeline.sandbox.ports import free_port
 from pipeline.settings import Elasticsearch, Kafka, Settings, Traces
 from pipeline.telemetry import Telemetry
 from pipeline.traces import NO_TRACES, open_traces

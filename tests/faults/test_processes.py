@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.demo import free_port
+from pipeline.sandbox.ports import free_port
 from tests.faults.proxy import FaultyProxy, reset_after_applying
 from tests.faults.scenario import Scenario
 from tests.own_pipeline import SLOW, stop

@@ -11,10 +11,10 @@ import pytest
 import trustme
 from elasticsearch import Elasticsearch
 
-from pipeline.demo import free_port
 from pipeline.errors import LogpipeError, ServerRefused, ServerUnavailable, SettingsError
 from pipeline.install import run_setup
 from pipeline.install.kibana import Kibana, load_saved_objects
+from pipeline.sandbox.ports import free_port
 from pipeline.settings import Elasticsearch as ElasticsearchSettings
 from tests.install.conftest import MakeSettings
 from tests.install.kibana_server import FakeKibana, fake_kibana

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from elasticsearch import Elasticsearch
 
-from pipeline.demo import free_port
 from pipeline.elasticsearch_client import make_client
 from pipeline.errors import ServerRefused, ServerUnavailable, SettingsError
 from pipeline.install import load_resources, run_setup
 from pipeline.install.elasticsearch import overridden_for
+from pipeline.sandbox.ports import free_port
 from tests.install.conftest import MakeSettings
 from tests.install.ilm_server import IlmServer
 from tests.install.status_server import status_server
