@@ -6,8 +6,8 @@ a name not seen before, …) goes to `document.py`, which defines the result; bo
 Measured by `make bench` as `hot_path`.
 """
 
+import re
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 import orjson
@@ -33,7 +33,8 @@ _HOUR_MS = 3_600_000
 _MOST_CACHED_HOURS = 256
 _MOST_KNOWN_NAMES = 10_000
 _RECORDS_PER_PAYLOAD = 256
-_CANONICAL_LENGTH = len("2024-01-15T10:30:00.123Z")
+# What follows the hour in a canonical stamp.
+_MINUTES_TO_ZONE = re.compile(r":[0-5]\d:[0-5]\d\.\d{3}Z", re.ASCII)
 
 # Root fields that the common shape does not have: document.py looks at them one by one.
 _SPECIAL_NAMES = frozenset(
@@ -89,6 +90,18 @@ class Payload(NamedTuple):
     """Time of its last event."""
     record_ms: int | None = None
     """Kafka's time of its first record."""
+    record_bytes: int = 0
+    """Size of its records' values."""
+
+
+class _Hour(NamedTuple):
+    """What events of one hour and partition have in common."""
+
+    action: bytes
+    """Their action lines up to the offset."""
+    earliest_ms: int
+    """Bounds of Kafka's time for which no moment of the hour is out of the window, see `Indices`."""
+    latest_ms: int
 
 
 class BatchEncoder:
@@ -100,8 +113,8 @@ class BatchEncoder:
         self.builder = builder
         self._metrics = metrics
         self._errors = errors
-        # One hour of the stamp's text → its start, and the beginning of its action lines. By partition.
-        self._hours: dict[tuple[str, int], dict[str, tuple[int, bytes]]] = {}
+        # One hour of the stamp's text → what its events have in common. By partition.
+        self._hours: dict[tuple[str, int], dict[str, _Hour]] = {}
         self._root_names: set[str] = set()
         self._outer_names: set[str] = set()
         # What becomes of a level, None where nothing is to be done, and where its events are counted.
@@ -121,42 +134,46 @@ class BatchEncoder:
         payloads = []
         for start in range(0, len(records), _RECORDS_PER_PAYLOAD):
             piece = records[start : start + _RECORDS_PER_PAYLOAD]
-            lines, stamp = self._lines(topic, partition, piece)
+            values = [record.value for record in piece]
+            sizes = _sizes(values)
+            lines, stamp = self._lines(topic, partition, zip(values, piece, strict=True), max(sizes))
             time = parse_timestamp(stamp)
+            body = b"".join(lines)
             payloads.append(
-                Payload(len(lines) // 2, b"".join(lines), time and time.epoch_ms, piece[0].timestamp)
+                Payload(len(lines) // 2, body, time and time.epoch_ms, piece[0].timestamp, sum(sizes))
             )
         if self._metrics is not None:
             self._metrics.saw(len(records))
         return payloads
 
-    def _lines(self, topic: str, partition: int, records: Iterable[Record]) -> tuple[list[bytes], str]:  # noqa: C901, PLR0912, PLR0915 - one loop, see the module's docstring
-        """Encode; gives the lines, and the stamp of the last event."""
+    def _lines(  # noqa: C901, PLR0912, PLR0915 - one loop, see the module's docstring
+        self, topic: str, partition: int, records: Iterable[tuple[bytes | None, Record]], longest: int
+    ) -> tuple[list[bytes], str]:
+        """Encode records and their values; gives the lines, and the stamp of the last event."""
         lines: list[bytes] = []
         stamp = ""
         append = lines.append
         loads = orjson.loads
         dumps = orjson.dumps
         known_root = self._root_names.issuperset
-        check = datetime.fromisoformat
+        is_canonical = _MINUTES_TO_ZONE.fullmatch
         levels = self._levels
         hours = self._hours.setdefault((topic, partition), {})
-        indices = self.builder.indices
-        # The window narrowed by an hour, since it is looked at by the start of the stamp's hour.
-        oldest_ms = indices.oldest_ms
-        newest_ms = indices.newest_ms - _HOUR_MS
-        service = self.builder.events.service
         metrics = self._metrics
         names_errors = self.builder.events.fingerprints
         no_context: dict[str, Any] = {}
-        coordinates: dict[str, Any] = {"topic": topic, "partition": partition, "offset": 0}
+        # Between the stamp and the offset; JSON would escape nothing in it, see _action.
+        middle = b'","service_name":"%b","kafka":{"topic":"%b","partition":%d,"offset":' % (
+            self.builder.events.service.encode(), topic.encode(), partition,
+        )  # fmt: skip
 
-        for record in records:
-            value = record.value
+        # A value that is longer may hold a name that is too long.
+        may_be_long = longest > LONGEST_NAME
+        for value, record in records:
             offset = record.offset
             record_ms = record.timestamp
             try:
-                if len(value) > LONGEST_NAME:  # type: ignore[arg-type]
+                if may_be_long and len(value) > LONGEST_NAME:  # type: ignore[arg-type]
                     raise _Uncommon
                 event = loads(value)  # type: ignore[arg-type]  # None raises, as any other bad value
                 outer = None
@@ -165,9 +182,10 @@ class BatchEncoder:
                 except KeyError:
                     outer = self._open_envelope(event)
                     stamp = event.pop("timestamp")
-                hour = hours.get(stamp[:13])
-                if hour is None:
-                    hour = self._learn_hour(hours, stamp, topic, partition)
+                try:
+                    action, earliest, latest = hours[stamp[:13]]
+                except KeyError:
+                    action, earliest, latest = self._learn_hour(hours, stamp, topic, partition)
                 level = event["level"]
                 normal, cells = levels[level]
                 context = event.get("context", no_context)
@@ -175,13 +193,11 @@ class BatchEncoder:
                     raise _Uncommon
                 if not known_root(event):
                     self._learn_root_names(event)
-                if not oldest_ms <= hour[0] - record_ms <= newest_ms:
+                if not earliest <= record_ms <= latest:
                     raise _Uncommon
-                # Canonical form: 2024-01-15T10:30:00.123Z. The first 13 characters are known to be good, the
-                # last five are looked at here, and check raises for any other fault of what is between.
-                if len(stamp) != _CANONICAL_LENGTH or stamp[19::4] != ".Z" or not stamp[20:23].isdigit():
+                # Canonical form: 2024-01-15T10:30:00.123Z. The first 13 characters are known to be good.
+                if not is_canonical(stamp, 13):
                     raise _Uncommon
-                check(stamp)
                 identifier = event.get("trace_id")
                 if identifier is not None and identifier.lower().strip() != identifier:
                     event["trace_id"] = normalise_trace_id(identifier)
@@ -205,24 +221,27 @@ class BatchEncoder:
                         ]
                     except KeyError:
                         is_usual, key_of, number_of, groups, gather = metrics.cell(normal or level, event)
-                coordinates["offset"] = offset
-                event["@timestamp"] = stamp
-                event["service_name"] = service
-                event["kafka"] = coordinates
                 if outer is not None:
                     event.update(outer)
+                # What the pipeline adds is written in front: as keys it would make the dictionary grow.
                 source = dumps(event, option=orjson.OPT_APPEND_NEWLINE)
-                append(b'%b%012d-%d"}}\n' % (hour[1], offset, record_ms))
-                append(source)
+                append(
+                    b'%b%012d-%d"}}\n{"@timestamp":"%b%b%d},'
+                    % (action, offset, record_ms, stamp.encode(), middle, offset)
+                )
+                append(source[1:])
                 if metrics is not None:
                     try:
                         if is_usual(context):
                             groups[key_of(context)].append(number_of(context))
                         else:
+                            event["@timestamp"] = stamp
                             gather(event, context)
                     except (KeyError, TypeError):
+                        event["@timestamp"] = stamp
                         gather(event, context)
                 if normal == "ERROR" and self._errors is not None:
+                    event["@timestamp"] = stamp
                     self._errors.count(event)
             except (_Uncommon, ValueError, TypeError, KeyError, AttributeError):
                 documents = self.builder.documents(value, Coordinates(topic, partition, offset, record_ms))
@@ -270,16 +289,20 @@ class BatchEncoder:
                 raise _Uncommon
         _remember(self._outer_names, outer)
 
-    def _learn_hour(
-        self, hours: dict[str, tuple[int, bytes]], stamp: str, topic: str, partition: int
-    ) -> tuple[int, bytes]:
-        """Remember the hour of a canonical stamp: its start, and the action line up to the offset."""
+    def _learn_hour(self, hours: dict[str, "_Hour"], stamp: str, topic: str, partition: int) -> "_Hour":
+        """Remember the hour of a canonical stamp."""
         parsed = parse_timestamp(stamp)
         if parsed is None or parsed.text != stamp:
             raise _Uncommon
-        index = self.builder.indices.name(parsed.epoch_ms)
-        action = _action(index, document_id(Coordinates(topic, partition, 0, 0)))
-        hour = (parsed.epoch_ms // _HOUR_MS * _HOUR_MS, action[: action.rindex(b"000000000000-0")])
+        indices = self.builder.indices
+        action = _action(indices.name(parsed.epoch_ms), document_id(Coordinates(topic, partition, 0, 0)))
+        start_ms = parsed.epoch_ms // _HOUR_MS * _HOUR_MS
+        hour = _Hour(
+            action[: action.rindex(b"000000000000-0")],
+            # The window is as wide as it is for every moment of the hour.
+            start_ms + _HOUR_MS - indices.newest_ms,
+            start_ms - indices.oldest_ms,
+        )
         if len(hours) >= _MOST_CACHED_HOURS:
             hours.clear()
         hours[stamp[:13]] = hour
@@ -299,6 +322,14 @@ def bulk_lines(documents: Iterable[Document]) -> list[bytes]:
         for document in documents
         for line in (_action(document.index_name, document.id), document.source + b"\n")
     ]
+
+
+def _sizes(values: Sequence[bytes | None]) -> list[int]:
+    """Give the size of each value; without a Python frame an event while there is no tombstone among them."""
+    try:
+        return list(map(len, values))  # type: ignore[arg-type]
+    except TypeError:
+        return [len(value or b"") for value in values]
 
 
 def _action(index: str, identifier: str) -> bytes:

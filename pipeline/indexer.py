@@ -4,11 +4,11 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, suppress
 
 from pipeline.bulk import BulkWriter, bulk_serializers
-from pipeline.dead_letters import DeadLetterProducer, SourceRecord
+from pipeline.dead_letters import DeadLetterProducer
 from pipeline.document import DocumentBuilder
 from pipeline.elasticsearch_client import make_client
 from pipeline.fast_path import BatchEncoder
@@ -145,7 +145,9 @@ class Indexer:
         telemetry = self._telemetry
         telemetry.consumed.labels(*partition).inc(sum([payload.documents for payload in payloads]))
         telemetry.records.labels(partition.topic).inc(len(records))
-        telemetry.record_bytes.labels(partition.topic).inc(_bytes(records))
+        telemetry.record_bytes.labels(partition.topic).inc(
+            sum([payload.record_bytes for payload in payloads])
+        )
         end = self._source.end_offset(partition)
         if end is not None:
             telemetry.lag.labels(*partition).set(max(end - next_offset, 0))
@@ -281,15 +283,6 @@ async def _within(seconds: float, action: Callable[[], Awaitable[None]]) -> None
             await action()
     except TimeoutError:
         log.warning("Kafka has not answered within %.0f s, ending without it", seconds)
-
-
-def _bytes(records: Sequence[SourceRecord]) -> int:
-    """Add up the values' sizes, without a Python frame an event while there is no tombstone among them."""
-    values = [record.value for record in records]
-    try:
-        return sum(map(len, values))  # type: ignore[arg-type]
-    except TypeError:
-        return sum(len(value) for value in values if value is not None)
 
 
 async def run_until_signalled(indexer: Indexer, url: str) -> None:

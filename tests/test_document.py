@@ -615,6 +615,8 @@ def test_a_canonical_timestamp_with_one_fault_is_no_canonical_timestamp(
         CANONICAL[:position] + character + CANONICAL[position + 1 :],
         CANONICAL[:place] + more + CANONICAL[place:],
         CANONICAL[:position] + "\0" + CANONICAL[position + 1 :],
+        # Python's own parser takes this to end with its first Z.
+        CANONICAL[:position] + "Z\0" + CANONICAL[position + 2 :],
     ):
         value = orjson.dumps({"timestamp": stamp.encode("utf-8", "replace").decode(), "level": "INFO"})
         # The encoder has seen the canonical form, and knows its hour.
