@@ -345,6 +345,7 @@ class _Plan:
                 continue
             events += len(rows)
             columns = self._numbers.columns(rows)
+            amounts: dict[str | None, _Amounts] = {}
             for metric, series, folded, field in self._targets(key):
                 if folded:
                     metric.folded += len(rows)
@@ -353,7 +354,10 @@ class _Plan:
                 elif isinstance(series, _Counter) and field is None:
                     series.total += len(rows)
                 else:
-                    metric.refused += series.add(columns[field], self._examples[key])
+                    if field not in amounts:
+                        amounts[field] = _amounts(columns[field])
+                    metric.refused += amounts[field].refused
+                    series.add(amounts[field], self._examples[key])
             rows.clear()
         if renew:
             self.quick.groups.clear()
@@ -427,16 +431,24 @@ class _Names:
         return columns
 
 
+class _Amounts(NamedTuple):
+    """The numbers of some events that can be an amount of something."""
+
+    ordered: list[Any]
+    sum: float
+    first: Any
+    """The number of the first event, None when it has none."""
+    refused: int
+    """How many others there were, null aside."""
+
+
 class _Counter:
     def __init__(self, rule: Rule) -> None:
         self._scale = rule.scale
         self.total = 0.0
 
-    def add(self, values: Sequence[Any], _: Any) -> int:
-        """Take numbers; give how many of the values, null aside, were refused."""
-        numbers = values if _are_numbers(values) and min(values) >= 0 else _amounts(values)
-        self.total += sum(numbers) * self._scale
-        return _number_given(values) - len(numbers)
+    def add(self, amounts: _Amounts, _: Any) -> None:
+        self.total += amounts.sum * self._scale
 
 
 class _Gauge:
@@ -468,25 +480,19 @@ class _Histogram:
         self.sum = 0.0
         self.exemplars: dict[int, tuple[str, float]] = {}
 
-    def add(self, values: Sequence[Any], trace_id: Any) -> int:
-        """Take numbers, and the trace of the first; give how many of the values, null aside, were refused."""
-        # Numbers that have waited are no longer in the processor's cache: they are gone through three times, no more.
-        numbers = values if _are_numbers(values) else _amounts(values)
-        ordered = sorted(numbers)
-        if ordered and ordered[0] < 0:
-            numbers = ordered = _amounts(ordered)
+    def add(self, amounts: _Amounts, trace_id: Any) -> None:
+        """Take numbers, and the trace of the first."""
         # Sorted, each bucket ends where its bound would stand: a dozen steps, however many numbers.
-        before = 0
+        ordered, before = amounts.ordered, 0
         for place, bound in enumerate(self._bounds):
             within = bisect_right(ordered, bound, before)
             self.counts[place] += within - before
             before = within
         self.counts[-1] += len(ordered) - before
-        self.sum += sum(ordered) * self._scale
-        value = values[0]
-        if type(trace_id) is str and 0 < len(trace_id) <= _LONGEST_TRACE_ID and _amounts([value]):
+        self.sum += amounts.sum * self._scale
+        value = amounts.first
+        if value is not None and type(trace_id) is str and 0 < len(trace_id) <= _LONGEST_TRACE_ID:
             self.exemplars[bisect_left(self._bounds, value)] = (trace_id, value * self._scale)
-        return _number_given(values) - len(numbers)
 
 
 _Series = _Counter | _Gauge | _Histogram
@@ -614,9 +620,15 @@ def _are_numbers(values: Sequence[Any]) -> bool:
     return _NUMBERS.issuperset(map(type, values))
 
 
-def _amounts(values: Sequence[Any]) -> list[Any]:
-    """Give the values that can be an amount of something."""
-    return [value for value in values if _is_number(value) and value >= 0]
+def _amounts(values: Sequence[Any]) -> _Amounts:
+    """Take the values that can be an amount of something."""
+    # Values that have waited are no longer in the processor's cache: they are gone through three times, no more,
+    # whatever the number of rules that want them.
+    ordered = sorted(values if _are_numbers(values) else filter(_is_number, values))
+    if ordered and ordered[0] < 0:
+        ordered = ordered[bisect_left(ordered, 0) :]
+    first = values[0] if _is_number(values[0]) and values[0] >= 0 else None
+    return _Amounts(ordered, sum(ordered), first, _number_given(values) - len(ordered))
 
 
 def _is_number(value: Any) -> bool:
