@@ -47,7 +47,7 @@ class MergedMetrics(Collector):
         if run in self._running:
             for family in families:
                 family.samples = [each for each in family.samples if not each.name.endswith("_created")]
-            self._running[run] = _newest_only(families)
+            self._running[run] = _with_times(families)
 
     def silent(self, run: int) -> None:
         """Keep what a worker that does not answer has counted, and forget what it measured."""
@@ -67,8 +67,8 @@ def _cumulative(families: Iterable[Metric]) -> list[Metric]:
     return [family for family in families if family.type in _CUMULATIVE]
 
 
-def _newest_only(families: list[Metric]) -> list[Metric]:
-    """Put a gauge's samples and their times together: they are chosen together."""
+def _with_times(families: list[Metric]) -> list[Metric]:
+    """Give the samples of gauges the times of their readings, by which they are chosen."""
     times = {
         family.name.removesuffix(_TIME_SUFFIX): family
         for family in families
@@ -93,9 +93,7 @@ def _merge(families: Iterable[Metric]) -> Iterator[Metric]:
     for family in families:
         grouped.setdefault(family.name, []).append(family)
     for name, group in grouped.items():
-        yield (
-            _newest(group) if any(f"{name}{_TIME_SUFFIX}" == other for other in grouped) else _combined(group)
-        )
+        yield _newest(group) if f"{name}{_TIME_SUFFIX}" in grouped else _combined(group)
 
 
 def _newest(group: list[Metric]) -> Metric:
