@@ -1,16 +1,22 @@
 """`logpipe check`: try the servers the way the pipeline will use them."""
 
+import ssl
+from http import HTTPStatus
 from typing import NamedTuple
 
+import certifi
+from aiohttp import ClientError, ClientSession, ClientTimeout
 from aiokafka.errors import KafkaError
 from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 
 from pipeline.elasticsearch_client import make_client
 from pipeline.kafka_client import admin_client
 from pipeline.outcomes import innermost_cause
-from pipeline.settings import Settings
+from pipeline.settings import Settings, Traces
 
 __all__ = ["Finding", "check_servers"]
+
+_COLLECTOR_SECONDS = 5
 
 
 class Finding(NamedTuple):
@@ -22,8 +28,13 @@ class Finding(NamedTuple):
 
 
 async def check_servers(settings: Settings) -> list[Finding]:
-    """Look at Kafka and Elasticsearch; a server that is away is a finding, not an exception."""
-    return [*await _check_kafka(settings), *await _check_elasticsearch(settings), *_remarks(settings)]
+    """Look at each server that the settings name; one that is away is a finding, not an exception."""
+    return [
+        *await _check_kafka(settings),
+        *await _check_elasticsearch(settings),
+        *await _check_traces(settings.traces),
+        *_remarks(settings),
+    ]
 
 
 async def _check_kafka(settings: Settings) -> list[Finding]:
@@ -78,6 +89,27 @@ async def _check_template(client: AsyncElasticsearch, name: str) -> Finding:
     if exists:
         return Finding(subject, True, "is installed")
     return Finding(subject, False, "is missing; `logpipe setup` installs it")
+
+
+async def _check_traces(traces: Traces) -> list[Finding]:
+    """Send the collector no spans, as a request that it takes all the same."""
+    if not traces.enabled:
+        return []
+    subject, where = "trace collector", f"{traces.endpoint} (traces.endpoint)"
+    headers = {"content-type": "application/x-protobuf", **traces.header_fields}
+    # As the exporter does, which trusts these and not the system's.
+    trusted = ssl.create_default_context(cafile=traces.ca_certs or certifi.where())
+    try:
+        async with (
+            ClientSession(timeout=ClientTimeout(total=_COLLECTOR_SECONDS)) as session,
+            session.post(f"{traces.endpoint}/v1/traces", headers=headers, ssl=trusted) as response,
+        ):
+            status = response.status
+    except (ClientError, TimeoutError) as error:
+        return [Finding(subject, False, f"no answer from {where}: {str(error) or type(error).__name__}")]
+    if status != HTTPStatus.OK:
+        return [Finding(subject, False, f"{where} answers HTTP {status}")]
+    return [Finding(subject, True, f"answers at {traces.endpoint}")]
 
 
 def _remarks(settings: Settings) -> list[Finding]:

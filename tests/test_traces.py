@@ -20,13 +20,14 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from pipeline.bulk import BulkWriter, bulk_serializers
+from pipeline.check import check_servers
 from pipeline.elasticsearch_client import make_client
 from pipeline.errors import SettingsError
 from pipeline.fast_path import Payload
 from pipeline.ledger import Ledger, Partition, Span
 from pipeline.otlp_traces import OtlpTraces, otlp_exporter
 from pipeline.sandbox.ports import free_port
-from pipeline.settings import Elasticsearch, Kafka, Settings, Traces
+from pipeline.settings import Elasticsearch, Kafka, Settings, Traces, load_settings
 from pipeline.telemetry import Telemetry
 from pipeline.traces import NO_TRACES, open_traces
 from tests.answering_server import Answer, answer_items, answering_server
@@ -35,6 +36,7 @@ from tests.own_pipeline import Pipeline
 from tests.span_receiver import Receiver, attributes, receiving
 from tests.test_bulk import Letters, payload
 
+NOWHERE = "127.0.0.1:9"
 PARTITION = Partition("logs", 3)
 STARTED_NS = 1_700_000_000_000_000_000
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -360,6 +362,26 @@ async def test_a_collector_that_hangs_does_not_hold_the_end_up(monkeypatch: pyte
         assert not stuck.free.is_set()
     finally:
         stuck.free.set()
+
+
+async def test_check_says_whether_the_collector_takes_spans() -> None:
+    async with receiving() as receiver:
+        settings = load_settings(
+            overrides={
+                "kafka": {"bootstrap_servers": [NOWHERE], "topics": ["t"]},
+                "elasticsearch": {"hosts": [f"http://{NOWHERE}"]},
+                "traces": {"enabled": True, "endpoint": receiver.url, "headers": "authorization=Bearer x"},
+            }
+        )
+        (good,) = [each for each in await check_servers(settings) if each.subject == "trace collector"]
+        assert good.good is True
+        assert receiver.headers["authorization"] == "Bearer x"
+        receiver.status = 401
+        (refused,) = [each for each in await check_servers(settings) if each.subject == "trace collector"]
+        assert (refused.good, "HTTP 401" in refused.detail) == (False, True)
+    (away,) = [each for each in await check_servers(settings) if each.subject == "trace collector"]
+    assert away.good is False
+    assert "traces.endpoint" in away.detail
 
 
 async def test_failures_are_said_once_and_their_end_too(caplog: pytest.LogCaptureFixture) -> None:

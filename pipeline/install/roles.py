@@ -78,6 +78,19 @@ def elasticsearch_roles(settings: Settings, *, with_ilm: bool = True) -> list[Ro
                 ],
             },
         ),
+        Role(
+            f"{prefix}-dashboards",
+            "setup --kibana: saves dashboards in Kibana's space `default`; beside the role of setup",
+            {
+                "applications": [
+                    {
+                        "application": "kibana-.kibana",
+                        "privileges": ["feature_savedObjectsManagement.all"],
+                        "resources": ["space:default"],
+                    }
+                ]
+            },
+        ),
     ]
 
 

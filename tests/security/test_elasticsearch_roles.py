@@ -62,6 +62,8 @@ TABLE: list[tuple[Roll, str, str | None, str, bool]] = [
     ("day", "reader", "p-2024.01.15", "indices:data/write/bulk", False),
     ("day", "reader", "p-2024.01.15", "indices:admin/delete", False),
     ("day", "reader", "other-2024.01.15", "indices:data/read/search", False),
+    # setup --kibana: nothing in Elasticsearch itself
+    ("day", "dashboards", "p-2024.01.15", "indices:data/read/search", False),
 ]
 
 
