@@ -148,9 +148,6 @@ class Indexer:
         telemetry.record_bytes.labels(partition.topic).inc(
             sum([payload.record_bytes for payload in payloads])
         )
-        end = self._source.end_offset(partition)
-        if end is not None:
-            telemetry.lag.labels(*partition).set(max(end - next_offset, 0))
 
     async def _wait_for_room(self) -> None:
         """Hold reading back while too much is in flight; the group keeps hearing from this worker."""
@@ -212,7 +209,7 @@ class Indexer:
             await self._commit()
 
     async def _measure_lag(self) -> None:
-        """Ask for the lag regularly: of partitions that are paused, no batch tells it."""
+        """Ask for the lag regularly: what is fetched does not tell it of partitions that are paused."""
         while True:
             await asyncio.sleep(_LAG_SECONDS)
             for partition, lag in (await self._source.lag()).items():

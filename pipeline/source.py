@@ -132,16 +132,8 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         """List the partitions owned now."""
         return [Partition(*partition) for partition in self._consumer.assignment()]
 
-    def end_offset(self, partition: Partition) -> int | None:
-        """Give the end of an owned partition as the last fetch saw it."""
-        end: int | None = self._consumer.highwater(TopicPartition(*partition))
-        return end
-
     async def lag(self) -> dict[Partition, int]:
-        """Ask Kafka how many records of each owned partition have not been delivered; nothing when it is away.
-
-        Unlike what a fetch sees, this is known of paused partitions too.
-        """
+        """Ask Kafka how many records of each owned partition have not been delivered; nothing when it is away."""
         owned = list(self._consumer.assignment())
         try:
             async with asyncio.timeout(_ASK_SECONDS):
