@@ -1,24 +1,19 @@
 """Prometheus itself, on a loopback port, with our rules made quicker, asked by its HTTP API."""
 
-import asyncio
 import re
-import subprocess
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
-from aiohttp import ClientError, ClientSession
+from aiohttp import ClientSession
 
-from pipeline.sandbox.ports import free_port
-from tests.monitoring.tools import find
+from tests.monitoring.server_process import running_server
 
 __all__ = ["Prometheus", "quicker", "running_prometheus"]
 
 RULES = Path(__file__).parents[2] / "monitoring/prometheus/rules"
-_START_SECONDS = 30
 _MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"(?<=\[)(\d+)([smhd])(?=\])|(?<=offset )(\d+)([smhd])\b")
 
@@ -54,31 +49,13 @@ class Prometheus:
 async def running_prometheus(target: str, directory: Path, *, factor: int) -> AsyncIterator[Prometheus]:
     """Run Prometheus on one target, `host:port`, while the block lasts; all its times are divided by `factor`."""
     configuration = _configure(target, directory, factor)
-    port = free_port()
-    log = directory / "prometheus.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: ASYNC220 - it takes a moment, and nothing else is going on
-            [
-                find("prometheus"),
-                f"--config.file={configuration}",
-                f"--storage.tsdb.path={directory / 'data'}",
-                f"--web.listen-address=127.0.0.1:{port}",
-                "--enable-feature=exemplar-storage",
-            ],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        async with ClientSession(f"http://127.0.0.1:{port}") as session:
-            deadline = time.monotonic() + _START_SECONDS
-            while not await _ready(session):
-                assert process.poll() is None, log.read_text()
-                assert time.monotonic() < deadline, log.read_text()
-                await asyncio.sleep(0.1)
-            yield Prometheus(session)
-    finally:
-        process.kill()
-        process.wait()
+    arguments = [
+        f"--config.file={configuration}",
+        f"--storage.tsdb.path={directory / 'data'}",
+        "--enable-feature=exemplar-storage",
+    ]
+    async with running_server("prometheus", arguments, directory / "prometheus.log") as session:
+        yield Prometheus(session)
 
 
 def _configure(target: str, directory: Path, factor: int) -> Path:
@@ -109,14 +86,6 @@ def _configure(target: str, directory: Path, factor: int) -> Path:
         )
     )
     return configuration
-
-
-async def _ready(session: ClientSession) -> bool:
-    try:
-        async with session.get("/-/ready") as response:
-            return response.status == 200
-    except ClientError:
-        return False
 
 
 def quicker(rules: Mapping[str, Any], factor: int) -> dict[str, Any]:

@@ -3,10 +3,8 @@
 import json
 import re
 import socket
-import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
@@ -15,6 +13,7 @@ from pipeline.errors import ProbeFailed, ServerRefused
 from pipeline.probe import SERVICE, probe
 from pipeline.settings import Settings
 from tests.logpipe import logpipe, running
+from tests.monitoring.product import product
 from tests.own_pipeline import Pipeline, stop
 
 NOWHERE = "127.0.0.1:9"
@@ -25,30 +24,6 @@ def probed(settings: Mapping[str, str], *arguments: str) -> tuple[int, str]:
     result = logpipe("probe", *arguments, settings=settings)
     assert b"Traceback" not in result.stderr, result.stderr.decode()
     return result.returncode, result.stdout.decode().strip()
-
-
-@contextmanager
-def answering(status: int, body: bytes) -> Iterator[str]:
-    """Serve one answer to every request, in a thread, since the command is waited for."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the interface's name
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 async def test_the_event_is_found_and_reported_in_nagios_words(pipeline: Pipeline) -> None:
@@ -121,7 +96,8 @@ async def test_an_elasticsearch_that_is_away_is_critical(pipeline: Pipeline) -> 
 
 
 def test_a_pipeline_that_is_not_ready_is_critical_and_tells_why() -> None:
-    with answering(503, b'{"status":"not ready","checks":{"kafka":false}}') as url:
+    not_ready = 503, b'{"status":"not ready","checks":{"kafka":false}}'
+    with product({"/health/ready": not_ready}) as (url, _):
         code, text = probed({}, "--url", url)
     assert code == 2
     assert text.startswith(f"CRITICAL: {url}/health/ready answers HTTP 503: ")
