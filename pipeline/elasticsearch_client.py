@@ -12,13 +12,14 @@ from pipeline.errors import LogpipeError, ServerRefused, ServerUnavailable, Sett
 from pipeline.outcomes import innermost_cause
 from pipeline.settings import Elasticsearch
 
-__all__ = ["make_client", "make_ssl_context", "reason_of", "server_errors"]
+__all__ = ["PASSING", "make_client", "make_ssl_context", "reason_of", "server_errors"]
 
 # Beside the bulk requests: health checks.
 _SPARE_CONNECTIONS = 2
 _UNAUTHENTICATED = 401
 _FORBIDDEN = 403
-_PASSING = frozenset({408, 429, 502, 503, 504})
+PASSING = frozenset({408, 429, 502, 503, 504})
+"""HTTP statuses of what passes by itself."""
 
 
 def make_client(
@@ -104,7 +105,7 @@ def _explained(error: ApiError, settings: Elasticsearch, doing: str) -> LogpipeE
     if isinstance(error, UnsupportedProductError):
         return ServerRefused(f"what answers at {_where(settings)} (elasticsearch.hosts) is not Elasticsearch")
     status, reason = error.meta.status, reason_of(error)
-    if status in _PASSING:
+    if status in PASSING:
         return ServerUnavailable(f"Elasticsearch cannot {doing} now (HTTP {status}): {reason}")
     if status == _UNAUTHENTICATED:
         hint = "; set elasticsearch.api_key, or elasticsearch.username and elasticsearch.password"

@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -20,6 +19,7 @@ from pipeline.elasticsearch_client import make_client, reason_of, server_errors
 from pipeline.errors import ProbeFailed, SettingsError
 from pipeline.kafka_client import connection_options, kafka_errors
 from pipeline.settings import Settings
+from pipeline.timestamps import from_epoch_ms
 
 __all__ = ["SERVICE", "ProbeResult", "probe"]
 
@@ -81,7 +81,7 @@ def _event(trace_id: str) -> bytes:
     """Write a line in the guide's format."""
     return orjson.dumps(
         {
-            "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "timestamp": from_epoch_ms(time.time_ns() // 1_000_000).text,
             "level": "INFO",
             "service": SERVICE,
             "component": _COMPONENT,

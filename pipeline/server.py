@@ -1,8 +1,8 @@
 """The HTTP server: `/metrics`, `/health/live`, `/health/ready` and `/health/startup`, nothing else."""
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -14,6 +14,7 @@ from pipeline.errors import SettingsError
 from pipeline.health import Health
 from pipeline.metric_families import CONTENT_TYPE, dump_families
 from pipeline.settings import Http
+from pipeline.timestamps import from_epoch_ms
 
 __all__ = ["Check", "exposition", "listen", "serve"]
 
@@ -82,7 +83,7 @@ def _at_once(check: Callable[[], tuple[bool, dict[str, Any]]]) -> Check:
 def _answer(check: Check) -> Answer:
     async def answer(_: web.Request) -> web.Response:
         good, body = await check()
-        body["timestamp"] = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        body["timestamp"] = from_epoch_ms(time.time_ns() // 1_000_000).text
         return web.json_response(
             body, status=200 if good else 503, dumps=lambda value: orjson.dumps(value).decode()
         )

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, FormData
 
-from pipeline.elasticsearch_client import make_ssl_context
+from pipeline.elasticsearch_client import PASSING, make_ssl_context
 from pipeline.errors import LogpipeError, ServerRefused, ServerUnavailable, SettingsError
 from pipeline.settings import Elasticsearch
 
@@ -28,7 +28,6 @@ _OK = 200
 _UNAUTHENTICATED = 401
 _FORBIDDEN = 403
 _NOT_FOUND = 404
-_PASSING = frozenset({408, 429, 502, 503, 504})
 _MAX_REASON = 200
 
 
@@ -147,7 +146,7 @@ class Kibana:
     def _explained(self, status: int, text: str, location: str | None, doing: str) -> LogpipeError:
         body = _json_object(text) or {}
         reason = body.get("message") or text.strip()[:_MAX_REASON] or "no reason given"
-        if status in _PASSING:
+        if status in PASSING:
             return ServerUnavailable(f"Kibana cannot {doing} now (HTTP {status}): {reason}")
         if location is not None:
             reason = f"it redirects to {location}"
