@@ -13,31 +13,37 @@ from aiokafka.errors import KafkaError
 from elastic_transport import Serializer, TransportError
 from elasticsearch import ApiError, AsyncElasticsearch, UnsupportedProductError
 
+from pipeline.bulk_requests import (
+    BulkAnswer,
+    BulkItem,
+    all_created,
+    bulk_summary,
+    items_of,
+    request_item,
+    send_bulk,
+)
 from pipeline.dead_letters import DeadLetter, SourceRecord
 from pipeline.document import Coordinates
 from pipeline.fast_path import Payload
 from pipeline.ledger import Partition, Span
-from pipeline.outcomes import Outcome, RequestOutcome, classify, classify_request, innermost_cause
+from pipeline.outcomes import Outcome, RequestOutcome, classify, classify_request
 from pipeline.pace import Pace
 from pipeline.salvage import field_of, salvage
 from pipeline.settings import Elasticsearch
 from pipeline.telemetry import Telemetry
 from pipeline.traces import NO_TRACES, BatchTraces
 
-__all__ = ["BulkWriter", "BytesSerializer", "DeadLetters", "bulk_serializers", "split_payload"]
+__all__ = [
+    "BulkWriter",
+    "BytesSerializer",
+    "DeadLetters",
+    "bulk_serializers",
+    "split_payload",
+]
 
 log = logging.getLogger(__name__)
 
-_BULK_PATH = "/_bulk"
-# The status of every item is asked for: a filter for errors alone would drop the items that succeeded, and
-# with them the positions that tie answers to documents.
-_BULK_PARAMETERS = {"filter_path": "errors,took,items.*.status,items.*.error"}
-_BULK_HEADERS = {"content-type": "application/x-ndjson", "accept": "application/json"}
-# The whole answer for a document that was created.
-_CREATED = {"create": {"status": 201}}
-_CREATED_BYTES = orjson.dumps(_CREATED)
 _DONE = (Outcome.INDEXED, Outcome.ALREADY_THERE)
-_TOOK = re.compile(rb'\{"errors":(?:true|false),"took":(\d+)')
 _LINES_PER_DOCUMENT = 2
 # The end of an id: offset, timestamp (-1 where Kafka has none), number within an array.
 _OFFSET = re.compile(r"-(\d{12,})-(?:-?\d+)(?:\.(\d+))?$")
@@ -90,18 +96,8 @@ class _Part(NamedTuple):
     record_ms: int | None = None
     attempts: int = 1
     last_chance: bool = False
-
-
-class _Item(NamedTuple):
-    """What Elasticsearch answered for one document."""
-
-    status: int
-    error_type: str
-    reason: str
-
-
-# What was answered for each document of a part; None when all were created.
-_Answer = list[_Item] | None
+    salvaged: bool = False
+    """Whether a field of each has been moved aside."""
 
 
 class BulkWriter:
@@ -228,9 +224,7 @@ class BulkWriter:
         started = loop.time()
         try:
             with self._traces.sending(parts, len(body)) as request:
-                response = await self._client.perform_request(
-                    "POST", _BULK_PATH, params=_BULK_PARAMETERS, headers=_BULK_HEADERS, body=body
-                )
+                response = await send_bulk(self._client, body)
                 request.answered(response)
             answer: bytes = response.body
         except UnsupportedProductError as error:
@@ -246,12 +240,12 @@ class BulkWriter:
         telemetry = self._telemetry
         telemetry.request_bytes.inc(len(body))
         telemetry.request_seconds.observe(seconds)
-        if _all_created(answer, documents):
+        if all_created(answer, documents):
             self._answered(seconds, answer)
             for part in parts:
                 self._settle_created(part)
             return [], False
-        items = _items(answer, parts)
+        items = items_of(answer, [part.documents for part in parts])
         if items is None:
             return self._failed(parts, documents, f"no answer to {documents} documents: {answer[:200]!r}")
         self._answered(seconds, answer)
@@ -260,8 +254,8 @@ class BulkWriter:
     def _answered(self, seconds: float, answer: bytes) -> None:
         self.reachable = True
         self.forbidden = None
-        if took := _TOOK.match(answer):
-            self._telemetry.took_seconds.observe(int(took[1]) / 1000)
+        if summary := bulk_summary(answer):
+            self._telemetry.took_seconds.observe(summary.took_ms / 1000)
         self._telemetry.requests.labels("answered").inc()
         if self._pace.answered(seconds):
             self._telemetry.slowdowns.labels("slow").inc()
@@ -269,7 +263,7 @@ class BulkWriter:
     def _refused(self, parts: list[_Part], documents: int, error: ApiError) -> tuple[list[_Part], bool]:
         """Handle an HTTP error of the whole request."""
         status = error.meta.status
-        item = _reason_of_request(status, error.body)
+        item = request_item(status, error.body)
         self._telemetry.requests.labels("refused").inc()
         outcome = classify_request(status)
         if outcome is RequestOutcome.SPLIT:
@@ -298,7 +292,7 @@ class BulkWriter:
         if self._pace.overloaded():
             self._telemetry.slowdowns.labels(reason).inc()
 
-    def _halve(self, parts: list[_Part], item: _Item) -> list[_Part]:
+    def _halve(self, parts: list[_Part], item: BulkItem) -> list[_Part]:
         """Send the two halves of a request as two requests; a single document is dead."""
         if len(parts) > 1:
             middle = len(parts) // 2
@@ -320,7 +314,7 @@ class BulkWriter:
 
     # --- settling -----------------------------------------------------------------------------------------
 
-    def _settle_by_item(self, answered: Iterable[tuple[_Part, _Answer]]) -> tuple[list[_Part], bool]:
+    def _settle_by_item(self, answered: Iterable[tuple[_Part, BulkAnswer]]) -> tuple[list[_Part], bool]:
         again: list[_Part] = []
         wait = False
         for part, items in answered:
@@ -334,7 +328,7 @@ class BulkWriter:
             self._overloaded("items")
         return again, wait
 
-    def _settle_mixed(self, part: _Part, items: Sequence[_Item]) -> tuple[list[_Part], bool]:
+    def _settle_mixed(self, part: _Part, items: Sequence[BulkItem]) -> tuple[list[_Part], bool]:
         """Look at each document of a part; give what has to be sent again, and whether to wait before."""
         outcomes = [classify(item.status, item.error_type or None) for item in items]
         for done in _DONE:
@@ -345,7 +339,8 @@ class BulkWriter:
         wait = False
         retried: list[bytes] = []
         once_more: list[bytes] = []
-        dead: list[tuple[bytes, _Item]] = []
+        salvaged: list[bytes] = []
+        dead: list[tuple[bytes, BulkItem]] = []
         for number, (item, outcome) in enumerate(zip(items, outcomes, strict=True)):
             if outcome in _DONE:
                 continue
@@ -358,36 +353,34 @@ class BulkWriter:
                 once_more += (action, source)
                 wait = True
             elif outcome is Outcome.REJECTED and not part.last_chance:
-                salvaged = salvage(source, item.reason)
-                if salvaged is None:
+                moved = salvage(source, item.reason)
+                if moved is None:
                     dead.append((action, item))
                 else:
-                    once_more += (action, salvaged[0] + b"\n")
-                    self._telemetry.salvaged.inc()
+                    salvaged += (action, moved[0] + b"\n")
             else:
                 dead.append((action, item))
-        return self._continue(part, retried, once_more, dead), wait
-
-    def _continue(
-        self, part: _Part, retried: list[bytes], once_more: list[bytes], dead: list[tuple[bytes, _Item]]
-    ) -> list[_Part]:
-        """Settle a part, or replace it by what is left of it."""
-        again = [
+        left = [
             part._replace(
                 documents=len(lines) // _LINES_PER_DOCUMENT,
                 body=b"".join(lines),
                 attempts=part.attempts + 1,
-                last_chance=part.last_chance or lines is once_more,
+                last_chance=part.last_chance or lines is not retried,
+                salvaged=part.salvaged or lines is salvaged,
             )
-            for lines in (retried, once_more)
+            for lines in (retried, once_more, salvaged)
             if lines
         ]
-        part.span.parts += len(again) + bool(dead)
-        self.in_flight_bytes += sum([len(one.body) for one in again])
+        self._continue(part, left, dead)
+        return left, wait
+
+    def _continue(self, part: _Part, left: list[_Part], dead: list[tuple[bytes, BulkItem]]) -> None:
+        """Settle a part, or replace it by what is left of it."""
+        part.span.parts += len(left) + bool(dead)
+        self.in_flight_bytes += sum([len(one.body) for one in left])
         if dead:
             self._give_up(part._replace(body=b""), dead)
         self._settle(part)
-        return again
 
     def _settle_created(self, part: _Part) -> None:
         self._count(part, Outcome.INDEXED, part.documents)
@@ -413,10 +406,12 @@ class BulkWriter:
         if documents:
             topic, number = part.span.partition
             self._telemetry.documents.labels(topic, number, outcome.value).inc(documents)
+            if part.salvaged and outcome is Outcome.INDEXED:
+                self._telemetry.salvaged.inc(documents)
 
     # --- dead letters -------------------------------------------------------------------------------------
 
-    def _give_up(self, part: _Part, dead: list[tuple[bytes, _Item]]) -> None:
+    def _give_up(self, part: _Part, dead: list[tuple[bytes, BulkItem]]) -> None:
         """Hand documents over to be written as dead letters; the part is settled when they are."""
         by_offset = {record.offset: record for record in part.records}
         letters: list[DeadLetter] = []
@@ -491,57 +486,7 @@ def _cut_tracebacks(error: BaseException) -> None:
         cause = cause.__cause__ or cause.__context__
 
 
-def _all_created(answer: bytes, documents: int) -> bool:
-    """Tell by counting bytes instead of decoding: far cheaper, and exact for this one form of answer."""
-    return (
-        answer.startswith(b'{"errors":false,')
-        and answer.count(_CREATED_BYTES) == documents
-        and answer.count(b'"status":') == documents
-    )
-
-
-def _items(answer: bytes, parts: Sequence[_Part]) -> list[_Answer] | None:
-    """Read what was answered for each part; None when it is no answer to them.
-
-    One refused document is no reason to look at the thousands beside it one by one.
-    """
-    try:
-        results: list[Any] = orjson.loads(answer)["items"]
-        if len(results) != sum([part.documents for part in parts]):
-            return None
-        items: list[_Answer] = []
-        position = 0
-        for part in parts:
-            some = results[position : position + part.documents]
-            position += part.documents
-            created = some.count(_CREATED) == part.documents
-            items.append(None if created else [_item(next(iter(one.values()))) for one in some])
-    except (ValueError, KeyError, TypeError, AttributeError, StopIteration):
-        return None
-    return items
-
-
-def _item(result: dict[str, Any]) -> _Item:
-    error = result.get("error")
-    if not isinstance(error, dict):
-        return _Item(int(result["status"]), "", str(error or ""))
-    outer = str(error.get("reason", ""))
-    inner = innermost_cause(error)
-    # The outer reason names the field, the innermost says what is wrong with it.
-    return _Item(
-        int(result["status"]), str(error.get("type", "")), outer if inner in outer else f"{outer}: {inner}"
-    )
-
-
-def _reason_of_request(status: int, body: Any) -> _Item:
-    try:
-        error = orjson.loads(body)["error"]
-        return _Item(status, str(error["type"]), innermost_cause(error))
-    except (ValueError, KeyError, TypeError):
-        return _Item(status, f"http_{status}", repr(body[:200]) if body else "no reason given")
-
-
-def _retry_label(item: _Item) -> str:
+def _retry_label(item: BulkItem) -> str:
     return "blocked" if item.error_type == "cluster_block_exception" else f"item_{item.status}"
 
 

@@ -12,7 +12,11 @@ import orjson
 from elastic_transport import TransportError
 from elasticsearch import ApiError, AsyncElasticsearch, UnsupportedProductError
 
+from pipeline.bulk_requests import items_of, send_bulk
+from pipeline.document import Document
+from pipeline.fast_path import bulk_lines
 from pipeline.log_errors import FirstSeen, LogErrors
+from pipeline.outcomes import Outcome, classify
 from pipeline.telemetry import Telemetry
 
 __all__ = ["NewErrors", "fingerprints_index"]
@@ -21,10 +25,7 @@ log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
 _WAIT_SECONDS = 10.0
-_HEADERS = {"content-type": "application/x-ndjson", "accept": "application/json"}
-_PARAMETERS = {"filter_path": "items.*.status,items.*.error.reason"}
 _KEPT = ("@timestamp", "level", "service", "component", "trace_id", "span_id", "kafka")
-_CREATED, _CONFLICT, _TOO_MANY_REQUESTS, _UNAVAILABLE = 201, 409, 429, 503
 _LONGEST_TEXT = 8000
 
 
@@ -56,39 +57,35 @@ class NewErrors:
 
     async def _write(self, found: list[FirstSeen]) -> bool:
         """Create the documents; False when it has to be tried again."""
-        lines = [
-            line
-            for error in found
-            for line in (
-                orjson.dumps({"create": {"_index": self._index, "_id": error.fingerprint}}),
-                orjson.dumps(first_event(error)),
-            )
-        ]
+        body = b"".join(bulk_lines(self._document(error) for error in found))
         try:
-            answer = await self._client.perform_request(
-                "POST",
-                "/_bulk",
-                params=_PARAMETERS,
-                headers=_HEADERS,
-                body=b"".join(line + b"\n" for line in lines),
-            )
-            items = [item["create"] for item in orjson.loads(answer.body)["items"]]
-        except (ApiError, TransportError, UnsupportedProductError, ValueError, KeyError, TypeError) as error:
+            response = await send_bulk(self._client, body)
+        except (ApiError, TransportError, UnsupportedProductError) as error:
             log.warning("new errors cannot be written to %s yet: %s", self._index, error)
             return False
+        answers = items_of(response.body, [1] * len(found))
+        if answers is None:
+            log.warning("no answer to new errors written to %s: %r", self._index, response.body[:200])
+            return False
         again = []
-        for first, item in zip(found, items, strict=False):
-            status = item["status"]
-            if status == _CREATED:
+        for first, answer in zip(found, answers, strict=True):
+            if answer is None:
                 self._errors.is_new(first)
-            elif status in {_TOO_MANY_REQUESTS, _UNAVAILABLE}:
+                continue
+            (item,) = answer
+            outcome = classify(item.status, item.error_type)
+            if outcome is Outcome.RETRY:
                 again.append(first)
-            elif status != _CONFLICT:
+            elif outcome is not Outcome.ALREADY_THERE:
                 # It would be refused for ever. It is counted, and its events are in the log indices.
                 self._telemetry.new_error_failures.inc()
-                log.warning("%s refuses a new error: HTTP %s %s", self._index, status, item.get("error"))
+                log.warning("%s refuses a new error: HTTP %d %s", self._index, item.status, item.reason)
         self._errors.give_back(again)
         return True
+
+    def _document(self, error: FirstSeen) -> Document:
+        fields = first_event(error)
+        return Document(self._index, error.fingerprint, orjson.dumps(fields), fields)
 
 
 def first_event(error: FirstSeen) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import asyncio
 import logging
 import os
 import random
-import re
 import socket
 import threading
 import time
@@ -29,6 +28,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from pipeline.bulk_requests import bulk_summary
 from pipeline.dead_letters import SourceRecord
 from pipeline.fast_path import Payload
 from pipeline.ledger import Span
@@ -45,7 +45,6 @@ _QUEUED_SPANS = 2048
 _SPANS_PER_REQUEST = 512
 _SEND_EVERY_MS = 1000
 _TRACEPARENT = "traceparent"
-_TOOK = re.compile(rb'\{"errors":(true|false),"took":(\d+)')
 
 
 _Attributes = dict[str, str | int | bool]
@@ -185,9 +184,9 @@ class _Request:
             "server.port": node.port,
             "url.full": f"{node.scheme}://{node.host}:{node.port}{node.path_prefix}/_bulk",
         }
-        if summary := _TOOK.match(response.body):
-            attributes["logpipe.elasticsearch.took_ms"] = int(summary[2])
-            attributes["logpipe.elasticsearch.errors"] = summary[1] == b"true"
+        if summary := bulk_summary(response.body):
+            attributes["logpipe.elasticsearch.took_ms"] = summary.took_ms
+            attributes["logpipe.elasticsearch.errors"] = summary.errors
         for span in self._spans:
             span.set_attributes(attributes)
 

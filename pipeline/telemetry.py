@@ -34,7 +34,7 @@ class Telemetry:
         )
         self.salvaged = Counter(
             "logpipe_documents_salvaged",
-            "Documents sent once more with the field that was rejected moved aside",
+            "Documents indexed once the field that had been rejected was moved aside",
             registry=registry,
         )
         self.dead_letters = Counter(

@@ -410,6 +410,23 @@ async def test_a_document_is_salvaged_once_only() -> None:
         assert to.requests == [["0", "1", "2"], ["1"]]
         (letter,) = to.letters.written
         assert (letter.attempts, letter.field) == (2, "n")
+        assert to.count("logpipe_documents_salvaged_total") == 0
+
+
+async def test_a_salvaged_document_that_has_to_wait_is_counted_when_it_is_indexed() -> None:
+    counts: list[float] = []
+
+    def answer(ids: list[str], request: int) -> web.Response:
+        counts.append(to.count("logpipe_documents_salvaged_total"))
+        if request == 0:
+            return rejected(ids, "1", "[1:5] failed to parse field [p] of type [long] in document")
+        return answer_items([429 if request == 1 else 201] * len(ids))
+
+    async with delivery(answer) as to:
+        to.add(3, payload(0, 1, 2))
+        assert await to.settled() == {PARTITION: 3}
+        assert to.requests == [["0", "1", "2"], ["1"], ["1"]]
+        assert [*counts, to.count("logpipe_documents_salvaged_total")] == [0, 0, 0, 1]
 
 
 async def test_a_missing_index_is_tried_once_more_then_dead_lettered() -> None:
