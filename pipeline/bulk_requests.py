@@ -65,12 +65,9 @@ def bulk_summary(answer: bytes) -> BulkSummary | None:
 
 
 def all_created(answer: bytes, documents: int) -> bool:
-    """Tell by counting bytes instead of decoding: far cheaper, and exact for this one form of answer."""
-    return (
-        answer.startswith(b'{"errors":false,')
-        and answer.count(_CREATED_BYTES) == documents
-        and answer.count(b'"status":') == documents
-    )
+    """Tell by comparing bytes instead of decoding: far cheaper, and exact for this one form of answer."""
+    items = b",".join([_CREATED_BYTES] * documents)
+    return answer.startswith(b'{"errors":false,') and answer.endswith(b'"items":[%b]}' % items)
 
 
 def items_of(answer: bytes, documents: Sequence[int]) -> list[BulkAnswer] | None:
