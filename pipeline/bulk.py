@@ -6,11 +6,11 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import orjson
 from aiokafka.errors import KafkaError
-from elastic_transport import Serializer, TransportError
+from elastic_transport import TransportError
 from elasticsearch import ApiError, AsyncElasticsearch, UnsupportedProductError
 
 from pipeline.bulk_requests import (
@@ -35,9 +35,7 @@ from pipeline.traces import NO_TRACES, BatchTraces
 
 __all__ = [
     "BulkWriter",
-    "BytesSerializer",
     "DeadLetters",
-    "bulk_serializers",
     "split_payload",
 ]
 
@@ -54,35 +52,6 @@ class DeadLetters(Protocol):
 
     async def write(self, letters: Iterable[DeadLetter]) -> None:
         """Return when every letter is acknowledged; raise KafkaError otherwise."""
-
-
-class BytesSerializer(Serializer):
-    """Pass bodies through as bytes both ways: ours are written, and answers are read, by this module."""
-
-    def dumps(self, data: Any) -> bytes:
-        """Take bytes only."""
-        if not isinstance(data, bytes):
-            raise TypeError(f"a bulk body is bytes, not {type(data).__name__}")
-        return data
-
-    def loads(self, data: bytes) -> bytes:
-        """Leave the answer as it is."""
-        return data
-
-
-def bulk_serializers() -> dict[str, Serializer]:
-    """Give the serializers of a client that is used for bulk requests alone."""
-    serializer = BytesSerializer()
-    return dict.fromkeys(
-        (
-            "application/json",
-            "application/vnd.elasticsearch+json",
-            "application/x-ndjson",
-            "application/vnd.elasticsearch+x-ndjson",
-            "text/*",
-        ),
-        serializer,
-    )
 
 
 class _Part(NamedTuple):

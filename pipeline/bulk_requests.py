@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import orjson
-from elastic_transport import ApiResponse
+from elastic_transport import ApiResponse, Serializer
 from elasticsearch import AsyncElasticsearch
 
 from pipeline.outcomes import innermost_cause
@@ -14,7 +14,9 @@ __all__ = [
     "BulkAnswer",
     "BulkItem",
     "BulkSummary",
+    "BytesSerializer",
     "all_created",
+    "bulk_serializers",
     "bulk_summary",
     "items_of",
     "request_item",
@@ -29,6 +31,35 @@ _SUMMARY = re.compile(rb'\{"errors":(true|false),"took":(\d+)')
 # The whole answer for a document that was created.
 _CREATED = {"create": {"status": 201}}
 _CREATED_BYTES = orjson.dumps(_CREATED)
+
+
+class BytesSerializer(Serializer):
+    """Pass bodies through as bytes both ways: ours are lines already, and answers are read by `items_of`."""
+
+    def dumps(self, data: Any) -> bytes:
+        """Take bytes only."""
+        if not isinstance(data, bytes):
+            raise TypeError(f"a bulk body is bytes, not {type(data).__name__}")
+        return data
+
+    def loads(self, data: bytes) -> bytes:
+        """Leave the answer as it is."""
+        return data
+
+
+def bulk_serializers() -> dict[str, Serializer]:
+    """Give the serializers of a client that is used for bulk requests alone."""
+    serializer = BytesSerializer()
+    return dict.fromkeys(
+        (
+            "application/json",
+            "application/vnd.elasticsearch+json",
+            "application/x-ndjson",
+            "application/vnd.elasticsearch+x-ndjson",
+            "text/*",
+        ),
+        serializer,
+    )
 
 
 async def send_bulk(client: AsyncElasticsearch, body: bytes) -> ApiResponse[Any]:

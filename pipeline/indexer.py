@@ -7,7 +7,8 @@ import time
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, suppress
 
-from pipeline.bulk import BulkWriter, bulk_serializers
+from pipeline.bulk import BulkWriter
+from pipeline.bulk_requests import bulk_serializers
 from pipeline.dead_letters import DeadLetterProducer
 from pipeline.document import DocumentBuilder
 from pipeline.elasticsearch_client import make_client

@@ -8,9 +8,7 @@ To find the list, the hot path looks up the cell of the event's level, component
 what its events usually look like and how to find their list; what looks otherwise goes to `gather`.
 """
 
-import math
 import time
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -19,10 +17,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
-from prometheus_client.samples import Exemplar
 
-from pipeline.metric_rules import MISSING, OTHER, Rule
-from pipeline.timestamps import parse_timestamp
+from pipeline.metric_rules import MISSING, Rule
+from pipeline.metric_series import Amounts, CounterSeries, DerivedMetric, GaugeSeries, Series, amounts_of
 
 __all__ = ["LEVELS", "Cell", "LogMetrics"]
 
@@ -41,8 +38,6 @@ _MOST_LEVELS = 256
 _MOST_PLANS = 256
 _LONGEST_CONTEXT = 64
 _MOST_RESOLVED = 1000
-# OpenMetrics allows 128 characters for an exemplar, names and values together.
-_LONGEST_TRACE_ID = 100
 
 Context = dict[str, Any]
 
@@ -78,8 +73,8 @@ class LogMetrics(Collector):
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._clock = clock
-        self._metrics: dict[str, _Metric] = {}
-        self._rules = [(rule, self._metrics.setdefault(rule.name, _Metric(rule))) for rule in rules]
+        self._metrics: dict[str, DerivedMetric] = {}
+        self._rules = [(rule, self._metrics.setdefault(rule.name, DerivedMetric(rule))) for rule in rules]
         self.cells: dict[str, dict[Any, dict[Any, Cell]]] = {level: {} for level in LEVELS}
         """Cells by level, component and service; the hot path keeps the dictionaries of the known levels."""
         self._gathering: list[_Gathering] = []
@@ -133,7 +128,7 @@ class LogMetrics(Collector):
 
     def possible(
         self, fixed: dict[str, Any], shape: frozenset[str] | None = None
-    ) -> "list[tuple[Rule, _Metric]]":
+    ) -> list[tuple[Rule, DerivedMetric]]:
         """Give the rules that events with these fixed fields may satisfy, if their contexts have this shape."""
         return [
             (rule, metric)
@@ -265,8 +260,8 @@ class _Gathering:
 class _Target(NamedTuple):
     """One series that a group of events counts for."""
 
-    metric: "_Metric"
-    series: "_Series"
+    metric: DerivedMetric
+    series: Series
     folded: bool
     field: str | None
     """Whose numbers it takes."""
@@ -294,7 +289,7 @@ class _Plan:
     __slots__ = ("_examples", "_fixed", "_keys", "_numbers", "_resolved", "_rules", "quick", "shape")
 
     def __init__(
-        self, rules: "list[tuple[Rule, _Metric]]", fixed: dict[str, Any], shape: frozenset[str]
+        self, rules: list[tuple[Rule, DerivedMetric]], fixed: dict[str, Any], shape: frozenset[str]
     ) -> None:
         self.shape = shape
         self._rules = rules
@@ -345,17 +340,17 @@ class _Plan:
                 continue
             events += len(rows)
             columns = self._numbers.columns(rows)
-            amounts: dict[str | None, _Amounts] = {}
+            amounts: dict[str | None, Amounts] = {}
             for metric, series, folded, field in self._targets(key):
                 if folded:
                     metric.folded += len(rows)
-                if isinstance(series, _Gauge):
+                if isinstance(series, GaugeSeries):
                     metric.refused += series.read(columns[field], columns[_STAMP], now_ms)
-                elif isinstance(series, _Counter) and field is None:
+                elif isinstance(series, CounterSeries) and field is None:
                     series.total += len(rows)
                 else:
                     if field not in amounts:
-                        amounts[field] = _amounts(columns[field])
+                        amounts[field] = amounts_of(columns[field])
                     metric.refused += amounts[field].refused
                     series.add(amounts[field], self._examples[key])
             rows.clear()
@@ -431,147 +426,6 @@ class _Names:
         return columns
 
 
-class _Amounts(NamedTuple):
-    """The numbers of some events that can be an amount of something."""
-
-    ordered: list[Any]
-    sum: float
-    first: Any
-    """The number of the first event, None when it has none."""
-    refused: int
-    """How many others there were, null aside."""
-
-
-class _Counter:
-    def __init__(self, rule: Rule) -> None:
-        self._scale = rule.scale
-        self.total = 0.0
-
-    def add(self, amounts: _Amounts, _: Any) -> None:
-        self.total += amounts.sum * self._scale
-
-
-class _Gauge:
-    def __init__(self, rule: Rule) -> None:
-        self._scale = rule.scale
-        self.value = 0.0
-        self.time_ms = -math.inf
-
-    def read(self, values: Sequence[Any], stamps: Sequence[Any], now_ms: float) -> int:
-        """Take the newest reading; give how many of the values, null aside, were refused."""
-        pairs = zip(stamps, values, strict=True)
-        readings = list(pairs) if _are_numbers(values) else [pair for pair in pairs if _is_number(pair[1])]
-        if readings:
-            stamp, value = max(readings)
-            time = parse_timestamp(stamp)
-            # A clock ahead of ours must not win for ever.
-            time_ms = -math.inf if time is None else min(time.epoch_ms, now_ms)
-            if time_ms >= self.time_ms:
-                self.value, self.time_ms = value * self._scale, time_ms
-        return _number_given(values) - len(readings)
-
-
-class _Histogram:
-    def __init__(self, rule: Rule) -> None:
-        self._scale = rule.scale
-        # In the field's own unit, rounded as floats are shown, so that 100 ms is within 0.1 s.
-        self._bounds = [float(f"{bound / rule.scale:.12g}") for bound in rule.buckets]
-        self.counts = [0] * (len(self._bounds) + 1)
-        self.sum = 0.0
-        self.exemplars: dict[int, tuple[str, float]] = {}
-
-    def add(self, amounts: _Amounts, trace_id: Any) -> None:
-        """Take numbers, and the trace of the first."""
-        # Sorted, each bucket ends where its bound would stand: a dozen steps, however many numbers.
-        ordered, before = amounts.ordered, 0
-        for place, bound in enumerate(self._bounds):
-            within = bisect_right(ordered, bound, before)
-            self.counts[place] += within - before
-            before = within
-        self.counts[-1] += len(ordered) - before
-        self.sum += amounts.sum * self._scale
-        value = amounts.first
-        if value is not None and type(trace_id) is str and 0 < len(trace_id) <= _LONGEST_TRACE_ID:
-            self.exemplars[bisect_left(self._bounds, value)] = (trace_id, value * self._scale)
-
-
-_Series = _Counter | _Gauge | _Histogram
-_SERIES: dict[str, type[_Series]] = {
-    "counter": _Counter,
-    "gauge": _Gauge,
-    "histogram": _Histogram,
-}
-
-
-class _Metric:
-    """One metric with all its series."""
-
-    def __init__(self, rule: Rule) -> None:
-        self.rule = rule
-        self.series: dict[tuple[str, ...], _Series] = {}
-        self.folded = 0
-        self.refused = 0
-
-    def get(self, labels: tuple[str, ...]) -> tuple[_Series, bool]:
-        """Give the series of these labels; beyond the cap that of `other`, and tell so."""
-        series = self.series.get(labels)
-        if series is not None:
-            return series, False
-        if len(self.series) < self.rule.max_label_sets:
-            series = self.series[labels] = _SERIES[self.rule.type](self.rule)
-            return series, False
-        if self.rule.type == "gauge":
-            # A reading that belongs to nothing says nothing.
-            return _Gauge(self.rule), True
-        # A rule's constants stay: an unknown model's input tokens are input tokens.
-        other = tuple([label.constant or OTHER for label in self.rule.labels.values()])
-        return self.series.setdefault(other, _SERIES[self.rule.type](self.rule)), True
-
-    def names(self) -> Iterator[Metric]:
-        """Give the empty families."""
-        rule = self.rule
-        yield Metric(rule.name.removesuffix("_total"), rule.help, rule.type)
-        if rule.type == "gauge":
-            yield Metric(self._time_name, f"Time of the event that {rule.name} is from", "gauge")
-
-    def families(self, now_ms: float) -> Iterator[Metric]:
-        """Give what Prometheus shall see."""
-        rule = self.rule
-        family, *times = self.names()
-        oldest_ms = now_ms - rule.expire_seconds * 1000
-        for values, series in self.series.items():
-            labels = dict(zip(rule.labels, values, strict=True))
-            if isinstance(series, _Counter):
-                family.add_sample(rule.name, labels, series.total)
-            elif isinstance(series, _Histogram):
-                self._add_histogram(family, labels, series)
-            elif series.time_ms >= oldest_ms:  # a newer event brings a stale gauge back
-                family.add_sample(rule.name, labels, series.value)
-                times[0].add_sample(self._time_name, labels, series.time_ms / 1000)
-        yield family
-        yield from times
-
-    @property
-    def _time_name(self) -> str:
-        return f"{self.rule.name}_updated_timestamp_seconds"
-
-    def _add_histogram(self, family: Metric, labels: dict[str, str], series: _Histogram) -> None:
-        name = self.rule.name
-        total = 0
-        bounds = [*map(str, self.rule.buckets), "+Inf"]
-        for place, (bound, number) in enumerate(zip(bounds, series.counts, strict=True)):
-            total += number
-            example = series.exemplars.get(place)
-            family.add_sample(
-                f"{name}_bucket",
-                {**labels, "le": bound},
-                total,
-                exemplar=None if example is None else Exemplar({"trace_id": example[0]}, example[1]),
-            )
-        family.add_sample(f"{name}_count", labels, total)
-        family.add_sample(f"{name}_sum", labels, series.sum)
-
-
 def _needed(rule: Rule) -> set[str]:
     """Give the names without which no context satisfies the rule."""
     fields = {name for name, condition in rule.when.items() if not condition.holds(MISSING)}
@@ -603,33 +457,6 @@ def _form(parts: list[Any]) -> Any:
     return _NOTHING if not parts else parts[0] if len(parts) == 1 else tuple(parts)
 
 
-def _number_given(values: Sequence[Any]) -> int:
-    return len(values) - values.count(None)
-
-
 def _scalar(value: Any) -> Any:
     """Give a value that can be the key of a dictionary."""
     return _COMPOUND if isinstance(value, dict | list) else value
-
-
-_NUMBERS = frozenset((int, float))
-
-
-def _are_numbers(values: Sequence[Any]) -> bool:
-    """Tell whether all values are numbers, which they nearly always are; JSON has no others than finite ones."""
-    return _NUMBERS.issuperset(map(type, values))
-
-
-def _amounts(values: Sequence[Any]) -> _Amounts:
-    """Take the values that can be an amount of something."""
-    # Values that have waited are no longer in the processor's cache: they are gone through three times, no more,
-    # whatever the number of rules that want them.
-    ordered = sorted(values if _are_numbers(values) else filter(_is_number, values))
-    if ordered and ordered[0] < 0:
-        ordered = ordered[bisect_left(ordered, 0) :]
-    first = values[0] if _is_number(values[0]) and values[0] >= 0 else None
-    return _Amounts(ordered, sum(ordered), first, _number_given(values) - len(ordered))
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in _NUMBERS

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pipeline.bulk import BulkWriter, bulk_serializers
+from pipeline.bulk import BulkWriter
+from pipeline.bulk_requests import bulk_serializers
 from pipeline.dead_letters import DeadLetter, Headers
 from pipeline.decode import decode
 from pipeline.document import Coordinates, Document, DocumentBuilder

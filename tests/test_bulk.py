@@ -13,7 +13,8 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 from hypothesis import given, settings as hypothesis_settings, strategies as st
 
-from pipeline.bulk import BulkWriter, bulk_serializers, split_payload
+from pipeline.bulk import BulkWriter, split_payload
+from pipeline.bulk_requests import bulk_serializers
 from pipeline.dead_letters import DeadLetter
 from pipeline.document import Coordinates
 from pipeline.elasticsearch_client import make_client

@@ -19,7 +19,8 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from pipeline.bulk import BulkWriter, bulk_serializers
+from pipeline.bulk import BulkWriter
+from pipeline.bulk_requests import bulk_serializers
 from pipeline.check import check_servers
 from pipeline.elasticsearch_client import make_client
 from pipeline.errors import SettingsError
