@@ -11,7 +11,8 @@ from tests.own_pipeline import Pipeline, own_pipeline
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--fault-rounds", type=int, default=4, help="how often a worker is killed at random")
+    parser.addoption("--fault-rounds", type=int, default=4, help="how often a worker is taken away")
+    parser.addoption("--fault-answer-seconds", type=float, default=5, help="how long each answer stays bad")
     parser.addoption("--fault-seconds", type=float, default=20, help="how long the steady scenario lasts")
     parser.addoption("--fault-still-seconds", type=float, default=25, help="how long the sink stands still")
     parser.addoption("--fault-report", help="file for the fault suite's counts, as JSON")

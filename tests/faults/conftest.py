@@ -22,6 +22,12 @@ def fault_report(request: pytest.FixtureRequest) -> Iterator[FaultReport]:
 
 
 @pytest.fixture
+def rounds(request: pytest.FixtureRequest) -> int:
+    """How often a fault is repeated that takes a worker away."""
+    return int(request.config.getoption("--fault-rounds"))
+
+
+@pytest.fixture
 async def scenario(
     pipeline: Pipeline, fault_report: FaultReport, request: pytest.FixtureRequest
 ) -> AsyncIterator[Scenario]:

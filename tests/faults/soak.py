@@ -37,7 +37,11 @@ def main() -> None:
                 file = Path(directory) / f"{number}.json"
                 length = options.minutes * 60 if number == 0 else 20
                 failed += run(
-                    file, f"--ignore={STANDSTILL}", "--fault-rounds=20", f"--fault-seconds={length}"
+                    file,
+                    f"--ignore={STANDSTILL}",
+                    "--fault-rounds=20",
+                    "--fault-answer-seconds=60",
+                    f"--fault-seconds={length}",
                 )
                 rows += rows_of(file)
             failed += int(beside.wait() != 0)

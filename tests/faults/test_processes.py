@@ -17,18 +17,33 @@ from tests.own_pipeline import SLOW, stop
 EVENTS = 30_000
 
 
-async def test_worker_killed_at_random_moments(scenario: Scenario, request: pytest.FixtureRequest) -> None:
-    rounds = request.config.getoption("--fault-rounds")
+@pytest.mark.timeout(600)
+async def test_worker_killed_at_random_moments(scenario: Scenario, rounds: int) -> None:
     chance = random.Random(rounds)
-    await scenario.send(EVENTS)
-    scenario.settings = SLOW
-    for _ in range(rounds):
-        with scenario.worker() as process:
+    for number in range(rounds):
+        await scenario.send(EVENTS, seed=number)
+        with scenario.worker(**SLOW) as process:
             await asyncio.sleep(chance.uniform(1.0, 3.5))
             process.send_signal(signal.SIGKILL)
             process.wait()
             scenario.faults += 1
-    scenario.settings = {}
+    with scenario.worker() as process:
+        await scenario.finish(process)
+
+
+@pytest.mark.timeout(600)
+async def test_sigterm_under_full_load(scenario: Scenario, rounds: int) -> None:
+    """The worker ends in order, with everything settled that it had read; the next one goes on from there."""
+    indexed = 0
+    for number in range(rounds):
+        await scenario.send(EVENTS, seed=number)
+        with scenario.worker(**SLOW) as process:
+            await scenario.pipeline.indexed(indexed + 1000)
+            stop(process)
+            scenario.faults += 1
+        indexed = sum((await scenario.pipeline.counts()).values())
+        assert indexed < scenario.sent, "the load was over before the signal"
+        assert sum((await scenario.pipeline.committed()).values()) == indexed
     with scenario.worker() as process:
         await scenario.finish(process)
 
@@ -48,10 +63,11 @@ async def test_worker_suspended_longer_than_its_session(scenario: Scenario) -> N
             await scenario.finish(second)
 
 
-async def test_workers_join_and_leave_every_two_seconds(scenario: Scenario) -> None:
-    await scenario.send(2 * EVENTS)
+@pytest.mark.timeout(600)
+async def test_workers_join_and_leave_every_two_seconds(scenario: Scenario, rounds: int) -> None:
     with scenario.worker(**SLOW) as steady:
-        for _ in range(5):
+        for number in range(rounds):
+            await scenario.send(EVENTS, seed=number)
             with scenario.worker(LOGPIPE_HTTP__PORT=str(free_port())) as passing:
                 await asyncio.sleep(2)
                 stop(passing)
