@@ -1,5 +1,6 @@
 """The real servers that the whole test run shares."""
 
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 
@@ -16,6 +17,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fault-seconds", type=float, default=20, help="how long the steady scenario lasts")
     parser.addoption("--fault-still-seconds", type=float, default=25, help="how long the sink stands still")
     parser.addoption("--fault-report", help="file for the fault suite's counts, as JSON")
+
+
+def pytest_runtest_setup() -> None:
+    """Let a run that is told to stop clean up as after Ctrl-C; a test may have left the signal to its default."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -3,10 +3,13 @@
 import argparse
 import json
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,33 +26,33 @@ def main() -> None:
     arguments.add_argument("--still-minutes", type=float, default=15, help="how long the sink stands still")
     arguments.add_argument("--rounds", type=int, default=1, help="how often the other scenarios run")
     options = arguments.parse_args()
-    started = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    began = time.monotonic()
     rows: list[dict[str, Any]] = []
     failed = 0
     with tempfile.TemporaryDirectory() as directory:
         still = Path(directory) / "still.json"
         # It has servers of its own, and they and its worker do next to nothing: it runs beside the others.
-        beside = subprocess.Popen(
+        with started(
             command(still, STANDSTILL, f"--fault-still-seconds={options.still_minutes * 60}")
-        )
-        try:
+        ) as beside:
             for number in range(options.rounds):
                 file = Path(directory) / f"{number}.json"
                 length = options.minutes * 60 if number == 0 else 20
-                failed += run(
+                suite = command(
                     file,
+                    SUITE,
                     f"--ignore={STANDSTILL}",
                     "--fault-rounds=20",
                     "--fault-answer-seconds=60",
                     f"--fault-seconds={length}",
                 )
+                with started(suite) as one:
+                    failed += int(one.wait() != 0)
                 rows += rows_of(file)
             failed += int(beside.wait() != 0)
             rows += rows_of(still)
-        finally:
-            beside.terminate()
-            beside.wait()
-    text = report(rows, (time.monotonic() - started) / 60, failed)
+    text = report(rows, (time.monotonic() - began) / 60, failed)
     RESULT.write_text(text)
     print(text)  # noqa: T201
     bad = failed or sum(row["missing"] + row["duplicated"] for row in rows)
@@ -61,9 +64,16 @@ def command(file: Path, *options: str) -> list[str]:
     return [sys.executable, "-m", "pytest", "-q", f"--fault-report={file}", *options]
 
 
-def run(file: Path, *options: str) -> int:
-    """Run the suite once; 1 if it failed."""
-    return int(subprocess.run(command(file, SUITE, *options), check=False).returncode != 0)
+@contextmanager
+def started(call: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start pytest; it is told to stop, and to stop what it has started, at the latest when the block is left."""
+    # In a session of its own, so that Ctrl-C reaches it once: from here.
+    process = subprocess.Popen(call, start_new_session=True)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def rows_of(file: Path) -> list[dict[str, Any]]:
