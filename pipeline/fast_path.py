@@ -1,14 +1,17 @@
 """The hot path: a partition's records → lines of a bulk request, one decode and one encode per event.
 
-An event of the common shape is handled in this one loop, without a function call of our own: each call
-costs 0.05 to 0.1 µs of a budget of about 2 µs. Everything else (another timestamp format, tags, an envelope,
-a name not seen before, …) goes to `document.py`, which defines the result; both give the same document.
-Measured by `make bench` as `hot_path`.
+A piece of some hundred records goes through one step after the other as columns: a column's step is one call
+into C for all of the piece, where a loop over events costs 0.02 to 0.1 µs for each look at each of them, of a
+budget of 3. What is unusual in an event (another timestamp format, a level to rename, an envelope) is looked
+at by itself, and what has not the common shape at all (tags, names that Elasticsearch refuses, no JSON, …)
+goes to `document.py`, which defines the result; both give the same document. Measured by `make bench` as
+`hot_path`.
 """
 
-import re
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, repeat
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -17,24 +20,23 @@ from pipeline.document import (
     Coordinates,
     Document,
     DocumentBuilder,
-    document_id,
     normalise_trace_id,
 )
 from pipeline.field_names import ASIDE_FIELD, LONGEST_NAME, is_taken
 from pipeline.fingerprints import FINGERPRINT_FIELD, fingerprint
+from pipeline.hours import HourForms, action_line
 from pipeline.levels import normalise_level
 from pipeline.log_errors import LogErrors
-from pipeline.log_metrics import LogMetrics
+from pipeline.log_metrics import EventColumns, LogMetrics
+from pipeline.piece import ABSENT, STAND_IN, Piece, Place, Record
 from pipeline.timestamps import parse_timestamp
 
 __all__ = ["BatchEncoder", "Payload", "Record", "bulk_lines"]
 
-_HOUR_MS = 3_600_000
-_MOST_CACHED_HOURS = 256
 _MOST_KNOWN_NAMES = 10_000
-_RECORDS_PER_PAYLOAD = 256
-# What follows the hour in a canonical stamp.
-_MINUTES_TO_ZONE = re.compile(r":[0-5]\d:[0-5]\d\.\d{3}Z", re.ASCII)
+_MOST_KNOWN_LEVELS = 1000
+# So many that what is done once a piece does not count, so few that all of them stay in the processor's cache.
+_RECORDS_PER_PIECE = 128
 
 # Root fields that the common shape does not have: document.py looks at them one by one.
 _SPECIAL_NAMES = frozenset(
@@ -54,31 +56,20 @@ _SPECIAL_NAMES = frozenset(
 # Of these, an envelope may have as objects:
 _ENVELOPE_NAMES = frozenset({"fields", "log"})
 
-# Spellings of `level` worth a place in the loop; any other goes to document.py.
-_COMMON_LEVELS = (
-    "ERROR", "WARN", "INFO", "DEBUG", "error", "warn", "info", "debug",
-    "WARNING", "warning", "CRITICAL", "critical", "FATAL", "fatal", "TRACE", "trace",
-)  # fmt: skip
+# Levels that stay as they are, and need no tag.
+_USUAL_LEVELS = frozenset({"WARN", "INFO", "DEBUG"})
+
+# What `str.strip` takes away, of ASCII.
+_WHITE_SPACE = "\t\n\v\f\r\x1c\x1d\x1e\x1f "
+
+_CONTEXTS = list(ABSENT).index("context")
+_row_of = itemgetter(*ABSENT)
+_behind_brace = itemgetter(slice(1, None))
+_DICTIONARIES = {dict}
 
 
 class _Uncommon(Exception):  # noqa: N818 - not an error: the event goes the careful way
     """The event does not have the common shape."""
-
-
-class Record(Protocol):
-    """What the loop reads of a Kafka record; aiokafka's records have it."""
-
-    @property
-    def offset(self) -> int:
-        """Position in the partition."""
-
-    @property
-    def timestamp(self) -> int:
-        """Milliseconds since 1970."""
-
-    @property
-    def value(self) -> bytes | None:
-        """The payload; None for a tombstone."""
 
 
 class Payload(NamedTuple):
@@ -94,16 +85,6 @@ class Payload(NamedTuple):
     """Size of its records' values."""
 
 
-class _Hour(NamedTuple):
-    """What events of one hour and partition have in common."""
-
-    action: bytes
-    """Their action lines up to the offset."""
-    earliest_ms: int
-    """Bounds of Kafka's time for which no moment of the hour is out of the window, see `Indices`."""
-    latest_ms: int
-
-
 class BatchEncoder:
     """Encode the records of one partition after another; keeps small caches that change no result."""
 
@@ -113,149 +94,158 @@ class BatchEncoder:
         self.builder = builder
         self._metrics = metrics
         self._errors = errors
-        # One hour of the stamp's text → what its events have in common. By partition.
-        self._hours: dict[tuple[str, int], dict[str, _Hour]] = {}
-        self._root_names: set[str] = set()
+        self._hours = HourForms(builder)
+        self._places: dict[tuple[str, int], Place] = {}
+        self._root_names: set[str] = set(ABSENT)
         self._outer_names: set[str] = set()
-        # What becomes of a level, None where nothing is to be done, and where its events are counted.
-        self._levels = {
-            name: (
-                None if (normal := normalise_level(name)) == name and normal != "ERROR" else normal,
-                {} if metrics is None or normal is None else metrics.cells[normal],
-            )
-            for name in _COMMON_LEVELS
-        }
+        self._levels: dict[str | int | None, str | None] = {}
 
     def encode(self, topic: str, partition: int, records: Sequence[Record]) -> list[Payload]:
-        """Encode records, each to at least one document, in their order.
+        """Encode records, each to at least one document, in their order."""
+        place = self._places.get((topic, partition))
+        if place is None:
+            place = self._places[topic, partition] = Place(topic, partition)
+        return [
+            self._payload(place, records[start : start + _RECORDS_PER_PIECE])
+            for start in range(0, len(records), _RECORDS_PER_PIECE)
+        ]
 
-        The pieces are small, so that the memory of one serves the next while it is still in the cache.
-        """
-        payloads = []
-        for start in range(0, len(records), _RECORDS_PER_PAYLOAD):
-            piece = records[start : start + _RECORDS_PER_PAYLOAD]
-            values = [record.value for record in piece]
-            sizes = _sizes(values)
-            lines, stamp = self._lines(topic, partition, zip(values, piece, strict=True), max(sizes))
-            time = parse_timestamp(stamp)
-            body = b"".join(lines)
-            payloads.append(
-                Payload(len(lines) // 2, body, time and time.epoch_ms, piece[0].timestamp, sum(sizes))
-            )
-        if self._metrics is not None:
-            self._metrics.saw(len(records))
-        return payloads
+    def _payload(self, place: Place, records: Sequence[Record]) -> Payload:
+        """Take a piece through all steps."""
+        piece = Piece(place, records)
+        values = [record.value for record in records]
+        sizes = _sizes(values)
+        _decode(piece, values, max(sizes))
+        self._take_stamps(piece)
+        forms = self._hours.of(piece)
+        self._look_at_names(piece)
+        columns = _columns(piece)
+        _normalise_ids(piece, columns)
+        levels, errors = self._normalise_levels(piece, columns.levels)
+        sources = _encoded(piece)
+        others = self._build_uncommon(piece, values)
+        body = _body(piece, forms, sources, others)
+        self._derive(piece, columns._replace(levels=levels), errors, others)
+        last = len(records) - 1
+        time = parse_timestamp(
+            others[last][-1].fields["@timestamp"] if last in others else piece.stamps[last]
+        )
+        documents = len(records) + sum([len(some) - 1 for some in others.values()])
+        return Payload(documents, body, time and time.epoch_ms, records[0].timestamp, sum(sizes))
 
-    def _lines(  # noqa: C901, PLR0912, PLR0915 - one loop, see the module's docstring
-        self, topic: str, partition: int, records: Iterable[tuple[bytes | None, Record]], longest: int
-    ) -> tuple[list[bytes], str]:
-        """Encode records and their values; gives the lines, and the stamp of the last event."""
-        lines: list[bytes] = []
-        stamp = ""
-        append = lines.append
-        loads = orjson.loads
-        dumps = orjson.dumps
-        known_root = self._root_names.issuperset
-        is_canonical = _MINUTES_TO_ZONE.fullmatch
-        levels = self._levels
-        hours = self._hours.setdefault((topic, partition), {})
-        metrics = self._metrics
-        names_errors = self.builder.events.fingerprints
-        no_context: dict[str, Any] = {}
-        # Between the stamp and the offset; JSON would escape nothing in it, see _action.
-        middle = b'","service_name":"%b","kafka":{"topic":"%b","partition":%d,"offset":' % (
-            self.builder.events.service.encode(), topic.encode(), partition,
-        )  # fmt: skip
-
-        # A value that is longer may hold a name that is too long.
-        may_be_long = longest > LONGEST_NAME
-        for value, record in records:
-            offset = record.offset
-            record_ms = record.timestamp
+    def _take_stamps(self, piece: Piece) -> None:
+        """Take each event's `timestamp` out of it; where there is none it may be inside an envelope."""
+        stamps = piece.stamps
+        left = iter(piece.events)
+        while True:
             try:
-                if may_be_long and len(value) > LONGEST_NAME:  # type: ignore[arg-type]
-                    raise _Uncommon
-                event = loads(value)  # type: ignore[arg-type]  # None raises, as any other bad value
-                outer = None
+                stamps.extend(map(dict.pop, left, repeat("timestamp")))
+            except (KeyError, TypeError):
+                position = len(stamps)
+                stamps.append(piece.place.last_stamp)
+            else:
+                return
+            if position not in piece.uncommon:
                 try:
-                    stamp = event.pop("timestamp")
-                except KeyError:
-                    outer = self._open_envelope(event)
-                    stamp = event.pop("timestamp")
-                try:
-                    action, earliest, latest = hours[stamp[:13]]
-                except KeyError:
-                    action, earliest, latest = self._learn_hour(hours, stamp, topic, partition)
-                level = event["level"]
-                normal, cells = levels[level]
-                context = event.get("context", no_context)
-                if type(context) is not dict:
-                    raise _Uncommon
-                if not known_root(event):
-                    self._learn_root_names(event)
-                if not earliest <= record_ms <= latest:
-                    raise _Uncommon
-                # Canonical form: 2024-01-15T10:30:00.123Z. The first 13 characters are known to be good.
-                if not is_canonical(stamp, 13):
-                    raise _Uncommon
-                identifier = event.get("trace_id")
-                if identifier is not None and identifier.lower().strip() != identifier:
-                    event["trace_id"] = normalise_trace_id(identifier)
-                identifier = event.get("span_id")
-                if identifier is not None and identifier.lower().strip() != identifier:
-                    event["span_id"] = normalise_trace_id(identifier)
-                if normal is not None:
-                    if normal != level:
-                        if outer is not None and "log" in outer:
-                            raise _Uncommon
-                        event["level"] = normal
-                        event["log"] = {"level": level}
-                    if normal == "ERROR":
-                        event["tags"] = [ERROR_TAG]
-                        if names_errors:
-                            event[FINGERPRINT_FIELD] = fingerprint(event)
-                if metrics is not None:
-                    try:
-                        is_usual, key_of, number_of, groups, gather = cells[event["component"]][
-                            event["service"]
-                        ]
-                    except KeyError:
-                        is_usual, key_of, number_of, groups, gather = metrics.cell(normal or level, event)
-                if outer is not None:
-                    event.update(outer)
-                # What the pipeline adds is written in front: as keys it would make the dictionary grow.
-                source = dumps(event, option=orjson.OPT_APPEND_NEWLINE)
-                append(
-                    b'%b%012d-%d"}}\n{"@timestamp":"%b%b%d},'
-                    % (action, offset, record_ms, stamp.encode(), middle, offset)
-                )
-                append(source[1:])
-                if metrics is not None:
-                    try:
-                        if is_usual(context):
-                            groups[key_of(context)].append(number_of(context))
-                        else:
-                            event["@timestamp"] = stamp
-                            gather(event, context)
-                    except (KeyError, TypeError):
-                        event["@timestamp"] = stamp
-                        gather(event, context)
-                if normal == "ERROR" and self._errors is not None:
-                    event["@timestamp"] = stamp
-                    self._errors.count(event)
-            except (_Uncommon, ValueError, TypeError, KeyError, AttributeError):
-                documents = self.builder.documents(value, Coordinates(topic, partition, offset, record_ms))
-                lines += bulk_lines(documents)
-                self._count(documents)
-                stamp = documents[-1].fields["@timestamp"]
-        return lines, stamp
+                    event = piece.events[position]
+                    piece.envelopes[position] = self._open_envelope(event)
+                    stamps[position] = event.pop("timestamp")
+                except (_Uncommon, ValueError, TypeError, KeyError, AttributeError):
+                    piece.give_up(position)
 
-    def _count(self, documents: Iterable[Document]) -> None:
-        for document in documents:
-            if self._metrics is not None:
-                self._metrics.count(document.fields)
-            if self._errors is not None and FINGERPRINT_FIELD in document.fields:
-                self._errors.count(document.fields)
+    def _look_at_names(self, piece: Piece) -> None:
+        """See that Elasticsearch takes the names at the root of each event."""
+        known = self._root_names
+        if known.issuperset(set().union(*piece.events)) and all(piece.events):
+            return
+        for position, event in enumerate(piece.events):
+            if not event:
+                piece.give_up(position)
+            elif not known.issuperset(event):
+                try:
+                    self._learn_root_names(event)
+                except _Uncommon:
+                    piece.give_up(position)
+
+    def _normalise_levels(self, piece: Piece, logged: Sequence[Any]) -> tuple[list[str], list[int]]:
+        """Normalise the levels, tag errors; gives the levels as they are now, and the positions of errors."""
+        levels = list(logged)
+        errors = []
+        try:
+            unusual = [position for position, level in enumerate(levels) if level not in _USUAL_LEVELS]
+        except TypeError:
+            unusual = list(range(len(levels)))
+        for position in unusual:
+            level = levels[position]
+            levels[position] = ""
+            try:
+                normal = self._normal_level(level)
+            except _Uncommon:
+                piece.give_up(position)
+                continue
+            levels[position] = normal or (level if type(level) is str else "")
+            if normal is None:
+                continue
+            event = piece.events[position]
+            if normal != level:
+                if "log" in piece.envelopes.get(position, ()):
+                    piece.give_up(position)
+                    continue
+                event["level"] = normal
+                event["log"] = {"level": level}
+            if normal == "ERROR":
+                event["tags"] = [ERROR_TAG]
+                if self.builder.events.fingerprints:
+                    event[FINGERPRINT_FIELD] = fingerprint(event)
+                    errors.append(position)
+        return levels, errors
+
+    def _normal_level(self, level: Any) -> str | None:
+        """Give the normal form of a level, None where it is left as it is."""
+        if level is not None and type(level) is not str and type(level) is not int:
+            raise _Uncommon
+        try:
+            return self._levels[level]
+        except KeyError:
+            if len(self._levels) >= _MOST_KNOWN_LEVELS:
+                self._levels.clear()
+            normal = normalise_level(level, syslog_numbers=self.builder.events.syslog_levels)
+            self._levels[level] = normal
+            return normal
+
+    def _build_uncommon(self, piece: Piece, values: Sequence[bytes | None]) -> dict[int, list[Document]]:
+        """Let document.py do what has not the common shape; gives the documents by position."""
+        place = piece.place
+        return {
+            position: self.builder.documents(
+                values[position],
+                Coordinates(place.topic, place.number, piece.offsets[position], piece.times[position]),
+            )
+            for position in sorted(piece.uncommon)
+        }
+
+    def _derive(
+        self,
+        piece: Piece,
+        columns: EventColumns,
+        errors: Iterable[int],
+        others: dict[int, list[Document]],
+    ) -> None:
+        """Count the piece's events for the metrics derived from the logs."""
+        documents = [document.fields for some in others.values() for document in some]
+        if self._metrics is not None:
+            self._metrics.gather(columns.without(piece.uncommon))
+            for fields in documents:
+                self._metrics.count(fields)
+        if self._errors is not None:
+            for position in errors:
+                if position not in piece.uncommon:
+                    event = piece.events[position]
+                    event["@timestamp"] = piece.stamps[position]
+                    self._errors.count(event)
+            for fields in documents:
+                if FINGERPRINT_FIELD in fields:
+                    self._errors.count(fields)
 
     def _open_envelope(self, event: dict[str, Any]) -> dict[str, Any]:
         """Put the inner object of a Filebeat envelope in the place of its message.
@@ -289,25 +279,6 @@ class BatchEncoder:
                 raise _Uncommon
         _remember(self._outer_names, outer)
 
-    def _learn_hour(self, hours: dict[str, "_Hour"], stamp: str, topic: str, partition: int) -> "_Hour":
-        """Remember the hour of a canonical stamp."""
-        parsed = parse_timestamp(stamp)
-        if parsed is None or parsed.text != stamp:
-            raise _Uncommon
-        indices = self.builder.indices
-        action = _action(indices.name(parsed.epoch_ms), document_id(Coordinates(topic, partition, 0, 0)))
-        start_ms = parsed.epoch_ms // _HOUR_MS * _HOUR_MS
-        hour = _Hour(
-            action[: action.rindex(b"000000000000-0")],
-            # The window is as wide as it is for every moment of the hour.
-            start_ms + _HOUR_MS - indices.newest_ms,
-            start_ms - indices.oldest_ms,
-        )
-        if len(hours) >= _MOST_CACHED_HOURS:
-            hours.clear()
-        hours[stamp[:13]] = hour
-        return hour
-
     def _learn_root_names(self, event: dict[str, Any]) -> None:
         for name in event:
             if name in _SPECIAL_NAMES or not is_taken(name):
@@ -315,12 +286,97 @@ class BatchEncoder:
         _remember(self._root_names, event)
 
 
+def _decode(piece: Piece, values: Sequence[bytes | None], longest: int) -> None:
+    """Decode each value; what is no JSON is left to document.py, as is what may hold a name that is too long."""
+    if longest > LONGEST_NAME:
+        values = [None if len(value or b"") > LONGEST_NAME else value for value in values]
+    events = piece.events
+    left: Iterator[Any] = iter(values)
+    while True:
+        try:
+            # What has been decoded before an error is there already, and `left` goes on behind it.
+            events.extend(map(orjson.loads, left))
+        except ValueError:  # also raised for None
+            piece.uncommon.add(len(events))
+            events.append(STAND_IN)
+        else:
+            return
+
+
+def _columns(piece: Piece) -> EventColumns:
+    """Take out of each event what the next steps look at."""
+    events = piece.events
+    try:
+        columns = list(zip(*map(_row_of, events), strict=True))
+    except KeyError:
+        columns = [
+            tuple(map(dict.get, events, repeat(name), repeat(absent))) for name, absent in ABSENT.items()
+        ]
+    contexts = columns[_CONTEXTS]
+    if not _DICTIONARIES.issuperset(map(type, contexts)):
+        for position, context in enumerate(contexts):
+            if type(context) is not dict:
+                piece.give_up(position)
+        return _columns(piece)
+    return EventColumns._make([*columns, piece.stamps, events])
+
+
+def _normalise_ids(piece: Piece, columns: EventColumns) -> None:
+    """Normalise the ids of traces and spans, if there is one among them that may not be normal."""
+    try:
+        text = "".join(filter(None, chain(columns.trace_ids, columns.span_ids)))
+    except TypeError:
+        text = " "
+    if text.isascii() and text.lower() == text and not any(map(text.__contains__, _WHITE_SPACE)):
+        return
+    for event in piece.events:
+        for name in ("trace_id", "span_id"):
+            identifier = event.get(name)
+            if type(identifier) is str and (normal := normalise_trace_id(identifier)) != identifier:
+                event[name] = normal
+
+
+def _encoded(piece: Piece) -> list[bytes]:
+    """Encode each event, with what stood around it."""
+    events = piece.events
+    for position, outer in piece.envelopes.items():
+        events[position].update(outer)
+    sources: list[bytes] = []
+    left = iter(events)
+    while True:
+        try:
+            sources.extend(map(orjson.dumps, left, repeat(None), repeat(orjson.OPT_APPEND_NEWLINE)))
+        except TypeError:  # nested too deep
+            piece.give_up(len(sources))
+            sources.append(b"{}\n")
+        else:
+            return sources
+
+
+def _body(
+    piece: Piece, forms: bytes | list[bytes], sources: Sequence[bytes], others: dict[int, list[Document]]
+) -> bytes:
+    """Write the lines of all records."""
+    stamps = "\n".join(piece.stamps).encode().split(b"\n")
+    rows: Iterable[tuple[Any, ...]] = zip(
+        piece.offsets, piece.times, stamps, piece.offsets, map(_behind_brace, sources), strict=True
+    )
+    if isinstance(forms, bytes):
+        forms = [forms] * len(sources)
+    if others:
+        rows = list(rows)
+        for position, documents in others.items():
+            forms[position] = b"%b"
+            rows[position] = (b"".join(bulk_lines(documents)),)
+    return b"".join(forms) % tuple(chain.from_iterable(rows))
+
+
 def bulk_lines(documents: Iterable[Document]) -> list[bytes]:
     """Write documents as the lines of a bulk request: action and source, each ending in a newline."""
     return [
         line
         for document in documents
-        for line in (_action(document.index_name, document.id), document.source + b"\n")
+        for line in (action_line(document.index_name, document.id), document.source + b"\n")
     ]
 
 
@@ -330,12 +386,6 @@ def _sizes(values: Sequence[bytes | None]) -> list[int]:
         return list(map(len, values))  # type: ignore[arg-type]
     except TypeError:
         return [len(value or b"") for value in values]
-
-
-def _action(index: str, identifier: str) -> bytes:
-    """Write the action line: `create`, so that a replay finds its document and changes nothing."""
-    # Index names, topics and numbers hold nothing that JSON would escape: settings.py and Kafka see to it.
-    return f'{{"create":{{"_index":"{index}","_id":"{identifier}"}}}}\n'.encode()
 
 
 def _remember(names: set[str], more: Iterable[str]) -> None:

@@ -1,15 +1,15 @@
 """Metrics derived from events: events that are alike are gathered, and the rules applied once for all of them.
 
 A rule looks at a few of an event's fields. Events that have the same values in all the fields that any rule
-looks at are alike, so that the hot path only puts the number that each has into the list of its like; `flush`,
+looks at are alike, so that `gather` only puts the number that each has into the list of its like; `flush`,
 once a second and at each scrape, takes the lists, applies the rules, and adds to the series.
 
-To find the list, the hot path looks up the cell of the event's level, component and service. The cell knows
-what its events usually look like and how to find their list; what looks otherwise goes to `gather`.
+To find the list, `gather` looks up the cell of the event's level, component, service and names in the context.
+The cell knows what to take out of such a context; what else there is goes to its plan, one by one.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -21,39 +21,55 @@ from prometheus_client.registry import Collector
 from pipeline.metric_rules import MISSING, Rule
 from pipeline.metric_series import Amounts, CounterSeries, DerivedMetric, GaugeSeries, Series, amounts_of
 
-__all__ = ["LEVELS", "Cell", "LogMetrics"]
-
-LEVELS = ("ERROR", "WARN", "INFO", "DEBUG")
+__all__ = ["EventColumns", "LogMetrics"]
 
 _CONTEXT = "context."
 _FIXED = ("service", "component", "level")
 _STAMP = "@timestamp"
 
 # Bounds of what is gathered, and of what is remembered to be fast; when one is reached it is begun anew.
-_MOST_EVENTS = 50_000
+_MOST_EVENTS = 100_000
 _MOST_GROUPS = 2000
 _FLUSHES_TO_RENEW = 16
 _MOST_CELLS = 4096
-_MOST_LEVELS = 256
-_MOST_PLANS = 256
 _LONGEST_CONTEXT = 64
 _MOST_RESOLVED = 1000
 
 Context = dict[str, Any]
+_Take = Callable[[Context], Any]
 
 
-class Cell(NamedTuple):
-    """Where the hot path puts events of one service, component and level: `groups[key_of(c)].append(number_of(c))`.
+class EventColumns(NamedTuple):
+    """Some events, and what is looked at in each: a column for each field, all of one length."""
 
-    `c` is the context, `is_usual(c)` must hold, and a KeyError sends the event to `gather` as well. All but
-    the last are methods of built-in types, which is what makes them fast.
+    levels: Sequence[Any]
+    components: Sequence[Any]
+    services: Sequence[Any]
+    contexts: Sequence[Context]
+    trace_ids: Sequence[Any]
+    span_ids: Sequence[Any]
+    stamps: Sequence[str]
+    """Their times as text, all of one form."""
+    events: Sequence[dict[str, Any]]
+
+    def without(self, positions: Collection[int]) -> "EventColumns":
+        """Leave out the events at these positions."""
+        if not positions:
+            return self
+        kept = [position for position in range(len(self.events)) if position not in positions]
+        return EventColumns._make([column[position] for position in kept] for column in self)
+
+
+class _Cell(NamedTuple):
+    """Where events of one kind go: `groups[key_of(context)].append(number_of(context))`.
+
+    Methods of built-in types, which is what makes them fast. `stamped`: the number comes with the stamp.
     """
 
-    is_usual: Callable[[Context], bool]
-    key_of: Callable[[Context], Any]
-    number_of: Callable[[Context], Any]
+    key_of: _Take
+    number_of: _Take
     groups: dict[Any, list[Any]]
-    gather: Callable[[dict[str, Any], Context], None]
+    stamped: bool
 
 
 class _Compound:
@@ -75,44 +91,55 @@ class LogMetrics(Collector):
         self._clock = clock
         self._metrics: dict[str, DerivedMetric] = {}
         self._rules = [(rule, self._metrics.setdefault(rule.name, DerivedMetric(rule))) for rule in rules]
-        self.cells: dict[str, dict[Any, dict[Any, Cell]]] = {level: {} for level in LEVELS}
-        """Cells by level, component and service; the hot path keeps the dictionaries of the known levels."""
-        self._gathering: list[_Gathering] = []
-        self._groups = self._events = self._flushes = 0
+        self._relevant = frozenset(name for rule, _ in self._rules for name in _in_context(rule))
+        self._plans: dict[tuple[Any, ...], _Plan] = {}
+        # By level, component, service, and names in the context.
+        self._cells: dict[Any, dict[Any, dict[Any, dict[tuple[str, ...], _Cell]]]] = {}
+        self._number_of_cells = self._groups = self._events = self._flushes = 0
         if registry is not None:
             registry.register(self)
 
-    def cell(self, level: str, event: dict[str, Any]) -> Cell:
-        """Give the cell of an event of this level, made now if need be."""
-        if len(self._gathering) >= _MOST_CELLS or len(self.cells) >= _MOST_LEVELS:
+    def gather(self, columns: EventColumns) -> None:
+        """Put each event to its like."""
+        if self._number_of_cells >= _MOST_CELLS or len(self._plans) >= _MOST_CELLS:
             self._begin_anew()
-        component, service = _scalar(event.get("component")), _scalar(event.get("service"))
-        by_service = self.cells.setdefault(level, {}).setdefault(component, {})
-        if service not in by_service:
-            fixed = {"service": service, "component": component, "level": level}
-            # It puts its cell into by_service, and another when something else becomes usual.
-            self._gathering.append(_Gathering(self, fixed, by_service))
-        return by_service[service]
+        cells = self._cells
+        for level, component, service, context, stamp, event in zip(
+            columns.levels,
+            columns.components,
+            columns.services,
+            columns.contexts,
+            columns.stamps,
+            columns.events,
+            strict=True,
+        ):
+            try:
+                key_of, number_of, groups, stamped = cells[level][component][service][tuple(context)]
+                if stamped:
+                    groups[key_of(context)].append((number_of(context), stamp))
+                else:
+                    groups[key_of(context)].append(number_of(context))
+            except (KeyError, TypeError):
+                self._gather_first(_scalar(component), _scalar(service), level, context, stamp, event)
+        self._events += len(columns.events)
+        if self._events >= _MOST_EVENTS or self._groups >= _MOST_GROUPS:
+            self.flush()
 
     def count(self, event: dict[str, Any]) -> None:
-        """Count an event outside the hot path."""
-        level = event.get("level")
-        context = event.get("context")
-        if not isinstance(context, dict):
-            context = {}
-        self.cell(level if isinstance(level, str) else "", event).gather(event, context)
-
-    def new_group(self) -> None:
-        """Hear that there is one more group of events; too many are taken at once."""
-        self._groups += 1
-        if self._groups >= _MOST_GROUPS:
-            self.flush()
-
-    def saw(self, events: int) -> None:
-        """Hear how many events have been gathered; very many are taken at once."""
-        self._events += events
-        if self._events >= _MOST_EVENTS:
-            self.flush()
+        """Count one event, of whatever shape."""
+        level, context = event.get("level"), event.get("context")
+        self.gather(
+            EventColumns(
+                levels=(level if isinstance(level, str) else "",),
+                components=(event.get("component"),),
+                services=(event.get("service"),),
+                contexts=(context if isinstance(context, dict) else {},),
+                trace_ids=(event.get("trace_id"),),
+                span_ids=(event.get("span_id"),),
+                stamps=(event.get(_STAMP, ""),),
+                events=(event,),
+            )
+        )
 
     def flush(self) -> None:
         """Apply the rules to what has been gathered."""
@@ -123,19 +150,8 @@ class LogMetrics(Collector):
         if renew:
             self._groups = 0
         self._events = 0
-        for gathering in self._gathering:
-            gathering.flush(now_ms, renew=renew)
-
-    def possible(
-        self, fixed: dict[str, Any], shape: frozenset[str] | None = None
-    ) -> list[tuple[Rule, DerivedMetric]]:
-        """Give the rules that events with these fixed fields may satisfy, if their contexts have this shape."""
-        return [
-            (rule, metric)
-            for rule, metric in self._rules
-            if all(condition.holds(fixed[name]) for name, condition in rule.when.items() if name in fixed)
-            and (shape is None or shape.issuperset(_needed(rule)))
-        ]
+        for plan in self._plans.values():
+            plan.flush(now_ms, renew=renew)
 
     def collect(self) -> Iterator[Metric]:
         """Give every metric, and what had to be folded or refused."""
@@ -168,93 +184,37 @@ class LogMetrics(Collector):
         for metric in self._metrics.values():
             yield from metric.names()
 
-    def _begin_anew(self) -> None:
-        """Take what has been gathered, and forget which services and components there were."""
-        self.flush()
-        self._gathering.clear()
-        for level in list(self.cells):
-            if level in LEVELS:
-                self.cells[level].clear()
-            else:
-                del self.cells[level]
-
-
-class _Gathering:
-    """Events of one service, component and level that wait for the next flush."""
-
-    __slots__ = ("_by_service", "_fixed", "_gather", "_plans", "_quick", "_relevant", "_usual", "_whole")
-
-    def __init__(self, whole: LogMetrics, fixed: dict[str, Any], by_service: dict[Any, Cell]) -> None:
-        self._whole = whole
-        self._fixed = fixed
-        self._by_service = by_service
-        self._relevant = frozenset(name for rule, _ in whole.possible(fixed) for name in _in_context(rule))
-        self._plans: dict[frozenset[str], _Plan] = {}
-        self._quick: dict[tuple[str, ...], _Quick] = {}
-        self._gather = self._gatherer()
-        self._usual = self._plan(frozenset())
-        self._show()
-
-    def _gatherer(self) -> Callable[[dict[str, Any], Context], None]:
-        """Give what puts any event to its like. A function of its own: a method would look up its self."""
-        quick, gather_first = self._quick, self._gather_first
-
-        def gather(event: dict[str, Any], context: Context) -> None:
-            try:
-                key_of, number_of, root_key_of, root_number_of, groups = quick[tuple(context)]
-                key, numbers = key_of(context), number_of(context)
-                if root_key_of is not None:
-                    key = key, root_key_of(event)
-                if root_number_of is not None:
-                    numbers = numbers, root_number_of(event)
-                groups[key].append(numbers)
-            except (KeyError, TypeError):
-                gather_first(event, context)
-
-        return gather
-
-    def _gather_first(self, event: dict[str, Any], context: Context) -> None:
-        """Put away the first of its kind, and one with a list or an object where a label is wanted."""
-        plan = self._plan(self._relevant.intersection(context))
-        if len(context) <= _LONGEST_CONTEXT:
-            if len(self._quick) >= _MOST_PLANS:
-                self._quick.clear()
-            self._quick[tuple(context)] = plan.quick
-        if plan.add(event, context):
-            self._whole.new_group()
-
-    def flush(self, now_ms: float, *, renew: bool) -> None:
-        """Count everything for its series."""
-        most, usual = 0, self._usual
-        for plan in self._plans.values():
-            events = plan.flush(now_ms, renew=renew)
-            if events > most and plan.may_be_usual:
-                most, usual = events, plan
-        if usual is not self._usual:
-            self._usual = usual
-            self._show()
-
-    def _plan(self, shape: frozenset[str]) -> "_Plan":
-        """Give the plan for events whose contexts have these of the relevant fields."""
-        plan = self._plans.get(shape)
+    def _gather_first(
+        self, component: Any, service: Any, level: Any, context: Context, stamp: str, event: dict[str, Any]
+    ) -> None:
+        """Put away the first of its kind or of its like, and one whose cell does not know all that is wanted."""
+        shape = self._relevant.intersection(context)
+        which = level, component, service, shape
+        plan = self._plans.get(which)
         if plan is None:
-            if len(self._plans) >= _MOST_PLANS:
-                self._whole.flush()
-                self._plans = {self._usual.shape: self._usual}
-                self._quick.clear()
-            plan = self._plans[shape] = _Plan(self._whole.possible(self._fixed, shape), self._fixed, shape)
-        return plan
+            fixed = {"service": service, "component": component, "level": level}
+            plan = self._plans[which] = _Plan(self._possible(fixed, shape), fixed, shape)
+        if plan.cell is not None and len(context) <= _LONGEST_CONTEXT:
+            by_service = self._cells.setdefault(level, {}).setdefault(component, {})
+            by_service.setdefault(service, {})[tuple(context)] = plan.cell
+            self._number_of_cells += 1
+        self._groups += plan.add(context, stamp, event)
 
-    def _show(self) -> None:
-        """Tell the hot path what is usual now."""
-        usual = self._usual
-        self._by_service[self._fixed["service"]] = Cell(
-            (self._relevant - usual.shape).isdisjoint,
-            usual.quick.key_of,
-            usual.quick.number_of,
-            usual.quick.groups,
-            self._gather,
-        )
+    def _begin_anew(self) -> None:
+        """Take what has been gathered, and forget which kinds of events there were."""
+        self.flush()
+        self._plans.clear()
+        self._cells.clear()
+        self._number_of_cells = 0
+
+    def _possible(self, fixed: dict[str, Any], shape: frozenset[str]) -> list[tuple[Rule, DerivedMetric]]:
+        """Give the rules that events with these fixed fields and a context of this shape may satisfy."""
+        return [
+            (rule, metric)
+            for rule, metric in self._rules
+            if shape.issuperset(_needed(rule))
+            and all(condition.holds(fixed[name]) for name, condition in rule.when.items() if name in fixed)
+        ]
 
 
 class _Target(NamedTuple):
@@ -267,31 +227,12 @@ class _Target(NamedTuple):
     """Whose numbers it takes."""
 
 
-_Take = Callable[[dict[str, Any]], Any]
-
-
-class _Quick(NamedTuple):
-    """How to take what a plan wants out of an event: one thing as it is, several as a tuple.
-
-    All of it is C code, and raises KeyError for what is not there.
-    """
-
-    key_of: _Take
-    number_of: _Take
-    root_key_of: _Take | None
-    root_number_of: _Take | None
-    groups: dict[Any, list[Any]]
-
-
 class _Plan:
     """What to keep of events with the same fields, and what to do with it."""
-
-    __slots__ = ("_examples", "_fixed", "_keys", "_numbers", "_resolved", "_rules", "quick", "shape")
 
     def __init__(
         self, rules: list[tuple[Rule, DerivedMetric]], fixed: dict[str, Any], shape: frozenset[str]
     ) -> None:
-        self.shape = shape
         self._rules = rules
         self._fixed = fixed
         there = {_CONTEXT + name for name in shape}
@@ -305,40 +246,34 @@ class _Plan:
             at_root.add(_STAMP)
         self._keys = _Names(keys & there, {f for f in keys if not f.startswith(_CONTEXT)}.difference(_FIXED))
         self._numbers = _Names(numbers & there, at_root)
+        self._groups: dict[Any, list[Any]] = {}
         self._examples: dict[Any, Any] = {}
+        """The trace of the first event of each group; None when it has been shown."""
         self._resolved: dict[Any, list[_Target]] = {}
-        self.quick = _Quick(
-            _taking(self._keys.context),
-            _taking(self._numbers.context),
-            _taking(self._keys.root) if self._keys.root else None,
-            _taking(self._numbers.root) if self._numbers.root else None,
-            {},
-        )
+        self.cell: _Cell | None = None
+        """How to do without `add`; None where more than the context and the stamp is wanted."""
+        if not self._keys.root and self._numbers.root in ([], [_STAMP]):
+            self.cell = _Cell(
+                self._keys.take_context, self._numbers.take_context, self._groups, bool(self._numbers.root)
+            )
 
-    @property
-    def may_be_usual(self) -> bool:
-        """Tell whether the context is all that is needed."""
-        return self.quick.root_key_of is None and self.quick.root_number_of is None
-
-    def add(self, event: dict[str, Any], context: Context) -> bool:
-        """Put an event to its like; tell whether it is the first."""
-        key = self._keys.take(event, context)
-        numbers = self._numbers.take(event, context)
-        rows = self.quick.groups.get(key)
+    def add(self, context: Context, stamp: str, event: dict[str, Any]) -> bool:
+        """Put an event to its like; tells whether it is the first."""
+        key = _hashable(self._keys.take(context, stamp, event))
+        number = self._numbers.take(context, stamp, event)
+        rows = self._groups.get(key)
         if rows is None:
-            self.quick.groups[key] = [numbers]
+            self._groups[key] = [number]
             self._examples[key] = event.get("trace_id")
             return True
-        rows.append(numbers)
+        rows.append(number)
         return False
 
-    def flush(self, now_ms: float, *, renew: bool) -> int:
-        """Count every group for its series; give the number of events. `renew` forgets the groups."""
-        events = 0
-        for key, rows in self.quick.groups.items():
+    def flush(self, now_ms: float, *, renew: bool) -> None:
+        """Count every group for its series. `renew` forgets the groups."""
+        for key, rows in self._groups.items():
             if not rows:
                 continue
-            events += len(rows)
             columns = self._numbers.columns(rows)
             amounts: dict[str | None, Amounts] = {}
             for metric, series, folded, field in self._targets(key):
@@ -353,11 +288,11 @@ class _Plan:
                         amounts[field] = amounts_of(columns[field])
                     metric.refused += amounts[field].refused
                     series.add(amounts[field], self._examples[key])
+            self._examples[key] = None
             rows.clear()
         if renew:
-            self.quick.groups.clear()
+            self._groups.clear()
             self._examples.clear()
-        return events
 
     def _targets(self, key: Any) -> list[_Target]:
         targets = self._resolved.get(key)
@@ -382,28 +317,29 @@ class _Plan:
 
 
 class _Names:
-    """Fields to take out of an event, and how they come: one as it is, several as a tuple.
+    """Fields to take out of events, and how they come: one as it is, several as a tuple.
 
     With fields of the context and of the root it is a pair of the two.
     """
 
-    __slots__ = ("context", "root")
-
     def __init__(self, context: Iterable[str], root: Iterable[str]) -> None:
         self.context = sorted(context)
         self.root = sorted(root)
+        names = [field.removeprefix(_CONTEXT) for field in self.context]
+        self.take_context: _Take = itemgetter(*names) if names else _take_nothing
 
     @property
     def names(self) -> list[str]:
         """Give all of them."""
         return [*self.context, *self.root]
 
-    def take(self, event: dict[str, Any], context: Context) -> Any:
-        """Take them, MISSING for what is not there, in the form in which `_taking` does."""
-        inner = _form([_scalar(context[name.removeprefix(_CONTEXT)]) for name in self.context])
+    def take(self, context: Context, stamp: str, event: dict[str, Any]) -> Any:
+        """Take them out of an event whose context has all of them; of the root, MISSING for what is not there."""
+        inner = self.take_context(context)
         if not self.root:
             return inner
-        return inner, _form([_scalar(event.get(name, MISSING)) for name in self.root])
+        outer = [stamp if name == _STAMP else event.get(name, MISSING) for name in self.root]
+        return inner, outer[0] if len(outer) == 1 else tuple(outer)
 
     def fields(self, taken: Any) -> dict[str, Any]:
         """Give what was taken by its names."""
@@ -446,15 +382,9 @@ _NOTHING: Any = 0
 _take_nothing: _Take = list[Any]().count
 
 
-def _taking(fields: Sequence[str]) -> _Take:
-    """Give what takes these fields out of a context or of an event."""
-    names = [field.removeprefix(_CONTEXT) for field in fields]
-    return itemgetter(*names) if names else _take_nothing
-
-
-def _form(parts: list[Any]) -> Any:
-    """Give values in the form in which `_taking` takes them."""
-    return _NOTHING if not parts else parts[0] if len(parts) == 1 else tuple(parts)
+def _hashable(key: Any) -> Any:
+    """Give a key, or a tuple of them, without the lists and objects in it."""
+    return tuple(map(_hashable, key)) if isinstance(key, tuple) else _scalar(key)
 
 
 def _scalar(value: Any) -> Any:

@@ -581,6 +581,89 @@ def test_any_envelope_in_one_document_out(inner: Any, service: Any, outer: dict[
     check_outcome(orjson.dumps(value))
 
 
+stamps: st.SearchStrategy[Any] = st.sampled_from(
+    [
+        "2024-01-15T10:30:00.123Z", "2024-01-15T10:59:59.999Z", "2024-01-15T11:00:00.000Z",
+        "2024-01-15T10:30:00.123456Z", "2024-01-15 13:30:00,123+03:00", "2024-01-15T24:00:00.000Z",
+        "2024-01-15T10:60:00.000Z", "2024-01-15T10:30:60.000Z", "2024-01-15T99:30:00.123Z",
+        "2024-13-15T10:30:00.123Z", "2024-01-15T10:30:00.123Z\n2024-01-15T10:30:00.123Z", "\n", "",
+        "1999-01-15T10:30:00.123Z", "2024-01-17T10:30:00.123Z", "nonsense",
+        1705314600, 1705314600123, 1.5, None, True, [], {},
+    ]
+)  # fmt: skip
+guide_like = st.fixed_dictionaries(
+    {"timestamp": stamps},
+    optional={
+        "level": st.sampled_from(["INFO", "ERROR", "warning", "err", "notice", 30, 3, None, True, ["x"], ""]),
+        "service": st.sampled_from(["api", "", 1, None, ["a"]]),
+        "component": st.sampled_from(["http_server", {"a": 1}]),
+        "trace_id": st.sampled_from(
+            [
+                "4bf92f3577b34da6a3ce929d0e0e4736",
+                "4BF92F3577B34DA6A3CE929D0E0E4736",
+                " abc ",
+                "x\x1f",
+                "É",
+                5,
+                None,
+                "",
+            ]
+        ),
+        "span_id": st.sampled_from(["00F067AA0BA902B7", "\t", "00f067aa0ba902b7", None, ["a"]]),
+        "message": st.text(max_size=5),
+        "context": st.sampled_from([{}, {"a": 1}, {"b": {"c": [None]}}, None, "text", []]),
+        "tags": st.just(["a"]),
+        "_id": st.just("1"),
+        "log": st.just({"a": 1}),
+    },
+)
+record_values = st.one_of(
+    guide_like.map(orjson.dumps),
+    guide_like.map(orjson.dumps),
+    guide_like.map(lambda inner: orjson.dumps(envelope(orjson.dumps(inner).decode(), "claude-code-bot"))),
+    sparse_events.map(orjson.dumps),
+    st.lists(guide_like, max_size=3).map(orjson.dumps),
+    st.sampled_from([None, b"", b"nope", b"{}", b"1", b"\xff", b'{"a":' * 300 + b"1" + b"}" * 300]),
+    st.just(b'{"timestamp":"2024-01-15T10:30:00.123Z","x":"' + b"y" * 9000 + b'"}'),
+    st.just(b'{"timestamp":"2024-01-15T10:30:00.123Z","x":' + b"[" * 300 + b"]" * 300 + b"}"),
+)
+
+
+@given(
+    st.lists(st.tuples(record_values, st.sampled_from([0, 1, 86_400_000, -400 * 86_400_000])), max_size=12)
+)
+@hypothesis_settings(max_examples=400)
+def test_records_that_travel_together_become_what_each_becomes_by_itself(
+    given_records: list[tuple[bytes | None, int]],
+) -> None:
+    builder = DocumentBuilder(Events(), Index())
+    records = [
+        Record(990 + 3 * number, KAFKA_MS + later, value)
+        for number, (value, later) in enumerate(given_records)
+    ]
+    defined = [
+        [
+            Indexed(document.index_name, document.id, orjson.loads(document.source))
+            for document in builder.documents(
+                record.value, Coordinates(TOPIC, 3, record.offset, record.timestamp)
+            )
+        ]
+        for record in records
+    ]
+    encoder = BatchEncoder(builder)
+    for size in (1000, 1000, 5, 1):
+        found = []
+        for start in range(0, len(records), size):
+            for payload in encoder.encode(TOPIC, 3, records[start : start + size]):
+                lines = [orjson.loads(line) for line in payload.body.splitlines()]
+                assert payload.documents == len(lines) // 2
+                found += [
+                    Indexed(action["create"]["_index"], action["create"]["_id"], source)
+                    for action, source in zip(lines[::2], lines[1::2], strict=True)
+                ]
+        assert found == [document for documents in defined for document in documents]
+
+
 @given(events)
 def test_a_replay_gives_the_same_bytes(event: dict[str, Any]) -> None:
     value = orjson.dumps(event)

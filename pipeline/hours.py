@@ -1,0 +1,148 @@
+"""Stamps → the canonical form, and the form of the lines that events of an hour have in common."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from itertools import repeat
+from typing import Any
+
+from pipeline.document import Coordinates, DocumentBuilder, document_id
+from pipeline.piece import Hour, Piece
+from pipeline.timestamps import parse_timestamp
+
+__all__ = ["HourForms", "action_line"]
+
+_HOUR_MS = 3_600_000
+_MOST_CACHED_HOURS = 256
+
+# The canonical form of a stamp: 2024-01-15T10:30:00.123Z. Its first 13 characters name the hour; behind each
+# comes a newline, in the text that is made of all stamps of a piece.
+_HOUR_LENGTH = 13
+_STRIDE = len("2024-01-15T10:30:00.123Z\n")
+_DIGITS_TO_ZERO = str.maketrans("123456789", "0" * 9)
+_CANONICAL_FORM = "0000-00-00T00:00:00.000Z\n"
+_TENS_OF_MINUTES = slice(14, None, _STRIDE)
+_TENS_OF_SECONDS = slice(17, None, _STRIDE)
+
+# Of a record that goes to document.py.
+_NO_HOUR = Hour(b"", -sys.maxsize, sys.maxsize)
+
+
+class HourForms:
+    """Find the hours of events; the index, the id and the window are looked at once an hour and partition."""
+
+    def __init__(self, builder: DocumentBuilder) -> None:
+        self._builder = builder
+
+    def of(self, piece: Piece) -> bytes | list[bytes]:
+        """Give the form of the lines of each record, or the one that all have."""
+        place, stamps, text = piece.place, piece.stamps, self._make_canonical(piece)
+        hour = place.hours.get(text[:_HOUR_LENGTH])
+        if hour is not None and text.count(text[:_HOUR_LENGTH]) == len(stamps):
+            hours = [hour]
+            forms: bytes | list[bytes] = hour.form
+        else:
+            hours = [
+                place.hours.get(stamp[:_HOUR_LENGTH]) or self._learn_hour(piece, position)
+                for position, stamp in enumerate(stamps)
+            ]
+            forms = [hour.form for hour in hours]
+        first, last = min(piece.times), max(piece.times)
+        if not all(hour.earliest_ms <= first and last <= hour.latest_ms for hour in set(hours)):
+            hours *= len(stamps) // len(hours)
+            for position, (hour, time) in enumerate(zip(hours, piece.times, strict=True)):
+                if not hour.earliest_ms <= time <= hour.latest_ms:
+                    piece.give_up(position)
+        place.last_stamp = stamps[-1]
+        return forms
+
+    def _make_canonical(self, piece: Piece) -> str:
+        """Write stamps of other forms in the canonical one; gives all of them as lines."""
+        stamps = piece.stamps
+        try:
+            text = _as_lines(stamps)
+        except TypeError:
+            for position, stamp in enumerate(stamps):
+                if type(stamp) is not str:
+                    self._make_one_canonical(piece, position)
+            text = _as_lines(stamps)
+        if _are_canonical(text, len(stamps)):
+            return text
+        for position, canonical in enumerate(_which_are_canonical(stamps, text)):
+            if not canonical:
+                self._make_one_canonical(piece, position)
+        return _as_lines(stamps)
+
+    def _make_one_canonical(self, piece: Piece, position: int) -> None:
+        if position not in piece.uncommon:
+            time = parse_timestamp(piece.stamps[position], self._builder.events.zone)
+            if time is None:
+                piece.give_up(position)
+            else:
+                piece.stamps[position] = time.text
+
+    def _learn_hour(self, piece: Piece, position: int) -> Hour:
+        """Give the hour of an event, and remember it: it is not known yet."""
+        place = piece.place
+        time = None if position in piece.uncommon else parse_timestamp(piece.stamps[position])
+        if time is None:
+            piece.give_up(position)
+            return _NO_HOUR
+        if time.text != piece.stamps[position]:  # 24:00 is the next day
+            piece.stamps[position] = time.text
+            return place.hours.get(time.text[:_HOUR_LENGTH]) or self._learn_hour(piece, position)
+        indices = self._builder.indices
+        action = action_line(
+            indices.name(time.epoch_ms), document_id(Coordinates(place.topic, place.number, 0, 0))
+        )
+        before_offset = action[: action.rindex(b"000000000000-0")]
+        # JSON would escape nothing in it, see action_line.
+        ours = b'","service_name":"%b","kafka":{"topic":"%b","partition":%d,"offset":' % (
+            self._builder.events.service.encode(), place.topic.encode(), place.number,
+        )  # fmt: skip
+        start_ms = time.epoch_ms // _HOUR_MS * _HOUR_MS
+        hour = Hour(
+            # What the pipeline adds is written in front: as keys it would make the dictionary grow.
+            b'%b%%012d-%%d"}}\n{"@timestamp":"%%b%b%%d},%%b'
+            % (before_offset.replace(b"%", b"%%"), ours.replace(b"%", b"%%")),
+            # The window is as wide as it is for every moment of the hour.
+            start_ms + _HOUR_MS - indices.newest_ms,
+            start_ms - indices.oldest_ms,
+        )
+        if len(place.hours) >= _MOST_CACHED_HOURS:
+            place.hours.clear()
+        place.hours[time.text[:_HOUR_LENGTH]] = hour
+        return hour
+
+
+def action_line(index: str, identifier: str) -> bytes:
+    """Write the action line: `create`, so that a replay finds its document and changes nothing."""
+    # Index names, topics and numbers hold nothing that JSON would escape: settings.py and Kafka see to it.
+    return f'{{"create":{{"_index":"{index}","_id":"{identifier}"}}}}\n'.encode()
+
+
+def _as_lines(stamps: Sequence[str]) -> str:
+    """Put a newline behind each stamp."""
+    return "\n".join(stamps) + "\n"
+
+
+def _are_canonical(text: str, number: int) -> bool:
+    """Tell whether so many stamps have the canonical form: digits and signs where they belong, no 60th second."""
+    return (
+        # Also that none of them is several lines.
+        text.translate(_DIGITS_TO_ZERO) == _CANONICAL_FORM * number
+        and not text[_TENS_OF_MINUTES].strip("012345")
+        and not text[_TENS_OF_SECONDS].strip("012345")
+    )
+
+
+def _which_are_canonical(stamps: Sequence[Any], text: str) -> Iterable[bool]:
+    """Tell the same of each stamp; `text` is all of them as lines."""
+    forms = text.translate(_DIGITS_TO_ZERO).splitlines(keepends=True)
+    if len(forms) != len(stamps):
+        return repeat(False, len(stamps))
+    return [
+        form == _CANONICAL_FORM
+        and stamp[_TENS_OF_MINUTES.start] < "6"
+        and stamp[_TENS_OF_SECONDS.start] < "6"
+        for form, stamp in zip(forms, stamps, strict=True)
+    ]

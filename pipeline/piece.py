@@ -1,0 +1,78 @@
+"""Some records on their way through the hot path, and the partition they are from."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+__all__ = ["ABSENT", "STAND_IN", "Hour", "Piece", "Place", "Record"]
+
+# The fields of EventColumns, and what stands there when an event does not have one.
+ABSENT: dict[str, Any] = {
+    "level": None,
+    "component": None,
+    "service": None,
+    "context": {},
+    "trace_id": None,
+    "span_id": None,
+}
+# Takes the place of an event that goes to document.py, so that the columns stay as long as the piece.
+STAND_IN: dict[str, Any] = {**ABSENT, "level": "INFO"}
+
+
+class Record(Protocol):
+    """What the encoder reads of a Kafka record; aiokafka's records have it."""
+
+    @property
+    def offset(self) -> int:
+        """Position in the partition."""
+
+    @property
+    def timestamp(self) -> int:
+        """Milliseconds since 1970."""
+
+    @property
+    def value(self) -> bytes | None:
+        """The payload; None for a tombstone."""
+
+
+class Hour(NamedTuple):
+    """What events of one hour and partition have in common."""
+
+    form: bytes
+    """Their two lines, with places for the offset, Kafka's time, the stamp, the offset and the event's JSON."""
+    earliest_ms: int
+    """Bounds of Kafka's time for which no moment of the hour is out of the window, see `Indices`."""
+    latest_ms: int
+
+
+class Place:
+    """What is known of one partition."""
+
+    def __init__(self, topic: str, number: int) -> None:
+        self.topic = topic
+        self.number = number
+        self.hours: dict[str, Hour] = {}
+        """By the first characters of a stamp."""
+        self.last_stamp = ""
+        """A canonical stamp of an hour that is known, the last one there was."""
+
+
+class Piece:
+    """Some records of a partition on their way: a column for each thing that the steps look at."""
+
+    def __init__(self, place: Place, records: Sequence[Record]) -> None:
+        self.place = place
+        self.offsets = [record.offset for record in records]
+        self.times = [record.timestamp for record in records]
+        self.events: list[dict[str, Any]] = []
+        self.stamps: list[Any] = []
+        self.envelopes: dict[int, dict[str, Any]] = {}
+        """By position: what stood around the event and goes into the document as well."""
+        self.uncommon: set[int] = set()
+        """Positions of what goes to document.py."""
+
+    def give_up(self, position: int) -> None:
+        """Leave the record at this position to document.py."""
+        self.uncommon.add(position)
+        self.envelopes.pop(position, None)
+        self.events[position] = STAND_IN
+        self.stamps[position] = self.place.last_stamp
