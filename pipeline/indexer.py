@@ -18,6 +18,7 @@ from pipeline.leash import led
 from pipeline.ledger import Ledger, Partition
 from pipeline.log_errors import LogErrors
 from pipeline.log_metrics import LogMetrics
+from pipeline.metric_families import dump_families
 from pipeline.metric_rules import chosen_rules
 from pipeline.new_errors import NewErrors
 from pipeline.settings import Settings
@@ -71,6 +72,10 @@ class Indexer:
     def stop(self) -> None:
         """Ask for an orderly end: what has been read is indexed and committed first."""
         self._stopping.set()
+
+    def counted(self) -> bytes:
+        """Give all metrics, for a supervisor."""
+        return dump_families(self._telemetry.registry)
 
     async def run(self) -> None:
         """Work until `stop`, then drain.
@@ -306,5 +311,5 @@ async def run_until_signalled(indexer: Indexer, url: str) -> None:
     signals_seen = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signalled)
-    async with led(url, indexer.stop, stop_at_once):
+    async with led(url, indexer.stop, stop_at_once, indexer.counted):
         await indexer.run()

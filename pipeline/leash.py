@@ -1,4 +1,4 @@
-"""The line between a supervisor and a worker: the worker's address goes up, orders to stop come down.
+"""The line between a supervisor and a worker: address and last words go up, orders to stop come down.
 
 It is a pair of connected sockets, one inherited by the worker. A cut line is an order too: a worker whose
 supervisor was killed ends in order. Orders are not signals because signals may come from elsewhere as well:
@@ -9,12 +9,14 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from enum import Enum
 
 from pipeline.settings import LEASH_VARIABLE
 
 __all__ = ["Order", "led"]
+
+_LAST_WORDS_SECONDS = 2.0
 
 
 class Order(Enum):
@@ -27,20 +29,32 @@ class Order(Enum):
 
 
 @asynccontextmanager
-async def led(url: str, stop: Callable[[], None], stop_at_once: Callable[[], None]) -> AsyncIterator[None]:
-    """Tell the supervisor where this worker's metrics are, and obey it; without a supervisor do nothing."""
+async def led(
+    url: str,
+    stop: Callable[[], None],
+    stop_at_once: Callable[[], None],
+    last_words: Callable[[], bytes],
+) -> AsyncIterator[None]:
+    """Tell the supervisor where this worker's metrics are, and obey it; without a supervisor do nothing.
+
+    At the end it is told the `last_words`: what the worker has counted since it was last asked.
+    """
     number = os.environ.get(LEASH_VARIABLE)
     if number is None:
         yield
         return
-    transport, _ = await asyncio.get_running_loop().create_connection(
+    transport, obedience = await asyncio.get_running_loop().create_connection(
         lambda: _Obedience(stop, stop_at_once), sock=socket.socket(fileno=int(number))
     )
     transport.write(url.encode() + b"\n")
     try:
         yield
     finally:
+        transport.write(last_words())
         transport.close()
+        with suppress(TimeoutError):  # nobody listens any more
+            async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                await obedience.lost.wait()
 
 
 class _Obedience(asyncio.Protocol):
@@ -49,6 +63,8 @@ class _Obedience(asyncio.Protocol):
     def __init__(self, stop: Callable[[], None], stop_at_once: Callable[[], None]) -> None:
         self._calls = {Order.STOP: stop, Order.STOP_AT_ONCE: stop_at_once}
         self._received = b""
+        self.lost = asyncio.Event()
+        """Set when nothing more goes through the line."""
 
     def data_received(self, data: bytes) -> None:
         *lines, self._received = (self._received + data).splitlines(keepends=True)
@@ -58,4 +74,5 @@ class _Obedience(asyncio.Protocol):
             self._calls[Order(line)]()
 
     def connection_lost(self, _: Exception | None) -> None:
+        self.lost.set()
         self._calls[Order.STOP]()

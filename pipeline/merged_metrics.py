@@ -1,7 +1,10 @@
 """Many workers' metrics as those of one process.
 
 - Counters and histograms are summed, those of workers that have ended included, so that no sum goes down
-  because a process was replaced. What a killed worker counted since the last scrape is not in them.
+  because a process was replaced. A worker that ends in order hands over what it has counted; what a killed one
+  counted since the last scrape is not in them.
+- What a worker had read but not settled when it ended is read again by another, and counted again: its documents
+  get the outcome `read_again`, so that what was consumed is what was settled, in flight or read again.
 - Gauges are summed over the workers that answer, `process_*` of the workers (not the supervisor) included.
   Offsets and `*_info` are the highest; `process_start_time_seconds` and what says whether something is up are
   the lowest of all.
@@ -10,6 +13,7 @@
 - `*_created`, the time a counter began, is left out: a sum has none.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -27,6 +31,8 @@ _NOT_SUMMED: dict[str, Callable[[float, float], float]] = {
     "process_start_time_seconds": min,
 }
 _TIME_SUFFIX = "_updated_timestamp_seconds"
+_CONSUMED = "logpipe_documents_consumed"
+_DOCUMENTS = "logpipe_documents"
 
 _Key = tuple[str, tuple[tuple[str, str], ...]]
 
@@ -56,7 +62,8 @@ class MergedMetrics(Collector):
 
     def end(self, run: int) -> None:
         """Keep what a worker that has ended has counted."""
-        self._ended = list(_merge([*self._ended, *_cumulative(self._running.pop(run))]))
+        counted = _cumulative(self._running.pop(run))
+        self._ended = list(_merge([*self._ended, *counted, *_read_again(counted)]))
 
     def collect(self) -> Iterator[Metric]:
         """Give the families of all workers, each once."""
@@ -65,6 +72,22 @@ class MergedMetrics(Collector):
 
 def _cumulative(families: Iterable[Metric]) -> list[Metric]:
     return [family for family in families if family.type in _CUMULATIVE]
+
+
+def _read_again(counted: Iterable[Metric]) -> Iterator[Metric]:
+    """Give the documents that a worker had made and not settled when it ended, by partition."""
+    left: defaultdict[tuple[str, str], int] = defaultdict(int)
+    for family in counted:
+        sign = {_CONSUMED: 1, _DOCUMENTS: -1}.get(family.name)
+        if sign is not None:
+            for sample in family.samples:
+                left[sample.labels["topic"], sample.labels["partition"]] += sign * int(sample.value)
+    for (topic, partition), number in left.items():
+        if number > 0:
+            documents = Metric(_DOCUMENTS, "", "counter")
+            labels = {"topic": topic, "partition": partition, "outcome": "read_again"}
+            documents.add_sample(f"{_DOCUMENTS}_total", labels, number)
+            yield documents
 
 
 def _with_times(families: list[Metric]) -> list[Metric]:

@@ -27,6 +27,8 @@ UNKNOWN = "unknown"
 
 _LONGEST_LABEL = 128
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 2.5, 5.0, 10.0, 30.0)
+# What the pipeline writes into every document, behind the rules.
+_ADDED = frozenset({"kafka", "service_name"})
 _NOT_PRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]+")
 
 Scalar = str | int | float | bool
@@ -162,6 +164,8 @@ class Rule(_Model):
             raise ValueError("a counter's name ends in _total, and no other's does")
         if self.type != "counter" and self.value is None:
             raise ValueError(f"a {self.type} needs the field of its value")
+        if added := _ADDED.intersection({*self.fields, self.value}):
+            raise ValueError(f"{min(added)} is added by the pipeline, and the same for all events")
         if self.name.startswith(("logpipe_", "process_", "log_errors_by_fingerprint", "log_new_errors")):
             raise ValueError("names of the pipeline's own metrics are taken")
         return self

@@ -15,6 +15,7 @@ from pipeline.errors import SettingsError
 from pipeline.indexer import LEAVE_SECONDS
 from pipeline.leash import Order
 from pipeline.merged_metrics import SupervisorTelemetry
+from pipeline.metric_families import load_families
 from pipeline.settings import LEASH_VARIABLE, Settings
 
 __all__ = ["Supervisor", "Worker", "available_cores"]
@@ -169,9 +170,14 @@ class Supervisor:
         if self._stopping.is_set():
             worker.order(Order.STOP)
         try:
+            last_words = b""
             with suppress(ConnectionError):  # it has ended without reading an order
                 worker.url = (await reader.readline()).decode().strip() or None
-            return await process.wait()
+                last_words = await reader.read()
+            code = await process.wait()
+            with suppress(ValueError):  # it was killed, perhaps in the middle of a word
+                self._telemetry.merged.update(worker.run, load_families(last_words))
+            return code
         finally:
             line.close()
             self._telemetry.merged.end(worker.run)

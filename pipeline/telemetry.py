@@ -22,7 +22,8 @@ class Telemetry:
         )
         self.documents = Counter(
             "logpipe_documents",
-            "Documents by what became of them: indexed, already_there, dead_lettered",
+            "Documents by what became of them: indexed, already_there, dead_lettered; of several workers also "
+            "read_again, which were in flight when their worker ended",
             ["topic", "partition", "outcome"],
             registry=registry,
         )
@@ -69,13 +70,13 @@ class Telemetry:
         )
         self.freshness = Histogram(
             "logpipe_freshness_seconds",
-            "Age of events when they were indexed; one of each 256 that were read together",
+            "Age of events when they were indexed; one of each 128 that were read together",
             buckets=_AGES,
             registry=registry,
         )
         self.latency = Histogram(
             "logpipe_end_to_end_latency_seconds",
-            "Time from Kafka's timestamp of a record until it was indexed; one of each 256 read together",
+            "Time from Kafka's timestamp of a record until it was indexed; one of each 128 read together",
             buckets=_AGES,
             registry=registry,
         )

@@ -73,6 +73,25 @@ def test_what_makes_no_sense_as_a_sum_is_not_summed() -> None:
     assert both["process_start_time_seconds"] == alone["process_start_time_seconds"]
 
 
+def test_what_an_ended_worker_had_in_flight_is_read_again() -> None:
+    telemetry = Telemetry()
+    for partition, consumed, indexed, dead in (("0", 100, 60, 5), ("1", 7, 7, 0)):
+        telemetry.consumed.labels("logs", partition).inc(consumed)
+        telemetry.documents.labels("logs", partition, "indexed").inc(indexed)
+        telemetry.documents.labels("logs", partition, "dead_lettered").inc(dead)
+    counted = dump_families(telemetry.registry)
+    merged = merged_of(counted, counted)
+    assert not [name for name in values(merged) if "read_again" in name]
+    for run, lost in ((0, 35), (1, 70)):
+        merged.end(run)
+        sums = {name: value for name, value in values(merged).items() if "logpipe_documents" in name}
+        read_again = {name: value for name, value in sums.items() if "read_again" in name}
+        assert read_again == {"logpipe_documents_total outcome=read_again partition=0 topic=logs": lost}
+    all_consumed = [value for name, value in sums.items() if name.startswith("logpipe_documents_consumed")]
+    all_settled = [value for name, value in sums.items() if name.startswith("logpipe_documents_total")]
+    assert (sum(all_consumed), sum(all_settled)) == (214, 214)
+
+
 def test_an_ended_worker_leaves_its_counters_and_takes_its_gauges_along() -> None:
     merged = merged_of(exposition(3, 10), exposition(4, 20))
     merged.end(0)

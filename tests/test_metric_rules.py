@@ -30,6 +30,8 @@ def load(text: str, tmp_path: Path) -> object:
         (GOOD + 'when.message.matches = "("\n', "not a regular expression"),
         (GOOD + 'labels.le = "x"\n', "'le' is not a label name"),
         (GOOD + 'labels.a = { field = "x", constant = "y" }\n', "either a field or a constant"),
+        (GOOD + 'labels.a = "service_name"\n', "service_name is added by the pipeline"),
+        (GOOD + "when.kafka.exists = true\n", "kafka is added by the pipeline"),
         (GOOD + "buckets = [2, 1]\n", "buckets have to rise"),
         (GOOD + "buckets = [1, inf]\n", "infinite bucket"),
         (GOOD + GOOD.replace('"A"', '"B"'), "a_total has two rules that differ in help"),

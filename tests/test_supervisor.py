@@ -144,6 +144,42 @@ sys.exit(2)
     assert said <= {"127.0.0.1 0 here-0", "127.0.0.1 0 here-1"}
 
 
+LAST_WORDS = """
+import asyncio, sys
+from prometheus_client import CollectorRegistry, Counter
+from pipeline.leash import led
+from pipeline.metric_families import dump_families
+registry = CollectorRegistry()
+counter = Counter("things", "T", registry=registry)
+async def work():
+    stopping = asyncio.Event()
+    async with led("http://127.0.0.1:9", stopping.set, stopping.set, lambda: dump_families(registry)):
+        counter.inc(5)
+        if sys.argv[1] == "crash":
+            raise SystemExit(3)
+        await stopping.wait()
+        counter.inc(7)
+asyncio.run(work())
+"""
+
+
+@pytest.mark.parametrize(("how", "things"), [("stop", 24), ("crash", 10)])
+async def test_what_a_worker_counted_before_it_ended_is_in_the_sums(how: str, things: int) -> None:
+    supervised, telemetry = supervisor(2, LAST_WORDS, how)
+    running = asyncio.create_task(supervised.run())
+    if how == "stop":
+        await until_all_are_up(supervised)
+    else:
+        async with asyncio.timeout(20):
+            while (telemetry.registry.get_sample_value("things_total") or 0) < things:
+                await asyncio.sleep(0.02)
+    os.kill(os.getpid(), signal.SIGTERM)
+    async with asyncio.timeout(20):
+        await running
+    counted = telemetry.registry.get_sample_value("things_total") or 0
+    assert counted == things if how == "stop" else counted >= things
+
+
 def test_there_is_at_least_one_core() -> None:
     assert 1 <= available_cores() <= (os.cpu_count() or 1)
 

@@ -148,7 +148,7 @@ def _conservation() -> Row:
                     "Documents in flight",
                     f"Documents consumed and not settled, by the law {law}; beside it the records not settled, as "
                     "counted on their own. Both return to zero when nothing comes in. What a worker had in flight "
-                    f"when it was killed stays in the first: it is read again by another. {_OWN}",
+                    f"when it was killed counts as read_again: another has read it. {_OWN}",
                     Series(UNSETTLED, "documents: consumed - settled"),
                     Series("sum(logpipe_in_flight_records)", "records in flight"),
                 ),
