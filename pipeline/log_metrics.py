@@ -1,11 +1,13 @@
 """Metrics derived from events: events that are alike are gathered, and the rules applied once for all of them.
 
 A rule looks at a few of an event's fields. Events that have the same values in all the fields that any rule
-looks at are alike, so that `gather` only puts the number that each has into the list of its like; `flush`,
-once a second and at each scrape, takes the lists, applies the rules, and adds to the series.
+looks at are alike and count for the same series, so that `gather` only puts the number that each has into the
+list of its like; `flush`, once a second and at each scrape, adds the lists to their series.
 
 To find the list, `gather` looks up the cell of the event's level, component, service and names in the context.
-The cell knows what to take out of such a context; what else there is goes to its plan, one by one.
+The cell knows what to take out of such a context; what else there is goes to its plan, one by one. Lists of
+events that count for the same series are one list, so that a flood of different values, all of which count
+under `other`, costs their looking up and no more.
 """
 
 import time
@@ -18,7 +20,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from pipeline.metric_rules import MISSING, Rule
+from pipeline.metric_rules import MISSING, OTHER, Rule
 from pipeline.metric_series import Amounts, CounterSeries, DerivedMetric, GaugeSeries, Series, amounts_of
 
 __all__ = ["EventColumns", "LogMetrics"]
@@ -29,11 +31,10 @@ _STAMP = "@timestamp"
 
 # Bounds of what is gathered, and of what is remembered to be fast; when one is reached it is begun anew.
 _MOST_EVENTS = 100_000
-_MOST_GROUPS = 2000
-_FLUSHES_TO_RENEW = 16
-_MOST_CELLS = 4096
+_FLUSHES_TO_FORGET = 16
+_MOST_REMEMBERED = 4096
+_MOST_PLANS = 1024
 _LONGEST_CONTEXT = 64
-_MOST_RESOLVED = 1000
 
 Context = dict[str, Any]
 _Take = Callable[[Context], Any]
@@ -79,6 +80,32 @@ class _Compound:
 _COMPOUND = _Compound()
 
 
+class _Target(NamedTuple):
+    """One series that events count for."""
+
+    metric: DerivedMetric
+    series: Series | None
+    """None for a reading that belongs to nothing."""
+    folded: bool
+    field: str | None
+    """Whose numbers it takes."""
+    needs: tuple[str, ...]
+    """Fields of numbers that must not be null."""
+
+
+class _Group:
+    """Events that count for the same series: what is taken of each, until the next flush."""
+
+    __slots__ = ("plan", "rows", "targets", "trace_id")
+
+    def __init__(self, plan: "_Plan", targets: list[_Target], trace_id: Any) -> None:
+        self.plan = plan
+        self.targets = targets
+        self.rows: list[Any] = []
+        self.trace_id = trace_id
+        """Of the first event; None when it has been shown."""
+
+
 class LogMetrics(Collector):
     """Count events by rules; `collect` gives what Prometheus shall see."""
 
@@ -92,16 +119,25 @@ class LogMetrics(Collector):
         self._metrics: dict[str, DerivedMetric] = {}
         self._rules = [(rule, self._metrics.setdefault(rule.name, DerivedMetric(rule))) for rule in rules]
         self._relevant = frozenset(name for rule, _ in self._rules for name in _in_context(rule))
+        self._on_fixed = [
+            (number, conditions)
+            for number, (rule, _) in enumerate(self._rules)
+            if (conditions := [(name, rule.when[name]) for name in _FIXED if name in rule.when])
+        ]
+        """The rules that say what a fixed field has to be, by their numbers."""
         self._plans: dict[tuple[Any, ...], _Plan] = {}
         # By level, component, service, and names in the context.
         self._cells: dict[Any, dict[Any, dict[Any, dict[tuple[str, ...], _Cell]]]] = {}
-        self._number_of_cells = self._groups = self._events = self._flushes = 0
+        # By level, component, service and shape: the plan, and lists of events by what else they have in common.
+        self._kinds: dict[tuple[Any, ...], tuple[_Plan, dict[Any, list[Any]]]] = {}
+        self._groups: dict[tuple[Any, ...], _Group] = {}
+        self._remembered = self._events = self._flushes = 0
         if registry is not None:
             registry.register(self)
 
     def gather(self, columns: EventColumns) -> None:
         """Put each event to its like."""
-        if self._number_of_cells >= _MOST_CELLS or len(self._plans) >= _MOST_CELLS:
+        if self._remembered >= _MOST_REMEMBERED or len(self._plans) >= _MOST_PLANS:
             self._begin_anew()
         cells = self._cells
         for level, component, service, context, stamp, event in zip(
@@ -122,7 +158,7 @@ class LogMetrics(Collector):
             except (KeyError, TypeError):
                 self._gather_first(_scalar(component), _scalar(service), level, context, stamp, event)
         self._events += len(columns.events)
-        if self._events >= _MOST_EVENTS or self._groups >= _MOST_GROUPS:
+        if self._events >= _MOST_EVENTS:
             self.flush()
 
     def count(self, event: dict[str, Any]) -> None:
@@ -142,16 +178,18 @@ class LogMetrics(Collector):
         )
 
     def flush(self) -> None:
-        """Apply the rules to what has been gathered."""
+        """Add what has been gathered to the series."""
         now_ms = self._clock() * 1000
-        self._flushes += 1
-        # In time it is forgotten which groups there were, and each series gets another trace as its example.
-        renew = self._flushes % _FLUSHES_TO_RENEW == 0 or self._groups >= _MOST_GROUPS
-        if renew:
-            self._groups = 0
         self._events = 0
-        for plan in self._plans.values():
-            plan.flush(now_ms, renew=renew)
+        for group in self._groups.values():
+            if group.rows:
+                group.plan.count(group, now_ms)
+                group.rows.clear()
+                group.trace_id = None
+        self._flushes += 1
+        if self._flushes % _FLUSHES_TO_FORGET == 0:
+            # There may be new ones by now, and each gets another trace as its example.
+            self._forget()
 
     def collect(self) -> Iterator[Metric]:
         """Give every metric, and what had to be folded or refused."""
@@ -189,131 +227,158 @@ class LogMetrics(Collector):
     ) -> None:
         """Put away the first of its kind or of its like, and one whose cell does not know all that is wanted."""
         shape = self._relevant.intersection(context)
+        fixed = {"service": service, "component": component, "level": level}
         which = level, component, service, shape
-        plan = self._plans.get(which)
+        plan, groups = self._kinds.get(which) or (self._plan(fixed, shape), {})
+        key = _hashable(plan.keys.take(context, stamp, event))
+        rows = groups.get(key)
+        if rows is None:
+            group, folded = self._group(plan, fixed, key, event)
+            rows = group.rows
+            # What is folded may never come again.
+            if not folded:
+                groups[key] = rows
+                self._kinds[which] = plan, groups
+                self._remembered += 1
+        if groups and not plan.wants_root and len(context) <= _LONGEST_CONTEXT:
+            names = self._cells.setdefault(level, {}).setdefault(component, {}).setdefault(service, {})
+            if tuple(context) not in names:
+                names[tuple(context)] = plan.cell(groups)
+                self._remembered += 1
+        rows.append(plan.numbers.take(context, stamp, event))
+
+    def _group(
+        self, plan: "_Plan", fixed: dict[str, Any], key: Any, event: dict[str, Any]
+    ) -> tuple[_Group, bool]:
+        """Give the group of an event, and whether any series of it is that of the others."""
+        targets = plan.targets(fixed, key)
+        which = (id(plan), *[(id(target.series), target.folded) for target in targets])
+        group = self._groups.get(which)
+        if group is None:
+            group = self._groups[which] = _Group(plan, targets, event.get("trace_id"))
+        return group, any(target.folded for target in targets)
+
+    def _plan(self, fixed: dict[str, Any], shape: frozenset[str]) -> "_Plan":
+        """Give the plan for events of these fixed fields and a context of this shape, made now if need be."""
+        excluded = [
+            number
+            for number, conditions in self._on_fixed
+            if not all(condition.holds(fixed[name]) for name, condition in conditions)
+        ]
+        plan = self._plans.get((shape, *excluded))
         if plan is None:
-            fixed = {"service": service, "component": component, "level": level}
-            plan = self._plans[which] = _Plan(self._possible(fixed, shape), fixed, shape)
-        if plan.cell is not None and len(context) <= _LONGEST_CONTEXT:
-            by_service = self._cells.setdefault(level, {}).setdefault(component, {})
-            by_service.setdefault(service, {})[tuple(context)] = plan.cell
-            self._number_of_cells += 1
-        self._groups += plan.add(context, stamp, event)
+            rules = [each for number, each in enumerate(self._rules) if number not in excluded]
+            plan = self._plans[shape, *excluded] = _Plan(rules, shape)
+        return plan
+
+    def _forget(self) -> None:
+        """Forget which events there were."""
+        self._cells.clear()
+        self._kinds.clear()
+        self._groups.clear()
+        self._remembered = 0
 
     def _begin_anew(self) -> None:
-        """Take what has been gathered, and forget which kinds of events there were."""
+        """Count what has been gathered, and forget everything about events."""
         self.flush()
+        self._forget()
         self._plans.clear()
-        self._cells.clear()
-        self._number_of_cells = 0
-
-    def _possible(self, fixed: dict[str, Any], shape: frozenset[str]) -> list[tuple[Rule, DerivedMetric]]:
-        """Give the rules that events with these fixed fields and a context of this shape may satisfy."""
-        return [
-            (rule, metric)
-            for rule, metric in self._rules
-            if shape.issuperset(_needed(rule))
-            and all(condition.holds(fixed[name]) for name, condition in rule.when.items() if name in fixed)
-        ]
 
 
-class _Target(NamedTuple):
-    """One series that a group of events counts for."""
+class _Prepared(NamedTuple):
+    """A rule, as it is applied to events of one shape: see `_Target` for the last two."""
 
     metric: DerivedMetric
-    series: Series
-    folded: bool
+    conditions: list[tuple[str, Callable[[object], bool]]]
+    labels: list[tuple[str, Callable[[object], str]]]
+    others: tuple[str, ...]
+    """The labels of what is folded."""
     field: str | None
-    """Whose numbers it takes."""
+    needs: tuple[str, ...]
 
 
 class _Plan:
-    """What to keep of events with the same fields, and what to do with it."""
+    """What to keep of events for which the same rules may count, and what to do with it."""
 
-    def __init__(
-        self, rules: list[tuple[Rule, DerivedMetric]], fixed: dict[str, Any], shape: frozenset[str]
-    ) -> None:
-        self._rules = rules
-        self._fixed = fixed
+    def __init__(self, rules: Iterable[tuple[Rule, DerivedMetric]], shape: frozenset[str]) -> None:
         there = {_CONTEXT + name for name in shape}
-        numbers = {rule.value for rule, _ in rules if rule.value is not None}
+        possible = [(rule, metric) for rule, metric in rules if there.issuperset(_needed(rule))]
+        numbers = {rule.value for rule, _ in possible if rule.value is not None}
         # Of a number it is enough that it is there; as a part of the key each number would be alone.
         keys = {
-            field for rule, _ in rules for field in rule.fields if field not in numbers or rule.reads(field)
+            field
+            for rule, _ in possible
+            for field in rule.fields
+            if field not in numbers or rule.reads(field)
         }
         at_root = {field for field in numbers if not field.startswith(_CONTEXT)}
-        if any(rule.type == "gauge" for rule, _ in rules):
+        if any(rule.type == "gauge" for rule, _ in possible):
             at_root.add(_STAMP)
-        self._keys = _Names(keys & there, {f for f in keys if not f.startswith(_CONTEXT)}.difference(_FIXED))
-        self._numbers = _Names(numbers & there, at_root)
-        self._groups: dict[Any, list[Any]] = {}
-        self._examples: dict[Any, Any] = {}
-        """The trace of the first event of each group; None when it has been shown."""
-        self._resolved: dict[Any, list[_Target]] = {}
-        self.cell: _Cell | None = None
-        """How to do without `add`; None where more than the context and the stamp is wanted."""
-        if not self._keys.root and self._numbers.root in ([], [_STAMP]):
-            self.cell = _Cell(
-                self._keys.take_context, self._numbers.take_context, self._groups, bool(self._numbers.root)
+        self.keys = _Names(keys & there, {f for f in keys if not f.startswith(_CONTEXT)}.difference(_FIXED))
+        self.numbers = _Names(numbers & there, at_root)
+        self.wants_root = bool(self.keys.root) or self.numbers.root not in ([], [_STAMP])
+        """Whether a cell does not do, since it has the context and the stamp alone."""
+        self._numbers_there = dict.fromkeys(self.numbers.names, _COMPOUND)
+        self._rules = [
+            _Prepared(
+                metric,
+                [(name, condition.holds) for name, condition in rule.when.items() if name not in _FIXED],
+                [(label.field or "", label.text) for label in rule.labels.values()],
+                # Constants stay: an unknown model's input tokens are input tokens.
+                tuple([label.constant or OTHER for label in rule.labels.values()]),
+                rule.value,
+                tuple(sorted(numbers.intersection(rule.when) - keys - {rule.value})),
             )
+            for rule, metric in possible
+        ]
 
-    def add(self, context: Context, stamp: str, event: dict[str, Any]) -> bool:
-        """Put an event to its like; tells whether it is the first."""
-        key = _hashable(self._keys.take(context, stamp, event))
-        number = self._numbers.take(context, stamp, event)
-        rows = self._groups.get(key)
-        if rows is None:
-            self._groups[key] = [number]
-            self._examples[key] = event.get("trace_id")
-            return True
-        rows.append(number)
-        return False
+    def cell(self, groups: dict[Any, list[Any]]) -> _Cell:
+        """Give what is needed to put events into these groups."""
+        return _Cell(self.keys.take_context, self.numbers.take_context, groups, bool(self.numbers.root))
 
-    def flush(self, now_ms: float, *, renew: bool) -> None:
-        """Count every group for its series. `renew` forgets the groups."""
-        for key, rows in self._groups.items():
-            if not rows:
-                continue
-            columns = self._numbers.columns(rows)
-            amounts: dict[str | None, Amounts] = {}
-            for metric, series, folded, field in self._targets(key):
-                if folded:
-                    metric.folded += len(rows)
-                if isinstance(series, GaugeSeries):
-                    metric.refused += series.read(columns[field], columns[_STAMP], now_ms)
-                elif isinstance(series, CounterSeries) and field is None:
-                    series.total += len(rows)
-                else:
-                    if field not in amounts:
-                        amounts[field] = amounts_of(columns[field])
-                    metric.refused += amounts[field].refused
-                    series.add(amounts[field], self._examples[key])
-            self._examples[key] = None
-            rows.clear()
-        if renew:
-            self._groups.clear()
-            self._examples.clear()
-
-    def _targets(self, key: Any) -> list[_Target]:
-        targets = self._resolved.get(key)
-        if targets is None:
-            if len(self._resolved) >= _MOST_RESOLVED:
-                self._resolved.clear()
-            targets = self._resolved[key] = self._resolve(key)
-        return targets
-
-    def _resolve(self, key: Any) -> list[_Target]:
-        """Apply the rules to the fields that a group of events shares."""
-        fields = {**dict.fromkeys(self._numbers.names, _COMPOUND), **self._fixed, **self._keys.fields(key)}
+    def targets(self, fixed: dict[str, Any], key: Any) -> list[_Target]:
+        """Apply the rules to what a group of events has in common."""
+        fields = {**self._numbers_there, **fixed, **self.keys.fields(key)}
         targets = []
-        for rule, metric in self._rules:
-            if all(condition.holds(fields.get(name, MISSING)) for name, condition in rule.when.items()):
-                labels = tuple(
-                    [label.text(fields.get(label.field or "", MISSING)) for label in rule.labels.values()]
+        for rule in self._rules:
+            for name, holds in rule.conditions:
+                if not holds(fields.get(name, MISSING)):
+                    break
+            else:
+                labels = tuple([text(fields.get(field, MISSING)) for field, text in rule.labels])
+                targets.append(
+                    _Target(rule.metric, *rule.metric.get(labels, rule.others), rule.field, rule.needs)
                 )
-                series, folded = metric.get(labels)
-                targets.append(_Target(metric, series, folded, rule.value))
         return targets
+
+    def count(self, group: _Group, now_ms: float) -> None:
+        """Add a group to its series."""
+        every = self.numbers.columns(group.rows)
+        amounts: dict[str | None, Amounts] = {}
+        for metric, series, folded, field, needs in group.targets:
+            columns, number = every, len(group.rows)
+            if any(None in every[name] for name in needs):
+                rows = [
+                    row
+                    for row, *values in zip(group.rows, *[every[name] for name in needs], strict=True)
+                    if None not in values
+                ]
+                columns, number = self.numbers.columns(rows), len(rows)
+            if not number:
+                continue
+            if folded:
+                metric.folded += number
+            if isinstance(series, GaugeSeries):
+                metric.refused += series.read(columns[field], columns[_STAMP], now_ms)
+            elif isinstance(series, CounterSeries) and field is None:
+                series.total += number
+            elif series is not None:
+                if columns is not every:
+                    amount = amounts_of(columns[field])
+                else:
+                    amount = amounts[field] = amounts.get(field) or amounts_of(columns[field])
+                metric.refused += amount.refused
+                series.add(amount, group.trace_id)
 
 
 class _Names:
@@ -363,11 +428,11 @@ class _Names:
 
 
 def _needed(rule: Rule) -> set[str]:
-    """Give the names without which no context satisfies the rule."""
+    """Give the fields of the context without which no event satisfies the rule."""
     fields = {name for name, condition in rule.when.items() if not condition.holds(MISSING)}
     if rule.value is not None:
         fields.add(rule.value)
-    return {field.removeprefix(_CONTEXT) for field in fields if field.startswith(_CONTEXT)}
+    return {field for field in fields if field.startswith(_CONTEXT)}
 
 
 def _in_context(rule: Rule) -> list[str]:

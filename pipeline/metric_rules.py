@@ -188,6 +188,8 @@ def label_text(value: object) -> str | None:
 
     Unprintable characters become one space, and what is longer than 128 characters is cut.
     """
+    if type(value) is str and value.isprintable() and len(value) <= _LONGEST_LABEL:
+        return value.strip() or None
     if type(value) is bool:
         return "true" if value else "false"
     if type(value) is float and value.is_integer():

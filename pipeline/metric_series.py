@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Exemplar
 
-from pipeline.metric_rules import OTHER, Rule
+from pipeline.metric_rules import Rule
 from pipeline.timestamps import parse_timestamp
 
 __all__ = [
@@ -125,8 +125,8 @@ class DerivedMetric:
         self.folded = 0
         self.refused = 0
 
-    def get(self, labels: tuple[str, ...]) -> tuple[Series, bool]:
-        """Give the series of these labels; beyond the cap that of `other`, and tell so."""
+    def get(self, labels: tuple[str, ...], others: tuple[str, ...]) -> tuple[Series | None, bool]:
+        """Give the series of these labels; beyond the cap that of the others, none for a gauge, and tell so."""
         series = self.series.get(labels)
         if series is not None:
             return series, False
@@ -135,10 +135,10 @@ class DerivedMetric:
             return series, False
         if self.rule.type == "gauge":
             # A reading that belongs to nothing says nothing.
-            return GaugeSeries(self.rule), True
-        # A rule's constants stay: an unknown model's input tokens are input tokens.
-        other = tuple([label.constant or OTHER for label in self.rule.labels.values()])
-        return self.series.setdefault(other, _SERIES[self.rule.type](self.rule)), True
+            return None, True
+        if others not in self.series:
+            self.series[others] = _SERIES[self.rule.type](self.rule)
+        return self.series[others], True
 
     def names(self) -> Iterator[Metric]:
         """Give the empty families."""

@@ -1,14 +1,22 @@
 """The real servers that the whole test run shares."""
 
+import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from pipeline.errors import SandboxError
 from pipeline.sandbox import Servers, prepare_quick_starts, start_sandbox
 from tests.own_pipeline import Pipeline, own_pipeline
+
+
+# How long an example takes says nothing but how busy the machine is; on CI Hypothesis sees to that itself.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+if "CI" not in os.environ:
+    settings.load_profile("busy")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

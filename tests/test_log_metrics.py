@@ -135,7 +135,7 @@ def test_sample_traffic_is_counted_as_the_rules_say() -> None:
 
 
 SCALARS = st.sampled_from(
-    ["x", "", "claude-api", "Integration created", "GET", 0, 1, 200, 17, 2.5, 1e300, -1, True, False]
+    ["x", "", "claude-api", "Integration created", "GET", 0, 1, 200, 17, 2.5, 1e300, -1, True, False, None]
 ) | st.text(max_size=5)
 ANYTHING = SCALARS | st.lists(SCALARS, max_size=2) | st.dictionaries(st.text(max_size=2), SCALARS, max_size=2)
 CONTEXTS = st.dictionaries(
@@ -298,6 +298,38 @@ def test_beyond_the_cap_events_are_counted_under_other() -> None:
     }
     assert found["logpipe_log_metric_folded_total{metric=things_total}"] == sum(range(4, 11))
     assert found["logpipe_log_metric_label_sets{metric=things_total}"] == 4
+
+
+def test_what_is_folded_keeps_the_constants_of_its_own_rule() -> None:
+    events = [
+        event(
+            context={
+                "external_service": "claude-api",
+                "model": f"m{n}",
+                "input_tokens": 1,
+                "output_tokens": 3,
+            }
+        )
+        for n in range(600)
+    ]
+    found = counted(events)
+    tokens = {
+        direction: sum(
+            value
+            for name, value in found.items()
+            if name.startswith("claude_api_tokens_total") and f"direction={direction}" in name
+        )
+        for direction in ("input", "output")
+    }
+    assert tokens == {"input": 600, "output": 1800}
+
+
+def test_a_null_number_is_missing_to_a_condition_too() -> None:
+    rule = Rule(
+        name="timed_total", type="counter", help="h", when={"context.processing_time_ms": {"exists": True}}
+    )
+    found = counted(timed(None, 1, None, 2), [*RULES, rule])
+    assert found["timed_total{}"] == 2
 
 
 def test_a_flood_of_names_and_values_stays_within_the_caps() -> None:
