@@ -12,7 +12,6 @@ from pipeline.errors import SandboxError
 from pipeline.sandbox import Servers, prepare_quick_starts, start_sandbox
 from tests.own_pipeline import Pipeline, own_pipeline
 
-
 # How long an example takes says nothing but how busy the machine is; on CI Hypothesis sees to that itself.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 if "CI" not in os.environ:
