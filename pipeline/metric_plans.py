@@ -92,8 +92,10 @@ class Plan:
         at_root = {field for field in numbers if not field.startswith(_CONTEXT)}
         if any(rule.type == "gauge" for rule, _ in possible):
             at_root.add(_STAMP)
-        self._keys = _Names(keys & there, {f for f in keys if not f.startswith(_CONTEXT)}.difference(FIXED))
-        self._numbers = _Names(numbers & there, at_root)
+        self._keys = _Names(
+            keys & there, {f for f in keys if not f.startswith(_CONTEXT)}.difference(FIXED), absent=MISSING
+        )
+        self._numbers = _Names(numbers & there, at_root, absent=None)
         self.wants_root = bool(self._keys.root) or self._numbers.root not in ([], [_STAMP])
         """Whether a cell does not do, since it has the context and the stamp alone."""
         self._numbers_there = dict.fromkeys(self._numbers.names, _COMPOUND)
@@ -170,10 +172,12 @@ class Plan:
 class _Names:
     """Fields to take out of events, and how they come: one as it is, several as a tuple.
 
-    With fields of the context and of the root it is a pair of the two.
+    With fields of the context and of the root it is a pair of the two. The context has them all, of those of
+    the root `absent` stands for what is not there.
     """
 
-    def __init__(self, context: Iterable[str], root: Iterable[str]) -> None:
+    def __init__(self, context: Iterable[str], root: Iterable[str], absent: object) -> None:
+        self._absent = absent
         self.context = sorted(context)
         self.root = sorted(root)
         names = [field.removeprefix(_CONTEXT) for field in self.context]
@@ -185,11 +189,11 @@ class _Names:
         return [*self.context, *self.root]
 
     def take(self, context: Context, stamp: str, event: dict[str, Any]) -> Any:
-        """Take them out of an event whose context has all of them; of the root, MISSING for what is not there."""
+        """Take them out of an event."""
         inner = self.take_context(context)
         if not self.root:
             return inner
-        outer = [stamp if name == _STAMP else event.get(name, MISSING) for name in self.root]
+        outer = [stamp if name == _STAMP else event.get(name, self._absent) for name in self.root]
         return inner, outer[0] if len(outer) == 1 else tuple(outer)
 
     def fields(self, taken: Any) -> dict[str, Any]:

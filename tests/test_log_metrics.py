@@ -324,6 +324,15 @@ def test_what_is_folded_keeps_the_constants_of_its_own_rule() -> None:
     assert tokens == {"input": 600, "output": 1800}
 
 
+def test_a_number_at_the_root_that_is_not_there_is_not_refused() -> None:
+    rule = Rule(name="bytes_total", type="counter", help="h", value="bytes")
+    present = Rule(name="sized_total", type="counter", help="h", when={"bytes": {"exists": True}})
+    found = counted([event(bytes=5), event(), event(bytes=None), event(bytes=2)], [rule, present])
+    assert found["bytes_total{}"] == 7
+    assert found["sized_total{}"] == 2
+    assert found["logpipe_log_metric_values_refused_total{metric=bytes_total}"] == 0
+
+
 def test_a_null_number_is_missing_to_a_condition_too() -> None:
     rule = Rule(
         name="timed_total", type="counter", help="h", when={"context.processing_time_ms": {"exists": True}}
