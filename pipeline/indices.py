@@ -9,6 +9,9 @@ __all__ = ["DAY_MS", "IndexChoice", "Indices"]
 
 DAY_MS = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Of the years 0001 and 9999: a producer may write any 64-bit number as its record's timestamp.
+_FIRST_DAY = (datetime.min.replace(tzinfo=UTC) - _EPOCH).days
+_LAST_DAY = (datetime.max.replace(tzinfo=UTC) - _EPOCH).days
 _MOST_CACHED_DAYS = 1000
 
 
@@ -43,7 +46,7 @@ class Indices:
         """Name the index of the day that holds this instant; the write alias when ILM rolls the indices."""
         if self.rolled_by_ilm:
             return self.prefix
-        day = epoch_ms // DAY_MS
+        day = min(max(epoch_ms // DAY_MS, _FIRST_DAY), _LAST_DAY)
         name = self._names.get(day)
         if name is None:
             if len(self._names) >= _MOST_CACHED_DAYS:

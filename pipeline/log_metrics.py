@@ -81,13 +81,14 @@ class LogMetrics(Collector):
         # By level, component, service and shape: the plan, and lists of events by what else they have in common.
         self._kinds: dict[tuple[Any, ...], tuple[Plan, dict[Any, list[Any]]]] = {}
         self._groups: dict[tuple[Any, ...], Group] = {}
-        self._remembered = self._events = self._flushes = 0
+        self.remembered = self._events = self._flushes = 0
+        """How much is remembered to be fast, in all its dictionaries."""
         if registry is not None:
             registry.register(self)
 
     def gather(self, columns: EventColumns) -> None:
         """Put each event to its like."""
-        if self._remembered >= _MOST_REMEMBERED or len(self._plans) >= _MOST_PLANS:
+        if self.remembered >= _MOST_REMEMBERED or len(self._plans) >= _MOST_PLANS:
             self._begin_anew()
         cells = self._cells
         for level, component, service, context, stamp, event in zip(
@@ -189,12 +190,12 @@ class LogMetrics(Collector):
             if not folded:
                 groups[key] = rows
                 self._kinds[which] = plan, groups
-                self._remembered += 1
+                self.remembered += 1
         if groups and not plan.wants_root and len(context) <= _LONGEST_CONTEXT:
             names = self._cells.setdefault(level, {}).setdefault(component, {}).setdefault(service, {})
             if tuple(context) not in names:
                 names[tuple(context)] = plan.cell(groups)
-                self._remembered += 1
+                self.remembered += 1
         rows.append(plan.number(context, stamp, event))
 
     def _group(
@@ -206,6 +207,7 @@ class LogMetrics(Collector):
         group = self._groups.get(which)
         if group is None:
             group = self._groups[which] = Group(plan, targets, event.get("trace_id"))
+            self.remembered += 1
         return group, any(target.folded for target in targets)
 
     def _plan(self, fixed: dict[str, Any], shape: frozenset[str]) -> "Plan":
@@ -226,7 +228,7 @@ class LogMetrics(Collector):
         self._cells.clear()
         self._kinds.clear()
         self._groups.clear()
-        self._remembered = 0
+        self.remembered = 0
 
     def _begin_anew(self) -> None:
         """Count what has been gathered, and forget everything about events."""

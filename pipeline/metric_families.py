@@ -4,6 +4,7 @@ Prometheus' own text format has no exemplars, and OpenMetrics' parser refuses co
 names them: `integrations_created_total` beside `integrations_total`, whose `_created` it would be.
 """
 
+import math
 from typing import Any
 
 import orjson
@@ -41,7 +42,7 @@ def load_families(data: bytes) -> list[Metric]:
         for each in orjson.loads(data):
             family = Metric(each["name"], each["help"], each["type"])
             family.samples = [
-                Sample(name, labels, value, exemplar=None if example is None else Exemplar(*example))
+                Sample(name, labels, float(value), exemplar=None if example is None else Exemplar(*example))
                 for name, labels, value, example in each["samples"]
             ]
             families.append(family)
@@ -55,6 +56,12 @@ def _sample(sample: Sample) -> tuple[Any, ...]:
     return (
         sample.name,
         sample.labels,
-        float(sample.value),
-        None if example is None else (example.labels, float(example.value)),
+        _number(sample.value),
+        None if example is None else (example.labels, _number(example.value)),
     )
+
+
+def _number(value: float) -> float | str:
+    """Give a number as JSON can hold it: infinity is no JSON number, but a text that `float` reads."""
+    number = float(value)
+    return number if math.isfinite(number) else str(number)

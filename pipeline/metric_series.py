@@ -23,6 +23,8 @@ __all__ = [
 
 # OpenMetrics allows 128 characters for an exemplar, names and values together.
 _LONGEST_TRACE_ID = 100
+# What is larger measures nothing, and would make a sum infinite for ever.
+_LARGEST = 2.0**63
 _NUMBERS = frozenset((int, float))
 
 
@@ -42,9 +44,9 @@ def amounts_of(values: Sequence[Any]) -> Amounts:
     # Values that have waited are no longer in the processor's cache: they are gone through three times, no more,
     # whatever the number of rules that want them.
     ordered = sorted(values if _are_numbers(values) else filter(_is_number, values))
-    if ordered and ordered[0] < 0:
-        ordered = ordered[bisect_left(ordered, 0) :]
-    first = values[0] if _is_number(values[0]) and values[0] >= 0 else None
+    if ordered and (ordered[0] < 0 or ordered[-1] > _LARGEST):
+        ordered = ordered[bisect_left(ordered, 0) : bisect_right(ordered, _LARGEST)]
+    first = values[0] if _is_number(values[0]) and 0 <= values[0] <= _LARGEST else None
     return Amounts(ordered, sum(ordered), first, _number_given(values) - len(ordered))
 
 

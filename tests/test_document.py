@@ -1,6 +1,7 @@
 """Record → documents: every rule as a table, the hot path against the definition, and any bytes at all."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -630,7 +631,10 @@ record_values = st.one_of(
 
 
 @given(
-    st.lists(st.tuples(record_values, st.sampled_from([0, 1, 86_400_000, -400 * 86_400_000])), max_size=12)
+    st.lists(
+        st.tuples(record_values, st.sampled_from([0, 1, 86_400_000, -400 * 86_400_000, 10**15, -(2**62)])),
+        max_size=12,
+    )
 )
 @hypothesis_settings(max_examples=400)
 def test_records_that_travel_together_become_what_each_becomes_by_itself(
@@ -662,6 +666,15 @@ def test_records_that_travel_together_become_what_each_becomes_by_itself(
                     for action, source in zip(lines[::2], lines[1::2], strict=True)
                 ]
         assert found == [document for documents in defined for document in documents]
+
+
+@pytest.mark.parametrize("stamp", ["2024-01-15T10:30:00.123Z", "2024-01-15 10:30", None, 5])
+@pytest.mark.parametrize(
+    "at_ms", [1_705_314_600_000_000, 253_402_300_800_000, -62_135_596_800_001, 2**63 - 1, -(2**63), -1]
+)
+def test_a_record_of_any_time_has_an_index(stamp: Any, at_ms: int) -> None:
+    indexed = transform_one({"timestamp": stamp, "level": "INFO"}, at_ms=at_ms)
+    assert re.fullmatch(r"claude-code-bot-\d{4}\.\d\d\.\d\d", indexed.index_name)
 
 
 @given(events)

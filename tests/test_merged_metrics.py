@@ -73,6 +73,18 @@ def test_what_makes_no_sense_as_a_sum_is_not_summed() -> None:
     assert both["process_start_time_seconds"] == alone["process_start_time_seconds"]
 
 
+def test_an_infinite_sum_reaches_the_supervisor() -> None:
+    telemetry = Telemetry()
+    telemetry.records.labels("logs").inc(float("inf"))
+    telemetry.in_flight_records.set(float("nan"))
+    merged = merged_of(dump_families(telemetry.registry))
+    both = values(merged)
+    assert both["logpipe_records_total topic=logs"] == float("inf")
+    assert both["logpipe_in_flight_records"] != both["logpipe_in_flight_records"]
+    merged.end(0)
+    assert values(merged)["logpipe_records_total topic=logs"] == float("inf")
+
+
 def test_what_an_ended_worker_had_in_flight_is_read_again() -> None:
     telemetry = Telemetry()
     for partition, consumed, indexed, dead in (("0", 100, 60, 5), ("1", 7, 7, 0)):
