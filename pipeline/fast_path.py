@@ -85,6 +85,15 @@ class Payload(NamedTuple):
     """Size of its records' values."""
 
 
+class _Others(NamedTuple):
+    """What document.py has made of one record."""
+
+    documents: int
+    lines: bytes
+    stamp: str
+    """Time of the last."""
+
+
 class BatchEncoder:
     """Encode the records of one partition after another; keeps small caches that change no result."""
 
@@ -123,14 +132,12 @@ class BatchEncoder:
         _normalise_ids(piece, columns)
         levels, errors = self._normalise_levels(piece, columns.levels)
         sources = _encoded(piece)
+        self._derive(piece, columns._replace(levels=levels), errors)
         others = self._build_uncommon(piece, values)
         body = _body(piece, forms, sources, others)
-        self._derive(piece, columns._replace(levels=levels), errors, others)
         last = len(records) - 1
-        time = parse_timestamp(
-            others[last][-1].fields["@timestamp"] if last in others else piece.stamps[last]
-        )
-        documents = len(records) + sum([len(some) - 1 for some in others.values()])
+        time = parse_timestamp(others[last].stamp if last in others else piece.stamps[last])
+        documents = len(records) + sum([some.documents - 1 for some in others.values()])
         return Payload(documents, body, time and time.epoch_ms, records[0].timestamp, sum(sizes))
 
     def _take_stamps(self, piece: Piece) -> None:
@@ -187,10 +194,12 @@ class BatchEncoder:
             if normal is None:
                 continue
             event = piece.events[position]
+            # What stands around the event has a say in these.
+            outer = piece.envelopes.get(position, ())
+            if (normal != level and "log" in outer) or (normal == "ERROR" and "error" in outer):
+                piece.give_up(position)
+                continue
             if normal != level:
-                if "log" in piece.envelopes.get(position, ()):
-                    piece.give_up(position)
-                    continue
                 event["level"] = normal
                 event["log"] = {"level": level}
             if normal == "ERROR":
@@ -213,39 +222,36 @@ class BatchEncoder:
             self._levels[level] = normal
             return normal
 
-    def _build_uncommon(self, piece: Piece, values: Sequence[bytes | None]) -> dict[int, list[Document]]:
-        """Let document.py do what has not the common shape; gives the documents by position."""
+    def _build_uncommon(self, piece: Piece, values: Sequence[bytes | None]) -> dict[int, "_Others"]:
+        """Let document.py do what has not the common shape, and count it; gives what came of it by position."""
         place = piece.place
-        return {
-            position: self.builder.documents(
+        others = {}
+        for position in sorted(piece.uncommon):
+            documents = self.builder.documents(
                 values[position],
                 Coordinates(place.topic, place.number, piece.offsets[position], piece.times[position]),
             )
-            for position in sorted(piece.uncommon)
-        }
+            for document in documents:
+                if self._metrics is not None:
+                    self._metrics.count(document.fields)
+                if self._errors is not None and FINGERPRINT_FIELD in document.fields:
+                    self._errors.count(document.fields)
+            # Not the documents themselves: a small record may be an array of thousands of events.
+            others[position] = _Others(
+                len(documents), b"".join(bulk_lines(documents)), documents[-1].fields["@timestamp"]
+            )
+        return others
 
-    def _derive(
-        self,
-        piece: Piece,
-        columns: EventColumns,
-        errors: Iterable[int],
-        others: dict[int, list[Document]],
-    ) -> None:
-        """Count the piece's events for the metrics derived from the logs."""
-        documents = [document.fields for some in others.values() for document in some]
+    def _derive(self, piece: Piece, columns: EventColumns, errors: Iterable[int]) -> None:
+        """Count the events of the common shape for the metrics derived from the logs."""
         if self._metrics is not None:
             self._metrics.gather(columns.without(piece.uncommon))
-            for fields in documents:
-                self._metrics.count(fields)
         if self._errors is not None:
             for position in errors:
                 if position not in piece.uncommon:
                     event = piece.events[position]
                     event["@timestamp"] = piece.stamps[position]
                     self._errors.count(event)
-            for fields in documents:
-                if FINGERPRINT_FIELD in fields:
-                    self._errors.count(fields)
 
     def _open_envelope(self, event: dict[str, Any]) -> dict[str, Any]:
         """Put the inner object of a Filebeat envelope in the place of its message.
@@ -257,7 +263,7 @@ class BatchEncoder:
         if fields.get("service") != self.builder.events.service:
             raise _Uncommon
         own_time = event.pop("@timestamp")
-        if type(own_time) is not str or parse_timestamp(own_time) is None:
+        if type(own_time) is not str or parse_timestamp(own_time, self.builder.events.zone) is None:
             raise _Uncommon
         event.pop("@metadata", None)
         outer = {name: value for name, value in event.items() if type(value) is dict or type(value) is list}
@@ -354,7 +360,7 @@ def _encoded(piece: Piece) -> list[bytes]:
 
 
 def _body(
-    piece: Piece, forms: bytes | list[bytes], sources: Sequence[bytes], others: dict[int, list[Document]]
+    piece: Piece, forms: bytes | list[bytes], sources: Sequence[bytes], others: dict[int, "_Others"]
 ) -> bytes:
     """Write the lines of all records."""
     stamps = "\n".join(piece.stamps).encode().split(b"\n")
@@ -365,9 +371,9 @@ def _body(
         forms = [forms] * len(sources)
     if others:
         rows = list(rows)
-        for position, documents in others.items():
+        for position, some in others.items():
             forms[position] = b"%b"
-            rows[position] = (b"".join(bulk_lines(documents)),)
+            rows[position] = (some.lines,)
     return b"".join(forms) % tuple(chain.from_iterable(rows))
 
 

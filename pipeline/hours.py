@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from itertools import repeat
 from typing import Any
 
+import orjson
+
 from pipeline.document import Coordinates, DocumentBuilder, document_id
 from pipeline.piece import Hour, Piece
 from pipeline.timestamps import parse_timestamp
@@ -95,9 +97,8 @@ class HourForms:
             indices.name(time.epoch_ms), document_id(Coordinates(place.topic, place.number, 0, 0))
         )
         before_offset = action[: action.rindex(b"000000000000-0")]
-        # JSON would escape nothing in it, see action_line.
-        ours = b'","service_name":"%b","kafka":{"topic":"%b","partition":%d,"offset":' % (
-            self._builder.events.service.encode(), place.topic.encode(), place.number,
+        ours = b'","service_name":%b,"kafka":{"topic":"%b","partition":%d,"offset":' % (
+            orjson.dumps(self._builder.events.service), place.topic.encode(), place.number,
         )  # fmt: skip
         start_ms = time.epoch_ms // _HOUR_MS * _HOUR_MS
         hour = Hour(

@@ -14,9 +14,10 @@ from enum import Enum
 
 from pipeline.settings import LEASH_VARIABLE
 
-__all__ = ["Order", "led"]
+__all__ = ["LAST_WORDS_SECONDS", "Order", "led"]
 
-_LAST_WORDS_SECONDS = 2.0
+LAST_WORDS_SECONDS = 4.0
+"""How long a worker waits at its end until the supervisor has heard it."""
 
 
 class Order(Enum):
@@ -37,7 +38,7 @@ async def led(
 ) -> AsyncIterator[None]:
     """Tell the supervisor where this worker's metrics are, and obey it; without a supervisor do nothing.
 
-    At the end it is told the `last_words`: what the worker has counted since it was last asked.
+    At the end it is told the `last_words`, which are all that the worker has counted.
     """
     number = os.environ.get(LEASH_VARIABLE)
     if number is None:
@@ -50,11 +51,15 @@ async def led(
     try:
         yield
     finally:
-        transport.write(last_words())
+        if not transport.is_closing():  # the supervisor lives
+            transport.write(last_words())
+            # It hangs up when it has heard all. To do so here might lose the words: an order that has not been
+            # read breaks the line.
+            transport.write_eof()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS_SECONDS):
+                    await obedience.lost.wait()
         transport.close()
-        with suppress(TimeoutError):  # nobody listens any more
-            async with asyncio.timeout(_LAST_WORDS_SECONDS):
-                await obedience.lost.wait()
 
 
 class _Obedience(asyncio.Protocol):

@@ -19,7 +19,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from pipeline.metric_plans import FIXED, Cell, Context, Group, Plan, in_context, scalar
+from pipeline.metric_plans import FIXED, Cell, Context, Group, Plan, in_context, known_rule, scalar
 from pipeline.metric_rules import Rule
 from pipeline.metric_series import DerivedMetric
 
@@ -45,7 +45,7 @@ class EventColumns(NamedTuple):
     trace_ids: Sequence[Any]
     span_ids: Sequence[Any]
     stamps: Sequence[str]
-    """Their times as text, all of one form."""
+    """Their times as text in UTC, with 3, 6 or 9 digits of a second."""
     events: Sequence[dict[str, Any]]
 
     def without(self, positions: Collection[int]) -> "EventColumns":
@@ -67,11 +67,13 @@ class LogMetrics(Collector):
     ) -> None:
         self._clock = clock
         self._metrics: dict[str, DerivedMetric] = {}
-        self._rules = [(rule, self._metrics.setdefault(rule.name, DerivedMetric(rule))) for rule in rules]
-        self._relevant = frozenset(name for rule, _ in self._rules for name in in_context(rule))
+        self._rules = [
+            known_rule(rule, self._metrics.setdefault(rule.name, DerivedMetric(rule))) for rule in rules
+        ]
+        self._relevant = frozenset(name for each in self._rules for name in in_context(each.rule))
         self._on_fixed = [
             (number, conditions)
-            for number, (rule, _) in enumerate(self._rules)
+            for number, (rule, *_) in enumerate(self._rules)
             if (conditions := [(name, rule.when[name]) for name in FIXED if name in rule.when])
         ]
         """The rules that say what a fixed field has to be, by their numbers."""
@@ -82,7 +84,7 @@ class LogMetrics(Collector):
         self._kinds: dict[tuple[Any, ...], tuple[Plan, dict[Any, list[Any]]]] = {}
         self._groups: dict[tuple[Any, ...], Group] = {}
         self.remembered = self._events = self._flushes = 0
-        """How much is remembered to be fast, in all its dictionaries."""
+        """How much is remembered to be fast, in all its dictionaries: entries, and kilobytes of long texts."""
         if registry is not None:
             registry.register(self)
 
@@ -178,7 +180,7 @@ class LogMetrics(Collector):
     ) -> None:
         """Put away the first of its kind or of its like, and one whose cell does not know all that is wanted."""
         shape = self._relevant.intersection(context)
-        fixed = {"service": service, "component": component, "level": level}
+        fixed = {"service": service, "component": component, "level": level or None}
         which = level, component, service, shape
         plan, groups = self._kinds.get(which) or (self._plan(fixed, shape), {})
         key = plan.key(context, stamp, event)
@@ -190,7 +192,7 @@ class LogMetrics(Collector):
             if not folded:
                 groups[key] = rows
                 self._kinds[which] = plan, groups
-                self.remembered += 1
+                self.remembered += 1 + _weight((level, component, service, key))
         if groups and not plan.wants_root and len(context) <= _LONGEST_CONTEXT:
             names = self._cells.setdefault(level, {}).setdefault(component, {}).setdefault(service, {})
             if tuple(context) not in names:
@@ -203,7 +205,7 @@ class LogMetrics(Collector):
     ) -> tuple[Group, bool]:
         """Give the group of an event, and whether any series of it is that of the others."""
         targets = plan.targets(fixed, key)
-        which = (id(plan), *[(id(target.series), target.folded) for target in targets])
+        which = (id(plan), *[(id(target.rule), id(target.series), target.folded) for target in targets])
         group = self._groups.get(which)
         if group is None:
             group = self._groups[which] = Group(plan, targets, event.get("trace_id"))
@@ -235,3 +237,10 @@ class LogMetrics(Collector):
         self.flush()
         self._forget()
         self._plans.clear()
+
+
+def _weight(key: Any) -> int:
+    """Give the kilobytes that the texts of a key take."""
+    if isinstance(key, tuple):
+        return sum(map(_weight, key))
+    return len(key) // 1000 if isinstance(key, str) else 0

@@ -3,8 +3,8 @@
 - Counters and histograms are summed, those of workers that have ended included, so that no sum goes down
   because a process was replaced. A worker that ends in order hands over what it has counted; what a killed one
   counted since the last scrape is not in them.
-- What a worker had read but not settled when it ended is read again by another, and counted again: its documents
-  get the outcome `read_again`, so that what was consumed is what was settled, in flight or read again.
+- What a worker had read but not settled when it was last heard is read again by another, and counted again: its
+  documents get the outcome `read_again`, so that what was consumed is what was settled, in flight or read again.
 - Gauges are summed over the workers that answer, `process_*` of the workers (not the supervisor) included.
   Offsets and `*_info` are the highest; `process_start_time_seconds` and what says whether something is up are
   the lowest of all.

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from pipeline.metric_rules import MISSING, OTHER, Rule
 from pipeline.metric_series import Amounts, CounterSeries, DerivedMetric, GaugeSeries, Series, amounts_of
 
-__all__ = ["FIXED", "Cell", "Context", "Group", "Plan", "in_context", "scalar"]
+__all__ = ["FIXED", "Cell", "Context", "Group", "KnownRule", "Plan", "in_context", "known_rule", "scalar"]
 
 _CONTEXT = "context."
 _STAMP = "@timestamp"
@@ -37,17 +37,26 @@ class _Compound:
 _COMPOUND = _Compound()
 
 
+class KnownRule(NamedTuple):
+    """A rule, its metric, and what it looks at."""
+
+    rule: Rule
+    metric: DerivedMetric
+    needed: frozenset[str]
+    """Fields of the context without which no event satisfies it."""
+    fields: frozenset[str]
+    """Fields that decide whether and where an event counts."""
+    read: frozenset[str]
+    """Those of them of which it matters what they are, not only whether they are there."""
+
+
 class _Target(NamedTuple):
     """One series that events count for."""
 
-    metric: DerivedMetric
+    rule: "_Prepared"
     series: Series | None
     """None for a reading that belongs to nothing."""
     folded: bool
-    field: str | None
-    """Whose numbers it takes."""
-    needs: tuple[str, ...]
-    """Fields of numbers that must not be null."""
 
 
 class Group:
@@ -64,7 +73,7 @@ class Group:
 
 
 class _Prepared(NamedTuple):
-    """A rule, as it is applied to events of one shape: see `_Target` for the last two."""
+    """A rule, as it is applied to events of one shape."""
 
     metric: DerivedMetric
     conditions: list[tuple[str, Callable[[object], bool]]]
@@ -72,25 +81,22 @@ class _Prepared(NamedTuple):
     others: tuple[str, ...]
     """The labels of what is folded."""
     field: str | None
+    """Whose numbers it takes."""
     needs: tuple[str, ...]
+    """Fields of numbers that must not be null."""
 
 
 class Plan:
     """What to keep of events for which the same rules may count, and what to do with it."""
 
-    def __init__(self, rules: Iterable[tuple[Rule, DerivedMetric]], shape: frozenset[str]) -> None:
+    def __init__(self, rules: Iterable[KnownRule], shape: frozenset[str]) -> None:
         there = {_CONTEXT + name for name in shape}
-        possible = [(rule, metric) for rule, metric in rules if there.issuperset(_needed(rule))]
-        numbers = {rule.value for rule, _ in possible if rule.value is not None}
+        possible = [each for each in rules if there.issuperset(each.needed)]
+        numbers = {each.rule.value for each in possible if each.rule.value is not None}
         # Of a number it is enough that it is there; as a part of the key each number would be alone.
-        keys = {
-            field
-            for rule, _ in possible
-            for field in rule.fields
-            if field not in numbers or rule.reads(field)
-        }
+        keys = set().union(*[each.fields - numbers for each in possible], *[each.read for each in possible])
         at_root = {field for field in numbers if not field.startswith(_CONTEXT)}
-        if any(rule.type == "gauge" for rule, _ in possible):
+        if any(each.rule.type == "gauge" for each in possible):
             at_root.add(_STAMP)
         self._keys = _Names(
             keys & there, {f for f in keys if not f.startswith(_CONTEXT)}.difference(FIXED), absent=MISSING
@@ -109,7 +115,7 @@ class Plan:
                 rule.value,
                 tuple(sorted(numbers.intersection(rule.when) - keys - {rule.value})),
             )
-            for rule, metric in possible
+            for rule, metric, *_ in possible
         ]
 
     def key(self, context: Context, stamp: str, event: dict[str, Any]) -> Any:
@@ -134,39 +140,36 @@ class Plan:
                     break
             else:
                 labels = tuple([text(fields.get(field, MISSING)) for field, text in rule.labels])
-                targets.append(
-                    _Target(rule.metric, *rule.metric.get(labels, rule.others), rule.field, rule.needs)
-                )
+                targets.append(_Target(rule, *rule.metric.get(labels, rule.others)))
         return targets
 
     def count(self, group: Group, now_ms: float) -> None:
         """Add a group to its series."""
         every = self._numbers.columns(group.rows)
         amounts: dict[str | None, Amounts] = {}
-        for metric, series, folded, field, needs in group.targets:
-            columns, number = every, len(group.rows)
-            if any(None in every[name] for name in needs):
-                rows = [
-                    row
-                    for row, *values in zip(group.rows, *[every[name] for name in needs], strict=True)
-                    if None not in values
-                ]
-                columns, number = self._numbers.columns(rows), len(rows)
-            if not number:
-                continue
+        for rule, series, folded in group.targets:
+            metric, field, rows, columns = rule.metric, rule.field, group.rows, every
+            if any(None in every[name] for name in rule.needs):
+                needed = zip(*[every[name] for name in rule.needs], strict=True)
+                rows = [row for row, values in zip(rows, needed, strict=True) if None not in values]
+                if not rows:
+                    continue
+                columns = self._numbers.columns(rows)
             if folded:
-                metric.folded += number
+                metric.folded += len(rows)
             if isinstance(series, GaugeSeries):
                 metric.refused += series.read(columns[field], columns[_STAMP], now_ms)
             elif isinstance(series, CounterSeries) and field is None:
-                series.total += number
-            elif series is not None:
-                if columns is not every:
-                    amount = amounts_of(columns[field])
-                else:
-                    amount = amounts[field] = amounts.get(field) or amounts_of(columns[field])
+                series.total += len(rows)
+            elif series is not None and columns is every:
+                amount = amounts[field] = amounts.get(field) or amounts_of(columns[field])
                 metric.refused += amount.refused
                 series.add(amount, group.trace_id)
+            elif series is not None:
+                # The trace may be that of an event that does not count.
+                amount = amounts_of(columns[field])
+                metric.refused += amount.refused
+                series.add(amount, None)
 
 
 class _Names:
@@ -217,12 +220,18 @@ class _Names:
         return columns
 
 
-def _needed(rule: Rule) -> set[str]:
-    """Give the fields of the context without which no event satisfies the rule."""
-    fields = {name for name, condition in rule.when.items() if not condition.holds(MISSING)}
+def known_rule(rule: Rule, metric: DerivedMetric) -> KnownRule:
+    """Look at a rule once, whatever the number of shapes."""
+    needed = {name for name, condition in rule.when.items() if not condition.holds(MISSING)}
     if rule.value is not None:
-        fields.add(rule.value)
-    return {field for field in fields if field.startswith(_CONTEXT)}
+        needed.add(rule.value)
+    return KnownRule(
+        rule,
+        metric,
+        frozenset(field for field in needed if field.startswith(_CONTEXT)),
+        frozenset(rule.fields),
+        frozenset(field for field in rule.fields if rule.reads(field)),
+    )
 
 
 def in_context(rule: Rule) -> list[str]:

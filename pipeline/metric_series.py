@@ -72,11 +72,12 @@ class GaugeSeries:
 
     def read(self, values: Sequence[Any], stamps: Sequence[Any], now_ms: float) -> int:
         """Take the newest reading; give how many of the values, null aside, were refused."""
-        pairs = zip(stamps, values, strict=True)
+        # Without the Z, which comes behind the digits: .123Z is before .1235Z.
+        pairs = zip([stamp[:-1] for stamp in stamps], values, strict=True)
         readings = list(pairs) if _are_numbers(values) else [pair for pair in pairs if _is_number(pair[1])]
         if readings:
             stamp, value = max(readings)
-            time = parse_timestamp(stamp)
+            time = parse_timestamp(f"{stamp}Z")
             # A clock ahead of ours must not win for ever.
             time_ms = -math.inf if time is None else min(time.epoch_ms, now_ms)
             if time_ms >= self.time_ms:

@@ -53,7 +53,7 @@ class Place:
         self.hours: dict[str, Hour] = {}
         """By the first characters of a stamp."""
         self.last_stamp = ""
-        """A canonical stamp of an hour that is known, the last one there was."""
+        """The last stamp there was, of an hour that is known; empty before the first."""
 
 
 class Piece:

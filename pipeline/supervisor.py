@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipeline.errors import SettingsError
 from pipeline.indexer import LEAVE_SECONDS
-from pipeline.leash import Order
+from pipeline.leash import LAST_WORDS_SECONDS, Order
 from pipeline.merged_metrics import SupervisorTelemetry
 from pipeline.metric_families import load_families
 from pipeline.settings import LEASH_VARIABLE, Settings
@@ -51,7 +51,7 @@ class Worker:
 
     def order(self, order: Order) -> None:
         """Tell the worker to stop, if it runs."""
-        if self._line is not None:
+        if self._line is not None and not self._line.is_closing():
             self._line.write(order.value)
 
     def kill(self) -> bool:
@@ -115,7 +115,8 @@ class Supervisor:
 
     async def _enforce_the_end(self) -> None:
         await self._stopping.wait()
-        await asyncio.sleep(self._settings.shutdown.timeout_seconds + LEAVE_SECONDS + _SPARE_SECONDS)
+        leaving = LEAVE_SECONDS + LAST_WORDS_SECONDS + _SPARE_SECONDS
+        await asyncio.sleep(self._settings.shutdown.timeout_seconds + leaving)
         for worker in self.workers:
             if worker.kill():
                 log.error("worker %d did not end in time and was killed", worker.number)
@@ -174,6 +175,7 @@ class Supervisor:
             with suppress(ConnectionError):  # it has ended without reading an order
                 worker.url = (await reader.readline()).decode().strip() or None
                 last_words = await reader.read()
+            line.close()
             code = await process.wait()
             with suppress(ValueError):  # it was killed, perhaps in the middle of a word
                 self._telemetry.merged.update(worker.run, load_families(last_words))

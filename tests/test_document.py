@@ -622,6 +622,14 @@ record_values = st.one_of(
     guide_like.map(orjson.dumps),
     guide_like.map(orjson.dumps),
     guide_like.map(lambda inner: orjson.dumps(envelope(orjson.dumps(inner).decode(), "claude-code-bot"))),
+    guide_like.map(
+        lambda inner: orjson.dumps(
+            {
+                **envelope(orjson.dumps(inner).decode(), "claude-code-bot"),
+                "error": {"type": "T", "message": "m"},
+            }
+        )
+    ),
     sparse_events.map(orjson.dumps),
     st.lists(guide_like, max_size=3).map(orjson.dumps),
     st.sampled_from([None, b"", b"nope", b"{}", b"1", b"\xff", b'{"a":' * 300 + b"1" + b"}" * 300]),
@@ -666,6 +674,11 @@ def test_records_that_travel_together_become_what_each_becomes_by_itself(
                     for action, source in zip(lines[::2], lines[1::2], strict=True)
                 ]
         assert found == [document for documents in defined for document in documents]
+
+
+def test_a_service_may_be_called_anything() -> None:
+    name = 'a"b\\c %d é'
+    assert document(GUIDE_EVENT, service=name)["service_name"] == name
 
 
 @pytest.mark.parametrize("stamp", ["2024-01-15T10:30:00.123Z", "2024-01-15 10:30", None, 5])

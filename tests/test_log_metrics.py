@@ -332,6 +332,38 @@ def test_a_number_at_the_root_that_is_not_there_is_not_refused() -> None:
     assert found["logpipe_log_metric_values_refused_total{metric=bytes_total}"] == 0
 
 
+def test_a_webhook_without_a_time_is_no_webhook_that_was_processed() -> None:
+    webhook = {"webhook_event": "push", "source": "github", "queue_depth": 3}
+    found = counted(
+        [
+            event(component="webhook_processor", context={**webhook, "processing_time_ms": None}),
+            event(
+                component="webhook_processor", service="other", context={**webhook, "processing_time_ms": 1}
+            ),
+        ]
+    )
+    assert {n: v for n, v in found.items() if n.startswith("webhooks_processed_total")} == {
+        "webhooks_processed_total{outcome=success,service=api,source=github}": 0,
+        "webhooks_processed_total{outcome=success,service=other,source=github}": 1,
+    }
+    assert depth(found) == (3, NOW)
+
+
+def test_rules_of_one_series_take_their_own_numbers() -> None:
+    rules = [
+        Rule(name="b_total", type="counter", help="h", when={"context.d": name}, value=f"context.{name}")
+        for name in ("x", "y")
+    ]
+    context = {"x": 1, "y": 100}
+    found = counted([event(context={"d": "x", **context}), event(context={"d": "y", **context})], rules)
+    assert found["b_total{}"] == 101
+
+
+def test_of_stamps_with_different_digits_the_later_is_the_newer() -> None:
+    stamps = ["2024-01-15T10:29:00.123900Z", "2024-01-15T10:29:00.123Z"]
+    assert depth(counted([reading(stamp, len(stamp)) for stamp in stamps]))[0] == 27
+
+
 def test_a_null_number_is_missing_to_a_condition_too() -> None:
     rule = Rule(
         name="timed_total", type="counter", help="h", when={"context.processing_time_ms": {"exists": True}}

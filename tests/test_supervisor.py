@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -145,7 +146,8 @@ sys.exit(2)
 
 
 LAST_WORDS = """
-import asyncio, sys
+import asyncio, sys, time
+import uvloop
 from prometheus_client import CollectorRegistry, Counter
 from pipeline.leash import led
 from pipeline.metric_families import dump_families
@@ -153,31 +155,57 @@ registry = CollectorRegistry()
 counter = Counter("things", "T", registry=registry)
 async def work():
     stopping = asyncio.Event()
-    async with led("http://127.0.0.1:9", stopping.set, stopping.set, lambda: dump_families(registry)):
+    def last_words():
+        if sys.argv[1] == "slow":  # in the meantime it is told something else
+            time.sleep(0.5)
+        return dump_families(registry)
+    async with led("http://127.0.0.1:9", stopping.set, stopping.set, last_words):
         counter.inc(5)
         if sys.argv[1] == "crash":
             raise SystemExit(3)
         await stopping.wait()
         counter.inc(7)
-asyncio.run(work())
+uvloop.run(work())
 """
 
 
-@pytest.mark.parametrize(("how", "things"), [("stop", 24), ("crash", 10)])
+@pytest.mark.parametrize(("how", "things"), [("stop", 24), ("slow", 24), ("crash", 10)])
 async def test_what_a_worker_counted_before_it_ended_is_in_the_sums(how: str, things: int) -> None:
     supervised, telemetry = supervisor(2, LAST_WORDS, how)
     running = asyncio.create_task(supervised.run())
-    if how == "stop":
+    if how != "crash":
         await until_all_are_up(supervised)
     else:
         async with asyncio.timeout(20):
             while (telemetry.registry.get_sample_value("things_total") or 0) < things:
                 await asyncio.sleep(0.02)
     os.kill(os.getpid(), signal.SIGTERM)
+    if how == "slow":
+        await asyncio.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGTERM)
     async with asyncio.timeout(20):
         await running
     counted = telemetry.registry.get_sample_value("things_total") or 0
-    assert counted == things if how == "stop" else counted >= things
+    assert counted >= things if how == "crash" else counted == things
+
+
+def test_a_worker_whose_supervisor_is_gone_ends_in_order() -> None:
+    ours, theirs = socket.socketpair()
+    with (
+        theirs,
+        subprocess.Popen(
+            [sys.executable, "-c", LAST_WORDS, "stop"],
+            pass_fds=[theirs.fileno()],
+            env={**os.environ, "LOGPIPE_LEASH": str(theirs.fileno())},
+        ) as process,
+    ):
+        theirs.close()
+        try:
+            assert ours.recv(100).startswith(b"http://")
+            ours.close()
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
 
 
 def test_there_is_at_least_one_core() -> None:
