@@ -11,7 +11,7 @@ goes to `document.py`, which defines the result; both give the same document. Me
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import orjson
 
@@ -128,11 +128,13 @@ class BatchEncoder:
         self._take_stamps(piece)
         forms = self._hours.of(piece)
         self._look_at_names(piece)
-        columns = _columns(piece)
-        _normalise_ids(piece, columns)
-        levels, errors = self._normalise_levels(piece, columns.levels)
+        logged, components, services, contexts, traces, spans = _columns(piece)
+        _normalise_ids(piece, traces, spans)
+        levels, errors = self._normalise_levels(piece, logged)
         sources = _encoded(piece)
-        self._derive(piece, columns._replace(levels=levels), errors)
+        self._derive(
+            piece, EventColumns(levels, components, services, contexts, piece.stamps, piece.events), errors
+        )
         others = self._build_uncommon(piece, values)
         body = _body(piece, forms, sources, others)
         last = len(records) - 1
@@ -143,15 +145,10 @@ class BatchEncoder:
     def _take_stamps(self, piece: Piece) -> None:
         """Take each event's `timestamp` out of it; where there is none it may be inside an envelope."""
         stamps = piece.stamps
-        left = iter(piece.events)
-        while True:
-            try:
-                stamps.extend(map(dict.pop, left, repeat("timestamp")))
-            except (KeyError, TypeError):
-                position = len(stamps)
-                stamps.append(piece.place.last_stamp)
-            else:
-                return
+        for position in _filling(
+            stamps, map(dict.pop, piece.events, repeat("timestamp")), KeyError, TypeError
+        ):
+            stamps.append(piece.place.last_stamp)
             if position not in piece.uncommon:
                 try:
                     event = piece.events[position]
@@ -222,7 +219,7 @@ class BatchEncoder:
             self._levels[level] = normal
             return normal
 
-    def _build_uncommon(self, piece: Piece, values: Sequence[bytes | None]) -> dict[int, "_Others"]:
+    def _build_uncommon(self, piece: Piece, values: Sequence[bytes | None]) -> dict[int, _Others]:
         """Let document.py do what has not the common shape, and count it; gives what came of it by position."""
         place = piece.place
         others = {}
@@ -292,25 +289,32 @@ class BatchEncoder:
         _remember(self._root_names, event)
 
 
-def _decode(piece: Piece, values: Sequence[bytes | None], longest: int) -> None:
-    """Decode each value; what is no JSON is left to document.py, as is what may hold a name that is too long."""
-    if longest > LONGEST_NAME:
-        values = [None if len(value or b"") > LONGEST_NAME else value for value in values]
-    events = piece.events
-    left: Iterator[Any] = iter(values)
+def _filling(column: list[Any], values: Iterator[Any], *errors: type[Exception]) -> Iterator[int]:
+    """Put values into a column, all at one call; gives the position of each that raises an error.
+
+    What came before it is in the column then, and its own place is the caller's to fill before it goes on.
+    """
     while True:
         try:
-            # What has been decoded before an error is there already, and `left` goes on behind it.
-            events.extend(map(orjson.loads, left))
-        except ValueError:  # also raised for None
-            piece.uncommon.add(len(events))
-            events.append(STAND_IN)
+            column.extend(values)
+        except errors:
+            yield len(column)
         else:
             return
 
 
-def _columns(piece: Piece) -> EventColumns:
-    """Take out of each event what the next steps look at."""
+def _decode(piece: Piece, values: Sequence[bytes | None], longest: int) -> None:
+    """Decode each value; what is no JSON is left to document.py, as is what may hold a name that is too long."""
+    if longest > LONGEST_NAME:
+        values = [None if len(value or b"") > LONGEST_NAME else value for value in values]
+    # None raises too.
+    for position in _filling(piece.events, map(orjson.loads, cast("Sequence[bytes]", values)), ValueError):
+        piece.uncommon.add(position)
+        piece.events.append(STAND_IN)
+
+
+def _columns(piece: Piece) -> list[tuple[Any, ...]]:
+    """Take out of each event what the next steps look at: a column for each field of `ABSENT`."""
     events = piece.events
     try:
         columns = list(zip(*map(_row_of, events), strict=True))
@@ -324,13 +328,13 @@ def _columns(piece: Piece) -> EventColumns:
             if type(context) is not dict:
                 piece.give_up(position)
         return _columns(piece)
-    return EventColumns._make([*columns, piece.stamps, events])
+    return columns
 
 
-def _normalise_ids(piece: Piece, columns: EventColumns) -> None:
+def _normalise_ids(piece: Piece, traces: Iterable[Any], spans: Iterable[Any]) -> None:
     """Normalise the ids of traces and spans, if there is one among them that may not be normal."""
     try:
-        text = "".join(filter(None, chain(columns.trace_ids, columns.span_ids)))
+        text = "".join(filter(None, chain(traces, spans)))
     except TypeError:
         text = " "
     if text.isascii() and text.lower() == text and not any(map(text.__contains__, _WHITE_SPACE)):
@@ -348,27 +352,19 @@ def _encoded(piece: Piece) -> list[bytes]:
     for position, outer in piece.envelopes.items():
         events[position].update(outer)
     sources: list[bytes] = []
-    left = iter(events)
-    while True:
-        try:
-            sources.extend(map(orjson.dumps, left, repeat(None), repeat(orjson.OPT_APPEND_NEWLINE)))
-        except TypeError:  # nested too deep
-            piece.give_up(len(sources))
-            sources.append(b"{}\n")
-        else:
-            return sources
+    encoded = map(orjson.dumps, events, repeat(None), repeat(orjson.OPT_APPEND_NEWLINE))
+    for position in _filling(sources, encoded, TypeError):  # nested too deep
+        piece.give_up(position)
+        sources.append(b"{}\n")
+    return sources
 
 
-def _body(
-    piece: Piece, forms: bytes | list[bytes], sources: Sequence[bytes], others: dict[int, "_Others"]
-) -> bytes:
+def _body(piece: Piece, forms: list[bytes], sources: Sequence[bytes], others: dict[int, _Others]) -> bytes:
     """Write the lines of all records."""
     stamps = "\n".join(piece.stamps).encode().split(b"\n")
     rows: Iterable[tuple[Any, ...]] = zip(
         piece.offsets, piece.times, stamps, piece.offsets, map(_behind_brace, sources), strict=True
     )
-    if isinstance(forms, bytes):
-        forms = [forms] * len(sources)
     if others:
         rows = list(rows)
         for position, some in others.items():

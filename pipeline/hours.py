@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 
 from pipeline.document import Coordinates, DocumentBuilder, document_id
-from pipeline.piece import Hour, Piece
-from pipeline.timestamps import parse_timestamp
+from pipeline.piece import Hour, Piece, Place
+from pipeline.timestamps import Timestamp, parse_timestamp
 
 __all__ = ["HourForms", "action_line"]
 
@@ -35,16 +35,16 @@ class HourForms:
     def __init__(self, builder: DocumentBuilder) -> None:
         self._builder = builder
 
-    def of(self, piece: Piece) -> bytes | list[bytes]:
-        """Give the form of the lines of each record, or the one that all have."""
+    def of(self, piece: Piece) -> list[bytes]:
+        """Give the form of the lines of each record."""
         place, stamps, text = piece.place, piece.stamps, self._make_canonical(piece)
         hour = place.hours.get(text[:_HOUR_LENGTH])
         if hour is not None and text.count(text[:_HOUR_LENGTH]) == len(stamps):
             hours = [hour]
-            forms: bytes | list[bytes] = hour.form
+            forms = [hour.form] * len(stamps)
         else:
             hours = [
-                place.hours.get(stamp[:_HOUR_LENGTH]) or self._learn_hour(piece, position)
+                place.hours.get(stamp[:_HOUR_LENGTH]) or self._unknown_hour(piece, position)
                 for position, stamp in enumerate(stamps)
             ]
             forms = [hour.form for hour in hours]
@@ -82,16 +82,17 @@ class HourForms:
             else:
                 piece.stamps[position] = time.text
 
-    def _learn_hour(self, piece: Piece, position: int) -> Hour:
-        """Give the hour of an event, and remember it: it is not known yet."""
-        place = piece.place
+    def _unknown_hour(self, piece: Piece, position: int) -> Hour:
+        """Give the hour of an event whose stamp does not begin as one that is known."""
         time = None if position in piece.uncommon else parse_timestamp(piece.stamps[position])
         if time is None:
             piece.give_up(position)
             return _NO_HOUR
-        if time.text != piece.stamps[position]:  # 24:00 is the next day
-            piece.stamps[position] = time.text
-            return place.hours.get(time.text[:_HOUR_LENGTH]) or self._learn_hour(piece, position)
+        piece.stamps[position] = time.text  # another where it is 24:00, which is the next day
+        return piece.place.hours.get(time.text[:_HOUR_LENGTH]) or self._learn_hour(piece.place, time)
+
+    def _learn_hour(self, place: Place, time: Timestamp) -> Hour:
+        """Remember the hour of a time."""
         indices = self._builder.indices
         action = action_line(
             indices.name(time.epoch_ms), document_id(Coordinates(place.topic, place.number, 0, 0))

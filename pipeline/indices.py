@@ -1,17 +1,13 @@
 """Which index an event belongs to."""
 
-from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from pipeline.settings import Events, Index
+from pipeline.timestamps import from_epoch_ms
 
 __all__ = ["DAY_MS", "IndexChoice", "Indices"]
 
 DAY_MS = 86_400_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Of the years 0001 and 9999: a producer may write any 64-bit number as its record's timestamp.
-_FIRST_DAY = (datetime.min.replace(tzinfo=UTC) - _EPOCH).days
-_LAST_DAY = (datetime.max.replace(tzinfo=UTC) - _EPOCH).days
 _MOST_CACHED_DAYS = 1000
 
 
@@ -46,12 +42,12 @@ class Indices:
         """Name the index of the day that holds this instant; the write alias when ILM rolls the indices."""
         if self.rolled_by_ilm:
             return self.prefix
-        day = min(max(epoch_ms // DAY_MS, _FIRST_DAY), _LAST_DAY)
+        day = epoch_ms // DAY_MS
         name = self._names.get(day)
         if name is None:
             if len(self._names) >= _MOST_CACHED_DAYS:
                 self._names.clear()
-            date = _EPOCH + timedelta(days=day)
-            # strftime's %Y does not pad years below 1000.
-            name = self._names[day] = f"{self.prefix}-{date.year:04d}.{date.month:02d}.{date.day:02d}"
+            # A producer may write any 64-bit number as its record's timestamp; this knows the years there are.
+            date = from_epoch_ms(epoch_ms).text[: len("2024-01-15")]
+            name = self._names[day] = f"{self.prefix}-{date.replace('-', '.')}"
         return name

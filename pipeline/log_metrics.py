@@ -42,8 +42,6 @@ class EventColumns(NamedTuple):
     components: Sequence[Any]
     services: Sequence[Any]
     contexts: Sequence[Context]
-    trace_ids: Sequence[Any]
-    span_ids: Sequence[Any]
     stamps: Sequence[str]
     """Their times as text in UTC, with 3, 6 or 9 digits of a second."""
     events: Sequence[dict[str, Any]]
@@ -123,8 +121,6 @@ class LogMetrics(Collector):
                 components=(event.get("component"),),
                 services=(event.get("service"),),
                 contexts=(context if isinstance(context, dict) else {},),
-                trace_ids=(event.get("trace_id"),),
-                span_ids=(event.get("span_id"),),
                 stamps=(event.get(_STAMP, ""),),
                 events=(event,),
             )
@@ -201,7 +197,7 @@ class LogMetrics(Collector):
         rows.append(plan.number(context, stamp, event))
 
     def _group(
-        self, plan: "Plan", fixed: dict[str, Any], key: Any, event: dict[str, Any]
+        self, plan: Plan, fixed: dict[str, Any], key: Any, event: dict[str, Any]
     ) -> tuple[Group, bool]:
         """Give the group of an event, and whether any series of it is that of the others."""
         targets = plan.targets(fixed, key)
@@ -212,7 +208,7 @@ class LogMetrics(Collector):
             self.remembered += 1
         return group, any(target.folded for target in targets)
 
-    def _plan(self, fixed: dict[str, Any], shape: frozenset[str]) -> "Plan":
+    def _plan(self, fixed: dict[str, Any], shape: frozenset[str]) -> Plan:
         """Give the plan for events of these fixed fields and a context of this shape, made now if need be."""
         excluded = [
             number

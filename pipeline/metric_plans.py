@@ -161,15 +161,14 @@ class Plan:
                 metric.refused += series.read(columns[field], columns[_STAMP], now_ms)
             elif isinstance(series, CounterSeries) and field is None:
                 series.total += len(rows)
-            elif series is not None and columns is every:
-                amount = amounts[field] = amounts.get(field) or amounts_of(columns[field])
-                metric.refused += amount.refused
-                series.add(amount, group.trace_id)
             elif series is not None:
-                # The trace may be that of an event that does not count.
-                amount = amounts_of(columns[field])
+                if columns is every:
+                    amount = amounts[field] = amounts.get(field) or amounts_of(columns[field])
+                else:
+                    amount = amounts_of(columns[field])
                 metric.refused += amount.refused
-                series.add(amount, None)
+                # Of some of the events the first may be another.
+                series.add(amount, group.trace_id if columns is every else None)
 
 
 class _Names:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 __all__ = ["ABSENT", "STAND_IN", "Hour", "Piece", "Place", "Record"]
 
-# The fields of EventColumns, and what stands there when an event does not have one.
+# The fields that the steps look at, and what stands in their columns when an event does not have one.
 ABSENT: dict[str, Any] = {
     "level": None,
     "component": None,

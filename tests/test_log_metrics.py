@@ -1,7 +1,7 @@
 """Metrics derived from events: the quick way counts what the rules say, and cardinality stays bounded."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -372,19 +372,23 @@ def test_a_null_number_is_missing_to_a_condition_too() -> None:
     assert found["timed_total{}"] == 2
 
 
+def flood(metrics: LogMetrics, number: int, make: Callable[[int], dict[str, Any]]) -> Iterator[None]:
+    """Encode so many events, five hundred at a time, and yield after each time."""
+    encoder = BatchEncoder(DocumentBuilder(Events(), Index()), metrics)
+    for start in range(0, number, 500):
+        encoder.encode(TOPIC, 0, records_of([orjson.dumps(make(n)) for n in range(start, start + 500)]))
+        yield
+
+
 def test_combinations_of_capped_labels_are_remembered_within_bounds() -> None:
     metrics = LogMetrics(RULES, clock=lambda: NOW)
-    encoder = BatchEncoder(DocumentBuilder(Events(), Index()), metrics)
+
     # No label has more than 300 values, and so no metric too many; their combinations are without end.
-    for start in range(0, 20_000, 500):
-        events = [
-            event(
-                component=f"c{n % 300}",
-                context={"exception_type": f"e{n}", "stage": f"s{n % 299}", "hit": n % 293},
-            )
-            for n in range(start, start + 500)
-        ]
-        encoder.encode(TOPIC, 0, records_of([orjson.dumps(each) for each in events]))
+    def make(n: int) -> dict[str, Any]:
+        context = {"exception_type": f"e{n}", "stage": f"s{n % 299}", "hit": n % 293}
+        return event(component=f"c{n % 300}", context=context)
+
+    for _ in flood(metrics, 20_000, make):
         assert metrics.remembered < 5000
     found = exposed(metrics)
     assert sum(v for n, v in found.items() if n.startswith("integration_stages_total")) == 20_000
@@ -393,22 +397,21 @@ def test_combinations_of_capped_labels_are_remembered_within_bounds() -> None:
 
 def test_a_flood_of_names_and_values_stays_within_the_caps() -> None:
     metrics = LogMetrics(RULES, clock=lambda: NOW)
-    encoder = BatchEncoder(DocumentBuilder(Events(), Index()), metrics)
-    for start in range(0, 6000, 500):
-        events = [
-            event(
-                service=f"s{n}",
-                component=f"c{n % 7}",
-                level=f"level{n}" if n % 3 == 0 else "ERROR",
-                message=f"m{n}",
-                context={
-                    f"name{n}": 1, "http_status": n, "route": f"/{n}", "method": "GET",
-                    "integration_type": f"i{n}", "exception_type": f"E{n}", "queue_depth": n, "source": str(n),
-                },
-            )
-            for n in range(start, start + 500)
-        ]  # fmt: skip
-        encoder.encode(TOPIC, 0, records_of([orjson.dumps(each) for each in events]))
+
+    def make(n: int) -> dict[str, Any]:
+        return event(
+            service=f"s{n}",
+            component=f"c{n % 7}",
+            level=f"level{n}" if n % 3 == 0 else "ERROR",
+            message=f"m{n}",
+            context={
+                f"name{n}": 1, "http_status": n, "route": f"/{n}", "method": "GET",
+                "integration_type": f"i{n}", "exception_type": f"E{n}", "queue_depth": n, "source": str(n),
+            },
+        )  # fmt: skip
+
+    for _ in flood(metrics, 6000, make):
+        pass
     found = exposed(metrics)
     series = Counter(name.partition("{")[0] for name in found)
     assert all(number <= 501 for name, number in series.items() if not name.endswith("_bucket"))
