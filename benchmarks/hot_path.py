@@ -8,7 +8,7 @@ from typing import NamedTuple
 import orjson
 
 from benchmarks.traffic import sample_day
-from pipeline.document import Coordinates, DocumentBuilder
+from pipeline.events.document import Coordinates, DocumentBuilder
 from pipeline.fast_path import BatchEncoder
 from pipeline.log_errors import LogErrors
 from pipeline.log_metrics import LogMetrics

@@ -18,7 +18,7 @@ from benchmarks.contenders.task import Task
 from benchmarks.contest import clean_environment
 from benchmarks.templates import delete_indices, install_our_template
 from benchmarks.traffic import produce, sample_day
-from pipeline.document import Coordinates, Document, DocumentBuilder
+from pipeline.events.document import Coordinates, Document, DocumentBuilder
 from pipeline.sandbox import Servers
 from pipeline.settings import Settings
 

@@ -20,9 +20,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from pipeline.audit_command import audit_command
 from pipeline.dlq_commands import dlq
 from pipeline.errors import LogpipeError, SandboxError, SettingsError
+from pipeline.events.timestamps import parse_timestamp
 from pipeline.probe_command import probe_command
 from pipeline.settings import Settings, load_settings
-from pipeline.timestamps import parse_timestamp
 from pipeline.version import version
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from pipeline.document import Coordinates
+from pipeline.events.document import Coordinates
 from pipeline.fast_path import Record
 from pipeline.fetched_records import as_parsed
 from pipeline.kafka_client import admin_client, connection_options, kafka_errors, partitions_of_topics

@@ -19,8 +19,8 @@ from rich.table import Table
 
 from pipeline.elasticsearch_client import make_client
 from pipeline.errors import LogpipeError
+from pipeline.events.indices import DAY_MS, Indices
 from pipeline.generate import produce
-from pipeline.indices import DAY_MS, Indices
 from pipeline.install import run_setup
 from pipeline.metric_rules import chosen_rules
 from pipeline.sample import sample_events

@@ -21,8 +21,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.errors import SettingsError
+from pipeline.events.timestamps import parse_timestamp
 from pipeline.settings import Settings, load_settings
-from pipeline.timestamps import parse_timestamp
 
 if TYPE_CHECKING:
     from pipeline.dead_letters import DeadLetter

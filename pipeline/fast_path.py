@@ -15,21 +15,21 @@ from typing import Any, NamedTuple, cast
 
 import orjson
 
-from pipeline.document import (
+from pipeline.events.document import (
     ERROR_TAG,
     Coordinates,
     Document,
     DocumentBuilder,
     normalise_trace_id,
 )
-from pipeline.field_names import ASIDE_FIELD, LONGEST_NAME, is_taken
-from pipeline.fingerprints import FINGERPRINT_FIELD, fingerprint
+from pipeline.events.field_names import ASIDE_FIELD, LONGEST_NAME, is_taken
+from pipeline.events.fingerprints import FINGERPRINT_FIELD, fingerprint
+from pipeline.events.levels import normalise_level
+from pipeline.events.timestamps import parse_timestamp
 from pipeline.hours import HourForms, action_line
-from pipeline.levels import normalise_level
 from pipeline.log_errors import LogErrors
 from pipeline.log_metrics import EventColumns, LogMetrics
 from pipeline.piece import ABSENT, STAND_IN, Piece, Place, Record
-from pipeline.timestamps import parse_timestamp
 
 __all__ = ["BatchEncoder", "Payload", "Record", "bulk_lines"]
 

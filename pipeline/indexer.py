@@ -10,8 +10,8 @@ from contextlib import AsyncExitStack, suppress
 from pipeline.bulk import BulkWriter
 from pipeline.bulk_requests import bulk_serializers
 from pipeline.dead_letters import DeadLetterProducer
-from pipeline.document import DocumentBuilder
 from pipeline.elasticsearch_client import make_client
+from pipeline.events.document import DocumentBuilder
 from pipeline.fast_path import BatchEncoder
 from pipeline.health import Health
 from pipeline.leash import led

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from pipeline.fingerprints import FINGERPRINT_FIELD
+from pipeline.events.fingerprints import FINGERPRINT_FIELD
 from pipeline.metric_rules import OTHER, UNKNOWN, label_text
 
 __all__ = ["FirstSeen", "LogErrors"]

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Exemplar
 
+from pipeline.events.timestamps import parse_timestamp
 from pipeline.metric_rules import Rule
-from pipeline.timestamps import parse_timestamp
 
 __all__ = [
     "Amounts",

@@ -13,7 +13,7 @@ from elastic_transport import TransportError
 from elasticsearch import ApiError, AsyncElasticsearch, UnsupportedProductError
 
 from pipeline.bulk_requests import items_of, send_bulk
-from pipeline.document import Document
+from pipeline.events.document import Document
 from pipeline.fast_path import bulk_lines
 from pipeline.log_errors import FirstSeen, LogErrors
 from pipeline.outcomes import Outcome, classify

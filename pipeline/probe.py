@@ -14,12 +14,12 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 from aiokafka import AIOKafkaProducer
 from elasticsearch import ApiError, AsyncElasticsearch, NotFoundError, TransportError
 
-from pipeline.document import Coordinates, Document, DocumentBuilder
 from pipeline.elasticsearch_client import make_client, reason_of, server_errors
 from pipeline.errors import ProbeFailed, SettingsError
+from pipeline.events.document import Coordinates, Document, DocumentBuilder
+from pipeline.events.timestamps import from_epoch_ms
 from pipeline.kafka_client import connection_options, kafka_errors
 from pipeline.settings import Settings
-from pipeline.timestamps import from_epoch_ms
 
 __all__ = ["SERVICE", "ProbeResult", "probe"]
 

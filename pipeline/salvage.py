@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from pipeline.field_names import ASIDE_FIELD, set_aside
+from pipeline.events.field_names import ASIDE_FIELD, set_aside
 
 __all__ = ["CONFLICT_TAG", "salvage"]
 

@@ -11,10 +11,10 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from pipeline.errors import SettingsError
+from pipeline.events.timestamps import from_epoch_ms
 from pipeline.health import Health
 from pipeline.metric_families import CONTENT_TYPE, dump_families
 from pipeline.settings import Http
-from pipeline.timestamps import from_epoch_ms
 
 __all__ = ["Check", "exposition", "listen", "serve"]
 

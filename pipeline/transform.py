@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import orjson
 
-from pipeline.document import DocumentBuilder
 from pipeline.errors import LogpipeError
+from pipeline.events.document import DocumentBuilder
 from pipeline.fast_path import BatchEncoder
 from pipeline.settings import Settings
 

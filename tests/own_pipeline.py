@@ -15,8 +15,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from elasticsearch import AsyncElasticsearch
 
+from pipeline.events.indices import DAY_MS, Indices
 from pipeline.generate import produce
-from pipeline.indices import DAY_MS, Indices
 from pipeline.install import run_setup
 from pipeline.sample import sample_events
 from pipeline.sandbox import Servers

@@ -10,8 +10,8 @@ from elasticsearch import AsyncElasticsearch
 
 from pipeline.audit import AuditResult, Finding, audit
 from pipeline.dead_letters import DeadLetter, DeadLetterProducer
-from pipeline.document import Coordinates, DocumentBuilder
 from pipeline.errors import ServerRefused, SettingsError
+from pipeline.events.document import Coordinates, DocumentBuilder
 from tests.logpipe import logpipe, running
 from tests.own_pipeline import PARTITIONS, Pipeline, stop
 

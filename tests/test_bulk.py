@@ -16,8 +16,8 @@ from hypothesis import given, settings as hypothesis_settings, strategies as st
 from pipeline.bulk import BulkWriter, split_payload
 from pipeline.bulk_requests import bulk_serializers
 from pipeline.dead_letters import DeadLetter
-from pipeline.document import Coordinates
 from pipeline.elasticsearch_client import make_client
+from pipeline.events.document import Coordinates
 from pipeline.fast_path import Payload
 from pipeline.ledger import Ledger, Partition
 from pipeline.settings import Elasticsearch

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.fingerprints import fingerprint
+from pipeline.events.fingerprints import fingerprint
 from tests.logpipe import logpipe
 
 COMMANDS = ["run", "index", "setup", "check", "generate", "transform", "sandbox", "demo", "audit", "probe"]

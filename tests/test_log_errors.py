@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import given, strategies as st
 
-from pipeline.fingerprints import FINGERPRINT_FIELD
+from pipeline.events.fingerprints import FINGERPRINT_FIELD
 from pipeline.log_errors import LogErrors
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from pipeline.document import Coordinates, DocumentBuilder
+from pipeline.events.document import Coordinates, DocumentBuilder
 from pipeline.fast_path import BatchEncoder
 from pipeline.log_metrics import LogMetrics
 from pipeline.metric_rules import MISSING, Rule, load_rules

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.audit import audit
 from pipeline.dead_letters import DeadLetter, DeadLetterProducer, read_dead_letters
-from pipeline.document import Coordinates
+from pipeline.events.document import Coordinates
 from pipeline.replay import Selection, replay
 from pipeline.settings import Events
 from tests.logpipe import logpipe, running

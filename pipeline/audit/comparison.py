@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from pipeline.audit.result import SHOWN_FINDINGS, Finding, PartitionAudit
-from pipeline.decode import decode
-from pipeline.document import Coordinates, document_id
+from pipeline.events.decode import decode
+from pipeline.events.document import Coordinates, document_id
 from pipeline.fast_path import Record
 from pipeline.settings import Events
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from pipeline.dead_letters import read_dead_letters
-from pipeline.document import Coordinates
 from pipeline.errors import TopicMissing
+from pipeline.events.document import Coordinates
 from pipeline.settings import Settings
 
 __all__ = ["LetterFile"]

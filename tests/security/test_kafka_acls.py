@@ -13,8 +13,8 @@ from aiokafka.errors import KafkaError
 from aiokafka.protocol.admin import CreateAclsRequest
 
 from pipeline.dead_letters import DeadLetter, DeadLetterProducer, read_dead_letters
-from pipeline.document import Coordinates
 from pipeline.errors import ServerRefused
+from pipeline.events.document import Coordinates
 from pipeline.generate import produce
 from pipeline.install.roles import describe_roles, kafka_acls
 from pipeline.install.topics import TopicSpec, create_topics, plan_topics, wanted_topics

@@ -6,8 +6,8 @@ import pytest
 
 from pipeline.check import check_servers
 from pipeline.dead_letters import DeadLetter, DeadLetterProducer, read_dead_letters
-from pipeline.document import Coordinates
 from pipeline.errors import LogpipeError, ServerUnavailable, SettingsError
+from pipeline.events.document import Coordinates
 from pipeline.generate import produce
 from pipeline.install.topics import create_topics, plan_topics, wanted_topics
 from pipeline.sample import sample_events

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from hypothesis import example, given, settings as hypothesis_settings, strategies as st
 
-from pipeline.document import Coordinates, DocumentBuilder
+from pipeline.events.document import Coordinates, DocumentBuilder
 from pipeline.fast_path import BatchEncoder
 from pipeline.settings import Events, Index
 

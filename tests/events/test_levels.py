@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 from hypothesis import given, strategies as st
 
-from pipeline.levels import normalise_level
+from pipeline.events.levels import normalise_level
 
 LEVELS: Final = ("ERROR", "WARN", "INFO", "DEBUG")
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import assume, example, given, strategies as st
 
-from pipeline.timestamps import Timestamp, from_epoch_ms, parse_timestamp
+from pipeline.events.timestamps import Timestamp, from_epoch_ms, parse_timestamp
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 BERLIN: Final = ZoneInfo("Europe/Berlin")

@@ -7,8 +7,8 @@ import orjson
 import pytest
 from hypothesis import given, strategies as st
 
-from pipeline.document import Coordinates, DocumentBuilder
-from pipeline.fingerprints import FINGERPRINT_FIELD, fingerprint, pattern
+from pipeline.events.document import Coordinates, DocumentBuilder
+from pipeline.events.fingerprints import FINGERPRINT_FIELD, fingerprint, pattern
 from pipeline.settings import Events, Index
 
 TRACE = """Traceback (most recent call last):

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from pipeline.decode import Event, decode, unparsable
-from pipeline.field_names import ASIDE_FIELD, all_taken, set_aside, take_refused
-from pipeline.fingerprints import FINGERPRINT_FIELD, fingerprint
-from pipeline.indices import Indices
-from pipeline.levels import normalise_level
+from pipeline.events.decode import Event, decode, unparsable
+from pipeline.events.field_names import ASIDE_FIELD, all_taken, set_aside, take_refused
+from pipeline.events.fingerprints import FINGERPRINT_FIELD, fingerprint
+from pipeline.events.indices import Indices
+from pipeline.events.levels import normalise_level
+from pipeline.events.timestamps import Timestamp, from_epoch_ms, parse_timestamp
 from pipeline.settings import Events, Index
-from pipeline.timestamps import Timestamp, from_epoch_ms, parse_timestamp
 
 __all__ = [
     "DATE_FAILURE_TAG",

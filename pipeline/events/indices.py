@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
+from pipeline.events.timestamps import from_epoch_ms
 from pipeline.settings import Events, Index
-from pipeline.timestamps import from_epoch_ms
 
 __all__ = ["DAY_MS", "IndexChoice", "Indices"]
 
