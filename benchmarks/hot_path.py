@@ -10,9 +10,9 @@ import orjson
 from benchmarks.traffic import sample_day
 from pipeline.events.document import Coordinates, DocumentBuilder
 from pipeline.fast_path import BatchEncoder
-from pipeline.log_errors import LogErrors
-from pipeline.log_metrics import LogMetrics
-from pipeline.metric_rules import load_rules
+from pipeline.log_metrics.errors import LogErrors
+from pipeline.log_metrics.gather import LogMetrics
+from pipeline.log_metrics.rules import load_rules
 from pipeline.process import prepare
 from pipeline.settings import Events, Index
 

@@ -22,7 +22,7 @@ from pipeline.errors import LogpipeError
 from pipeline.events.indices import DAY_MS, Indices
 from pipeline.generate import produce
 from pipeline.install import run_setup
-from pipeline.metric_rules import chosen_rules
+from pipeline.log_metrics.rules import chosen_rules
 from pipeline.sample import sample_events
 from pipeline.sandbox.ports import free_port
 from pipeline.settings import Settings, load_settings

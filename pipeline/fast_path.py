@@ -27,8 +27,8 @@ from pipeline.events.fingerprints import FINGERPRINT_FIELD, fingerprint
 from pipeline.events.levels import normalise_level
 from pipeline.events.timestamps import parse_timestamp
 from pipeline.hours import HourForms, action_line
-from pipeline.log_errors import LogErrors
-from pipeline.log_metrics import EventColumns, LogMetrics
+from pipeline.log_metrics.errors import LogErrors
+from pipeline.log_metrics.gather import EventColumns, LogMetrics
 from pipeline.piece import ABSENT, STAND_IN, Piece, Place, Record
 
 __all__ = ["BatchEncoder", "Payload", "Record", "bulk_lines"]

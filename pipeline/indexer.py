@@ -16,10 +16,10 @@ from pipeline.fast_path import BatchEncoder
 from pipeline.health import Health
 from pipeline.leash import led
 from pipeline.ledger import Ledger, Partition
-from pipeline.log_errors import LogErrors
-from pipeline.log_metrics import LogMetrics
+from pipeline.log_metrics.errors import LogErrors
+from pipeline.log_metrics.gather import LogMetrics
+from pipeline.log_metrics.rules import chosen_rules
 from pipeline.metric_families import dump_families
-from pipeline.metric_rules import chosen_rules
 from pipeline.new_errors import NewErrors
 from pipeline.settings import Settings
 from pipeline.source import Batch, Source

@@ -15,7 +15,7 @@ from elasticsearch import ApiError, AsyncElasticsearch, UnsupportedProductError
 from pipeline.bulk_requests import items_of, send_bulk
 from pipeline.events.document import Document
 from pipeline.fast_path import bulk_lines
-from pipeline.log_errors import FirstSeen, LogErrors
+from pipeline.log_metrics.errors import FirstSeen, LogErrors
 from pipeline.outcomes import Outcome, classify
 from pipeline.telemetry import Telemetry
 

@@ -5,10 +5,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 
-from pipeline.log_metrics import LogMetrics
+from pipeline.log_metrics.gather import LogMetrics
+from pipeline.log_metrics.rules import load_rules
 from pipeline.merged_metrics import MergedMetrics, SupervisorTelemetry
 from pipeline.metric_families import dump_families, load_families
-from pipeline.metric_rules import load_rules
 from pipeline.telemetry import Telemetry
 
 

@@ -2,10 +2,10 @@
 
 from prometheus_client import CollectorRegistry
 
-from pipeline.log_errors import LogErrors
-from pipeline.log_metrics import LogMetrics
+from pipeline.log_metrics.errors import LogErrors
+from pipeline.log_metrics.gather import LogMetrics
+from pipeline.log_metrics.rules import load_rules
 from pipeline.merged_metrics import SupervisorTelemetry
-from pipeline.metric_rules import load_rules
 from pipeline.telemetry import Telemetry
 
 __all__ = ["registries"]

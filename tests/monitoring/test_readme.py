@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from pipeline.metric_rules import load_rules
+from pipeline.log_metrics.rules import load_rules
 from tests.monitoring import test_grafana as grafana, test_kibana as kibana
 from tests.monitoring.alerting import ALERTS, RULES, runbook
 from tests.monitoring.kql import fields_of

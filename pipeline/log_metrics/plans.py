@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from pipeline.metric_rules import MISSING, OTHER, Rule
-from pipeline.metric_series import Amounts, CounterSeries, DerivedMetric, GaugeSeries, Series, amounts_of
+from pipeline.log_metrics.rules import MISSING, OTHER, Rule
+from pipeline.log_metrics.series import Amounts, CounterSeries, DerivedMetric, GaugeSeries, Series, amounts_of
 
 __all__ = ["FIXED", "Cell", "Context", "Group", "KnownRule", "Plan", "in_context", "known_rule", "scalar"]
 

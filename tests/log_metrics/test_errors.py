@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given, strategies as st
 
 from pipeline.events.fingerprints import FINGERPRINT_FIELD
-from pipeline.log_errors import LogErrors
+from pipeline.log_metrics.errors import LogErrors
 
 
 def failure(fingerprint: str, service: Any = "api") -> dict[str, Any]:

@@ -209,7 +209,7 @@ def load_rules(file: Path | None = None) -> tuple[Rule, ...]:
     """
     where = "metrics.rules_file" if file is None else f"metrics.rules_file = {file}"
     try:
-        text = (file or resources.files("pipeline") / "default_metrics.toml").read_text("utf-8")
+        text = (file or resources.files("pipeline.log_metrics") / "default_metrics.toml").read_text("utf-8")
         found = tomllib.loads(text).get("rules", [])
     except OSError as error:
         raise SettingsError(f"{where}: cannot be read: {error.strerror}") from error

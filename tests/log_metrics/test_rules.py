@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import SettingsError
-from pipeline.metric_rules import chosen_rules, label_text, load_rules
+from pipeline.log_metrics.rules import chosen_rules, label_text, load_rules
 from pipeline.settings import Metrics
 
 GOOD = '[[rules]]\nname = "a_total"\ntype = "counter"\nhelp = "A"\n'

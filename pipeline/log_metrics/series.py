@@ -9,7 +9,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Exemplar
 
 from pipeline.events.timestamps import parse_timestamp
-from pipeline.metric_rules import Rule
+from pipeline.log_metrics.rules import Rule
 
 __all__ = [
     "Amounts",

@@ -12,8 +12,8 @@ from prometheus_client.exposition import choose_encoder
 
 from pipeline.events.document import Coordinates, DocumentBuilder
 from pipeline.fast_path import BatchEncoder
-from pipeline.log_metrics import LogMetrics
-from pipeline.metric_rules import MISSING, Rule, load_rules
+from pipeline.log_metrics.gather import LogMetrics
+from pipeline.log_metrics.rules import MISSING, Rule, load_rules
 from pipeline.sample import sample_events
 from pipeline.settings import Events, Index
 

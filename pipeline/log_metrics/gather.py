@@ -19,9 +19,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from pipeline.metric_plans import FIXED, Cell, Context, Group, Plan, in_context, known_rule, scalar
-from pipeline.metric_rules import Rule
-from pipeline.metric_series import DerivedMetric
+from pipeline.log_metrics.plans import FIXED, Cell, Context, Group, Plan, in_context, known_rule, scalar
+from pipeline.log_metrics.rules import Rule
+from pipeline.log_metrics.series import DerivedMetric
 
 __all__ = ["EventColumns", "LogMetrics"]
 

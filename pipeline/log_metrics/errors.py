@@ -10,7 +10,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from pipeline.events.fingerprints import FINGERPRINT_FIELD
-from pipeline.metric_rules import OTHER, UNKNOWN, label_text
+from pipeline.log_metrics.rules import OTHER, UNKNOWN, label_text
 
 __all__ = ["FirstSeen", "LogErrors"]
 
