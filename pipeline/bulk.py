@@ -30,7 +30,7 @@ from pipeline.outcomes import Outcome, RequestOutcome, classify, classify_reques
 from pipeline.pace import Pace
 from pipeline.salvage import field_of, salvage
 from pipeline.settings import Elasticsearch
-from pipeline.telemetry import Telemetry
+from pipeline.telemetry.metrics import Telemetry
 from pipeline.traces import NO_TRACES, BatchTraces
 
 __all__ = [

@@ -13,17 +13,17 @@ from pipeline.dead_letters import DeadLetterProducer
 from pipeline.elasticsearch_client import make_client
 from pipeline.events.document import DocumentBuilder
 from pipeline.fast_path import BatchEncoder
-from pipeline.health import Health
 from pipeline.leash import led
 from pipeline.ledger import Ledger, Partition
 from pipeline.log_metrics.errors import LogErrors
 from pipeline.log_metrics.gather import LogMetrics
 from pipeline.log_metrics.rules import chosen_rules
-from pipeline.metric_families import dump_families
 from pipeline.new_errors import NewErrors
 from pipeline.settings import Settings
 from pipeline.source import Batch, Source
-from pipeline.telemetry import Telemetry
+from pipeline.telemetry.families import dump_families
+from pipeline.telemetry.health import Health
+from pipeline.telemetry.metrics import Telemetry
 from pipeline.traces import CLOSE_SECONDS, open_traces
 
 __all__ = ["LEAVE_SECONDS", "Indexer", "run_until_signalled"]

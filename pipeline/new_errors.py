@@ -17,7 +17,7 @@ from pipeline.events.document import Document
 from pipeline.fast_path import bulk_lines
 from pipeline.log_metrics.errors import FirstSeen, LogErrors
 from pipeline.outcomes import Outcome, classify
-from pipeline.telemetry import Telemetry
+from pipeline.telemetry.metrics import Telemetry
 
 __all__ = ["NewErrors", "fingerprints_index"]
 

@@ -8,11 +8,11 @@ from typing import Any
 import orjson
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
-from pipeline.merged_metrics import SupervisorTelemetry
-from pipeline.metric_families import CONTENT_TYPE, load_families
-from pipeline.server import exposition, listen
 from pipeline.settings import Http
 from pipeline.supervisor import Worker
+from pipeline.telemetry.families import CONTENT_TYPE, load_families
+from pipeline.telemetry.merged import SupervisorTelemetry
+from pipeline.telemetry.server import exposition, listen
 from pipeline.version import version
 
 __all__ = ["overview"]

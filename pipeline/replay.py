@@ -17,7 +17,7 @@ from pipeline.fast_path import Payload, bulk_lines
 from pipeline.ledger import Ledger, Partition
 from pipeline.outcomes import Outcome
 from pipeline.settings import Events, Settings
-from pipeline.telemetry import Telemetry
+from pipeline.telemetry.metrics import Telemetry
 
 __all__ = ["Rejection", "Replayed", "Selection", "replay", "select"]
 

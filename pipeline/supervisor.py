@@ -14,9 +14,9 @@ from pathlib import Path
 from pipeline.errors import SettingsError
 from pipeline.indexer import LEAVE_SECONDS
 from pipeline.leash import LAST_WORDS_SECONDS, Order
-from pipeline.merged_metrics import SupervisorTelemetry
-from pipeline.metric_families import load_families
 from pipeline.settings import LEASH_VARIABLE, Settings
+from pipeline.telemetry.families import load_families
+from pipeline.telemetry.merged import SupervisorTelemetry
 
 __all__ = ["Supervisor", "Worker", "available_cores"]
 

@@ -21,7 +21,7 @@ from pipeline.events.document import Coordinates
 from pipeline.fast_path import Payload
 from pipeline.ledger import Ledger, Partition
 from pipeline.settings import Elasticsearch
-from pipeline.telemetry import Telemetry
+from pipeline.telemetry.metrics import Telemetry
 from tests.answering_server import Answer, answer_items, answering_server
 
 PARTITION = Partition("logs", 0)

@@ -18,9 +18,9 @@ import pytest
 from aiohttp import ClientSession
 
 from pipeline.errors import SettingsError
-from pipeline.merged_metrics import SupervisorTelemetry
 from pipeline.settings import load_settings
 from pipeline.supervisor import Supervisor, available_cores
+from pipeline.telemetry.merged import SupervisorTelemetry
 from tests.logpipe import logpipe, running
 from tests.own_pipeline import SLOW, Pipeline, documents, stop
 
@@ -150,7 +150,7 @@ import asyncio, sys, time
 import uvloop
 from prometheus_client import CollectorRegistry, Counter
 from pipeline.leash import led
-from pipeline.metric_families import dump_families
+from pipeline.telemetry.families import dump_families
 registry = CollectorRegistry()
 counter = Counter("things", "T", registry=registry)
 async def work():

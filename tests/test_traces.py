@@ -29,7 +29,7 @@ from pipeline.ledger import Ledger, Partition, Span
 from pipeline.otlp_traces import OtlpTraces, otlp_exporter
 from pipeline.sandbox.ports import free_port
 from pipeline.settings import Elasticsearch, Kafka, Settings, Traces, load_settings
-from pipeline.telemetry import Telemetry
+from pipeline.telemetry.metrics import Telemetry
 from pipeline.traces import NO_TRACES, open_traces
 from tests.answering_server import Answer, answer_items, answering_server
 from tests.logpipe import environment, running

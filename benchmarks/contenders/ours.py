@@ -6,11 +6,11 @@ import uvloop
 
 from benchmarks.contenders.task import Task
 from benchmarks.usage import Usage, measure
-from pipeline.health import Health
 from pipeline.indexer import Indexer
 from pipeline.process import prepare
-from pipeline.server import serve
-from pipeline.telemetry import Telemetry
+from pipeline.telemetry.health import Health
+from pipeline.telemetry.metrics import Telemetry
+from pipeline.telemetry.server import serve
 
 __all__ = ["run"]
 

@@ -5,8 +5,8 @@ from prometheus_client import CollectorRegistry
 from pipeline.log_metrics.errors import LogErrors
 from pipeline.log_metrics.gather import LogMetrics
 from pipeline.log_metrics.rules import load_rules
-from pipeline.merged_metrics import SupervisorTelemetry
-from pipeline.telemetry import Telemetry
+from pipeline.telemetry.merged import SupervisorTelemetry
+from pipeline.telemetry.metrics import Telemetry
 
 __all__ = ["registries"]
 

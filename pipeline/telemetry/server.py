@@ -12,9 +12,9 @@ from prometheus_client.exposition import choose_encoder
 
 from pipeline.errors import SettingsError
 from pipeline.events.timestamps import from_epoch_ms
-from pipeline.health import Health
-from pipeline.metric_families import CONTENT_TYPE, dump_families
 from pipeline.settings import Http
+from pipeline.telemetry.families import CONTENT_TYPE, dump_families
+from pipeline.telemetry.health import Health
 
 __all__ = ["Check", "exposition", "listen", "serve"]
 

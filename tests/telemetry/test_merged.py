@@ -7,9 +7,9 @@ from prometheus_client.metrics_core import Metric
 
 from pipeline.log_metrics.gather import LogMetrics
 from pipeline.log_metrics.rules import load_rules
-from pipeline.merged_metrics import MergedMetrics, SupervisorTelemetry
-from pipeline.metric_families import dump_families, load_families
-from pipeline.telemetry import Telemetry
+from pipeline.telemetry.families import dump_families, load_families
+from pipeline.telemetry.merged import MergedMetrics, SupervisorTelemetry
+from pipeline.telemetry.metrics import Telemetry
 
 
 def exposition(records: int, in_flight: int, offset: int = 0) -> bytes:
