@@ -8,8 +8,8 @@ from typing import NamedTuple
 import orjson
 
 from benchmarks.traffic import sample_day
+from pipeline.encode.fast_path import BatchEncoder
 from pipeline.events.document import Coordinates, DocumentBuilder
-from pipeline.fast_path import BatchEncoder
 from pipeline.log_metrics.errors import LogErrors
 from pipeline.log_metrics.gather import LogMetrics
 from pipeline.log_metrics.rules import load_rules

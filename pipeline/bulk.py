@@ -23,8 +23,8 @@ from pipeline.bulk_requests import (
     send_bulk,
 )
 from pipeline.dead_letters import DeadLetter, SourceRecord
+from pipeline.encode.fast_path import Payload
 from pipeline.events.document import Coordinates
-from pipeline.fast_path import Payload
 from pipeline.ledger import Partition, Span
 from pipeline.outcomes import Outcome, RequestOutcome, classify, classify_request
 from pipeline.pace import Pace

@@ -310,7 +310,7 @@ def transform(
     ] = False,
 ) -> None:
     """Read records from stdin, one a line, and print the documents they become. Needs no server."""
-    from pipeline.transform import decode_base64, split_lines, transform as transform_records
+    from pipeline.encode.transform import decode_base64, split_lines, transform as transform_records
 
     settings = load_settings(config)
     parsed = parse_timestamp(timestamp if timestamp is not None else datetime.now(UTC).isoformat())

@@ -7,8 +7,8 @@ from typing import NamedTuple, Protocol
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from pipeline.encode.fast_path import Record
 from pipeline.events.document import Coordinates
-from pipeline.fast_path import Record
 from pipeline.fetched_records import as_parsed
 from pipeline.kafka_client import admin_client, connection_options, kafka_errors, partitions_of_topics
 from pipeline.settings import Settings

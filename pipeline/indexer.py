@@ -11,8 +11,8 @@ from pipeline.bulk import BulkWriter
 from pipeline.bulk_requests import bulk_serializers
 from pipeline.dead_letters import DeadLetterProducer
 from pipeline.elasticsearch_client import make_client
+from pipeline.encode.fast_path import BatchEncoder
 from pipeline.events.document import DocumentBuilder
-from pipeline.fast_path import BatchEncoder
 from pipeline.leash import led
 from pipeline.ledger import Ledger, Partition
 from pipeline.log_metrics.errors import LogErrors

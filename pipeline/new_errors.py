@@ -13,8 +13,8 @@ from elastic_transport import TransportError
 from elasticsearch import ApiError, AsyncElasticsearch, UnsupportedProductError
 
 from pipeline.bulk_requests import items_of, send_bulk
+from pipeline.encode.fast_path import bulk_lines
 from pipeline.events.document import Document
-from pipeline.fast_path import bulk_lines
 from pipeline.log_metrics.errors import FirstSeen, LogErrors
 from pipeline.outcomes import Outcome, classify
 from pipeline.telemetry.metrics import Telemetry

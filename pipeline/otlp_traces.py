@@ -30,7 +30,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from pipeline.bulk_requests import bulk_summary
 from pipeline.dead_letters import SourceRecord
-from pipeline.fast_path import Payload
+from pipeline.encode.fast_path import Payload
 from pipeline.ledger import Span
 from pipeline.settings import Kafka, Traces
 from pipeline.traces import CLOSE_SECONDS, NO_TRACES, Part, Request

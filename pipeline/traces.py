@@ -7,8 +7,8 @@ from typing import Any, Protocol
 from elastic_transport import ApiResponse
 
 from pipeline.dead_letters import SourceRecord
+from pipeline.encode.fast_path import Payload
 from pipeline.errors import SettingsError
-from pipeline.fast_path import Payload
 from pipeline.ledger import Span
 from pipeline.settings import Settings
 

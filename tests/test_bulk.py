@@ -17,8 +17,8 @@ from pipeline.bulk import BulkWriter, split_payload
 from pipeline.bulk_requests import bulk_serializers
 from pipeline.dead_letters import DeadLetter
 from pipeline.elasticsearch_client import make_client
+from pipeline.encode.fast_path import Payload
 from pipeline.events.document import Coordinates
-from pipeline.fast_path import Payload
 from pipeline.ledger import Ledger, Partition
 from pipeline.settings import Elasticsearch
 from pipeline.telemetry.metrics import Telemetry

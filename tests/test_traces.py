@@ -23,8 +23,8 @@ from pipeline.bulk import BulkWriter
 from pipeline.bulk_requests import bulk_serializers
 from pipeline.check import check_servers
 from pipeline.elasticsearch_client import make_client
+from pipeline.encode.fast_path import Payload
 from pipeline.errors import SettingsError
-from pipeline.fast_path import Payload
 from pipeline.ledger import Ledger, Partition, Span
 from pipeline.otlp_traces import OtlpTraces, otlp_exporter
 from pipeline.sandbox.ports import free_port

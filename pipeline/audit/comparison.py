@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from pipeline.audit.result import SHOWN_FINDINGS, Finding, PartitionAudit
+from pipeline.encode.fast_path import Record
 from pipeline.events.decode import decode
 from pipeline.events.document import Coordinates, document_id
-from pipeline.fast_path import Record
 from pipeline.settings import Events
 
 __all__ = ["Comparison", "Found", "Letters"]

@@ -9,8 +9,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from pipeline.audit.result import Range
+from pipeline.encode.fast_path import Record
 from pipeline.errors import ServerUnavailable
-from pipeline.fast_path import Record
 from pipeline.fetched_records import as_parsed
 from pipeline.kafka_client import connection_options, partitions_of_topics
 from pipeline.settings import Settings

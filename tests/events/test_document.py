@@ -9,8 +9,8 @@ import orjson
 import pytest
 from hypothesis import example, given, settings as hypothesis_settings, strategies as st
 
+from pipeline.encode.fast_path import BatchEncoder
 from pipeline.events.document import Coordinates, DocumentBuilder
-from pipeline.fast_path import BatchEncoder
 from pipeline.settings import Events, Index
 
 TOPIC = "logs"

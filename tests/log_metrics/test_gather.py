@@ -10,8 +10,8 @@ from hypothesis import given, strategies as st
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from pipeline.encode.fast_path import BatchEncoder
 from pipeline.events.document import Coordinates, DocumentBuilder
-from pipeline.fast_path import BatchEncoder
 from pipeline.log_metrics.gather import LogMetrics
 from pipeline.log_metrics.rules import MISSING, Rule, load_rules
 from pipeline.sample import sample_events

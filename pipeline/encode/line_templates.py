@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
+from pipeline.encode.record_columns import Hour, Piece, Place
 from pipeline.events.document import Coordinates, DocumentBuilder, document_id
 from pipeline.events.timestamps import Timestamp, parse_timestamp
-from pipeline.piece import Hour, Piece, Place
 
 __all__ = ["HourForms", "action_line"]
 

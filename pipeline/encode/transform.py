@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import orjson
 
+from pipeline.encode.fast_path import BatchEncoder
 from pipeline.errors import LogpipeError
 from pipeline.events.document import DocumentBuilder
-from pipeline.fast_path import BatchEncoder
 from pipeline.settings import Settings
 
 __all__ = ["BadInputError", "decode_base64", "split_lines", "transform"]

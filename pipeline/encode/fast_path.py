@@ -15,6 +15,8 @@ from typing import Any, NamedTuple, cast
 
 import orjson
 
+from pipeline.encode.line_templates import HourForms, action_line
+from pipeline.encode.record_columns import ABSENT, STAND_IN, Piece, Place, Record
 from pipeline.events.document import (
     ERROR_TAG,
     Coordinates,
@@ -26,10 +28,8 @@ from pipeline.events.field_names import ASIDE_FIELD, LONGEST_NAME, is_taken
 from pipeline.events.fingerprints import FINGERPRINT_FIELD, fingerprint
 from pipeline.events.levels import normalise_level
 from pipeline.events.timestamps import parse_timestamp
-from pipeline.hours import HourForms, action_line
 from pipeline.log_metrics.errors import LogErrors
 from pipeline.log_metrics.gather import EventColumns, LogMetrics
-from pipeline.piece import ABSENT, STAND_IN, Piece, Place, Record
 
 __all__ = ["BatchEncoder", "Payload", "Record", "bulk_lines"]
 
