@@ -15,7 +15,7 @@ from benchmarks.contest import run_contender
 from benchmarks.sink import documents_received, running_sink
 from benchmarks.traffic import create_topic, produce, sample_day
 from benchmarks.usage import Usage
-from pipeline.dead_letters import dead_letter_topic, read_dead_letters
+from pipeline.kafka.dead_letters import dead_letter_topic, read_dead_letters
 from pipeline.settings import Settings
 
 __all__ = ["RejectionRound", "Rejections", "measure_rejections"]

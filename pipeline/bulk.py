@@ -22,10 +22,10 @@ from pipeline.bulk_requests import (
     request_item,
     send_bulk,
 )
-from pipeline.dead_letters import DeadLetter, SourceRecord
 from pipeline.encode.fast_path import Payload
 from pipeline.events.document import Coordinates
-from pipeline.ledger import Partition, Span
+from pipeline.kafka.dead_letters import DeadLetter, SourceRecord
+from pipeline.kafka.ledger import Partition, Span
 from pipeline.outcomes import Outcome, RequestOutcome, classify, classify_request
 from pipeline.pace import Pace
 from pipeline.salvage import field_of, salvage

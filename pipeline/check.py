@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 
 from pipeline.elasticsearch_client import make_client
-from pipeline.kafka_client import admin_client
+from pipeline.kafka.client import admin_client
 from pipeline.outcomes import innermost_cause
 from pipeline.settings import Settings, Traces
 

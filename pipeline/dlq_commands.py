@@ -25,7 +25,7 @@ from pipeline.events.timestamps import parse_timestamp
 from pipeline.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from pipeline.dead_letters import DeadLetter
+    from pipeline.kafka.dead_letters import DeadLetter
     from pipeline.replay import Replayed, Selection
 
 __all__ = ["ConfigOption", "dlq", "milliseconds"]
@@ -264,7 +264,7 @@ def _print_replayed(replayed: "Replayed", *, dry_run: bool) -> None:
 
 
 async def _chosen(settings: Settings, selection: "Selection") -> "AsyncGenerator[DeadLetter, None]":
-    from pipeline.dead_letters import read_dead_letters
+    from pipeline.kafka.dead_letters import read_dead_letters
     from pipeline.replay import select
 
     async with aclosing(read_dead_letters(settings)) as letters:

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from pipeline.errors import ServerRefused, ServerUnavailable, SettingsError
-from pipeline.kafka_client import connection_options
+from pipeline.kafka.client import connection_options
 from pipeline.sample import EVENTS_PER_REQUEST, INCIDENTS, SampleEvent, sample_events
 from pipeline.settings import Kafka
 

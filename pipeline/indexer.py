@@ -9,18 +9,18 @@ from contextlib import AsyncExitStack, suppress
 
 from pipeline.bulk import BulkWriter
 from pipeline.bulk_requests import bulk_serializers
-from pipeline.dead_letters import DeadLetterProducer
 from pipeline.elasticsearch_client import make_client
 from pipeline.encode.fast_path import BatchEncoder
 from pipeline.events.document import DocumentBuilder
+from pipeline.kafka.dead_letters import DeadLetterProducer
+from pipeline.kafka.ledger import Ledger, Partition
+from pipeline.kafka.source import Batch, Source
 from pipeline.leash import led
-from pipeline.ledger import Ledger, Partition
 from pipeline.log_metrics.errors import LogErrors
 from pipeline.log_metrics.gather import LogMetrics
 from pipeline.log_metrics.rules import chosen_rules
 from pipeline.new_errors import NewErrors
 from pipeline.settings import Settings
-from pipeline.source import Batch, Source
 from pipeline.telemetry.families import dump_families
 from pipeline.telemetry.health import Health
 from pipeline.telemetry.metrics import Telemetry

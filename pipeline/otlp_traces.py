@@ -29,9 +29,9 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from pipeline.bulk_requests import bulk_summary
-from pipeline.dead_letters import SourceRecord
 from pipeline.encode.fast_path import Payload
-from pipeline.ledger import Span
+from pipeline.kafka.dead_letters import SourceRecord
+from pipeline.kafka.ledger import Span
 from pipeline.settings import Kafka, Traces
 from pipeline.traces import CLOSE_SECONDS, NO_TRACES, Part, Request
 from pipeline.version import version

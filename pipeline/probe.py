@@ -18,7 +18,7 @@ from pipeline.elasticsearch_client import make_client, reason_of, server_errors
 from pipeline.errors import ProbeFailed, SettingsError
 from pipeline.events.document import Coordinates, Document, DocumentBuilder
 from pipeline.events.timestamps import from_epoch_ms
-from pipeline.kafka_client import connection_options, kafka_errors
+from pipeline.kafka.client import connection_options, kafka_errors
 from pipeline.settings import Settings
 
 __all__ = ["SERVICE", "ProbeResult", "probe"]

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from pipeline.bulk import BulkWriter
 from pipeline.bulk_requests import bulk_serializers
-from pipeline.dead_letters import DeadLetter, Headers
 from pipeline.elasticsearch_client import make_client, server_errors
 from pipeline.encode.fast_path import Payload, bulk_lines
 from pipeline.events.decode import decode
 from pipeline.events.document import Coordinates, Document, DocumentBuilder
-from pipeline.ledger import Ledger, Partition
+from pipeline.kafka.dead_letters import DeadLetter, Headers
+from pipeline.kafka.ledger import Ledger, Partition
 from pipeline.outcomes import Outcome
 from pipeline.settings import Events, Settings
 from pipeline.telemetry.metrics import Telemetry

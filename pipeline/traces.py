@@ -6,10 +6,10 @@ from typing import Any, Protocol
 
 from elastic_transport import ApiResponse
 
-from pipeline.dead_letters import SourceRecord
 from pipeline.encode.fast_path import Payload
 from pipeline.errors import SettingsError
-from pipeline.ledger import Span
+from pipeline.kafka.dead_letters import SourceRecord
+from pipeline.kafka.ledger import Span
 from pipeline.settings import Settings
 
 __all__ = ["CLOSE_SECONDS", "NO_TRACES", "BatchTraces", "NoTraces", "Part", "Request", "open_traces"]

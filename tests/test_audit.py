@@ -9,9 +9,9 @@ from aiokafka import AIOKafkaProducer
 from elasticsearch import AsyncElasticsearch
 
 from pipeline.audit import AuditResult, Finding, audit
-from pipeline.dead_letters import DeadLetter, DeadLetterProducer
 from pipeline.errors import ServerRefused, SettingsError
 from pipeline.events.document import Coordinates, DocumentBuilder
+from pipeline.kafka.dead_letters import DeadLetter, DeadLetterProducer
 from tests.logpipe import logpipe, running
 from tests.own_pipeline import PARTITIONS, Pipeline, stop
 

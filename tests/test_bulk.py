@@ -15,11 +15,11 @@ from hypothesis import given, settings as hypothesis_settings, strategies as st
 
 from pipeline.bulk import BulkWriter, split_payload
 from pipeline.bulk_requests import bulk_serializers
-from pipeline.dead_letters import DeadLetter
 from pipeline.elasticsearch_client import make_client
 from pipeline.encode.fast_path import Payload
 from pipeline.events.document import Coordinates
-from pipeline.ledger import Ledger, Partition
+from pipeline.kafka.dead_letters import DeadLetter
+from pipeline.kafka.ledger import Ledger, Partition
 from pipeline.settings import Elasticsearch
 from pipeline.telemetry.metrics import Telemetry
 from tests.answering_server import Answer, answer_items, answering_server

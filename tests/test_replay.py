@@ -10,8 +10,8 @@ import orjson
 import pytest
 
 from pipeline.audit import audit
-from pipeline.dead_letters import DeadLetter, DeadLetterProducer, read_dead_letters
 from pipeline.events.document import Coordinates
+from pipeline.kafka.dead_letters import DeadLetter, DeadLetterProducer, read_dead_letters
 from pipeline.replay import Selection, replay
 from pipeline.settings import Events
 from tests.logpipe import logpipe, running

@@ -25,7 +25,7 @@ from pipeline.check import check_servers
 from pipeline.elasticsearch_client import make_client
 from pipeline.encode.fast_path import Payload
 from pipeline.errors import SettingsError
-from pipeline.ledger import Ledger, Partition, Span
+from pipeline.kafka.ledger import Ledger, Partition, Span
 from pipeline.otlp_traces import OtlpTraces, otlp_exporter
 from pipeline.sandbox.ports import free_port
 from pipeline.settings import Elasticsearch, Kafka, Settings, Traces, load_settings

@@ -4,9 +4,9 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
 
-from pipeline.dead_letters import read_dead_letters
 from pipeline.errors import TopicMissing
 from pipeline.events.document import Coordinates
+from pipeline.kafka.dead_letters import read_dead_letters
 from pipeline.settings import Settings
 
 __all__ = ["LetterFile"]

@@ -11,8 +11,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from pipeline.audit.result import Range
 from pipeline.encode.fast_path import Record
 from pipeline.errors import ServerUnavailable
-from pipeline.fetched_records import as_parsed
-from pipeline.kafka_client import connection_options, partitions_of_topics
+from pipeline.kafka.client import connection_options, partitions_of_topics
+from pipeline.kafka.fetched_records import as_parsed
 from pipeline.settings import Settings
 
 __all__ = [

@@ -9,7 +9,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from pipeline.errors import ServerRefused, ServerUnavailable
-from pipeline.kafka_client import admin_client
+from pipeline.kafka.client import admin_client
 from pipeline.settings import Kafka, Settings
 
 __all__ = ["TopicPlan", "TopicSpec", "create_topics", "plan_topics", "wanted_topics"]

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.ledger import Partition
+from pipeline.kafka.ledger import Partition
+from pipeline.kafka.source import Source
 from pipeline.settings import Settings, load_settings
-from pipeline.source import Source
 
 __all__ = ["read_values", "settings_for"]
 

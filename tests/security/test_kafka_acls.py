@@ -12,13 +12,13 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.admin import CreateAclsRequest
 
-from pipeline.dead_letters import DeadLetter, DeadLetterProducer, read_dead_letters
 from pipeline.errors import ServerRefused
 from pipeline.events.document import Coordinates
 from pipeline.generate import produce
 from pipeline.install.roles import describe_roles, kafka_acls
 from pipeline.install.topics import TopicSpec, create_topics, plan_topics, wanted_topics
-from pipeline.kafka_client import connection_options
+from pipeline.kafka.client import connection_options
+from pipeline.kafka.dead_letters import DeadLetter, DeadLetterProducer, read_dead_letters
 from pipeline.sample import sample_events
 from pipeline.settings import Settings, load_settings
 from tests.logpipe import logpipe

@@ -9,11 +9,11 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError
 
-from pipeline.dead_letters import SourceRecord
 from pipeline.errors import ServerRefused, ServerUnavailable
-from pipeline.fetched_records import in_batches
-from pipeline.kafka_client import connection_options
-from pipeline.ledger import Partition
+from pipeline.kafka.client import connection_options
+from pipeline.kafka.dead_letters import SourceRecord
+from pipeline.kafka.fetched_records import in_batches
+from pipeline.kafka.ledger import Partition
 from pipeline.settings import Kafka
 
 __all__ = ["Batch", "Source"]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
-from pipeline.ledger import Ledger, Partition, Span
+from pipeline.kafka.ledger import Ledger, Partition, Span
 
 P0, P1 = Partition("t", 0), Partition("t", 1)
 

@@ -8,9 +8,9 @@ from aiokafka.errors import CorruptRecordException, KafkaError
 from hypothesis import given, strategies as st
 
 from pipeline.audit import audit
-from pipeline.dead_letters import read_dead_letters
-from pipeline.fetched_records import as_parsed, in_batches
-from pipeline.lenient_batch import read_leniently
+from pipeline.kafka.dead_letters import read_dead_letters
+from pipeline.kafka.fetched_records import as_parsed, in_batches
+from pipeline.kafka.record_batch import read_leniently
 from tests.hostile_headers import CODECS, HEADERS, HEADERS_READ, NULL_NAME, hostile_batch, send_hostile
 from tests.logpipe import logpipe, running
 from tests.own_pipeline import Pipeline, stop

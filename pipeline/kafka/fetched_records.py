@@ -13,7 +13,7 @@ from typing import Any
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 
-from pipeline.lenient_batch import read_leniently
+from pipeline.kafka.record_batch import read_leniently
 
 __all__ = ["as_parsed", "in_batches"]
 

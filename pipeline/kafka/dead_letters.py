@@ -9,8 +9,8 @@ from aiokafka.errors import KafkaError
 
 from pipeline.encode.fast_path import Record
 from pipeline.events.document import Coordinates
-from pipeline.fetched_records import as_parsed
-from pipeline.kafka_client import admin_client, connection_options, kafka_errors, partitions_of_topics
+from pipeline.kafka.client import admin_client, connection_options, kafka_errors, partitions_of_topics
+from pipeline.kafka.fetched_records import as_parsed
 from pipeline.settings import Settings
 from pipeline.version import version
 
