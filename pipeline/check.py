@@ -9,9 +9,9 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 from aiokafka.errors import KafkaError
 from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 
-from pipeline.elasticsearch_client import make_client
+from pipeline.bulk.client import make_client
+from pipeline.bulk.outcomes import innermost_cause
 from pipeline.kafka.client import admin_client
-from pipeline.outcomes import innermost_cause
 from pipeline.settings import Settings, Traces
 
 __all__ = ["Finding", "check_servers"]

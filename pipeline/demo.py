@@ -17,7 +17,7 @@ from rich.json import JSON
 from rich.progress import Progress
 from rich.table import Table
 
-from pipeline.elasticsearch_client import make_client
+from pipeline.bulk.client import make_client
 from pipeline.errors import LogpipeError
 from pipeline.events.indices import DAY_MS, Indices
 from pipeline.generate import produce

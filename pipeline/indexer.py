@@ -7,9 +7,11 @@ import time
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, suppress
 
-from pipeline.bulk import BulkWriter
-from pipeline.bulk_requests import bulk_serializers
-from pipeline.elasticsearch_client import make_client
+from pipeline.bulk.batch_traces import CLOSE_SECONDS, open_traces
+from pipeline.bulk.client import make_client
+from pipeline.bulk.new_errors import NewErrors
+from pipeline.bulk.requests import bulk_serializers
+from pipeline.bulk.writer import BulkWriter
 from pipeline.encode.fast_path import BatchEncoder
 from pipeline.events.document import DocumentBuilder
 from pipeline.kafka.dead_letters import DeadLetterProducer
@@ -19,12 +21,10 @@ from pipeline.leash import led
 from pipeline.log_metrics.errors import LogErrors
 from pipeline.log_metrics.gather import LogMetrics
 from pipeline.log_metrics.rules import chosen_rules
-from pipeline.new_errors import NewErrors
 from pipeline.settings import Settings
 from pipeline.telemetry.families import dump_families
 from pipeline.telemetry.health import Health
 from pipeline.telemetry.metrics import Telemetry
-from pipeline.traces import CLOSE_SECONDS, open_traces
 
 __all__ = ["LEAVE_SECONDS", "Indexer", "run_until_signalled"]
 

@@ -28,12 +28,12 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from pipeline.bulk_requests import bulk_summary
+from pipeline.bulk.batch_traces import CLOSE_SECONDS, NO_TRACES, Part, Request
+from pipeline.bulk.requests import bulk_summary
 from pipeline.encode.fast_path import Payload
 from pipeline.kafka.dead_letters import SourceRecord
 from pipeline.kafka.ledger import Span
 from pipeline.settings import Kafka, Traces
-from pipeline.traces import CLOSE_SECONDS, NO_TRACES, Part, Request
 from pipeline.version import version
 
 __all__ = ["OtlpTraces", "otlp_exporter"]

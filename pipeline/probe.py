@@ -14,7 +14,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 from aiokafka import AIOKafkaProducer
 from elasticsearch import ApiError, AsyncElasticsearch, NotFoundError, TransportError
 
-from pipeline.elasticsearch_client import make_client, reason_of, server_errors
+from pipeline.bulk.client import make_client, reason_of, server_errors
 from pipeline.errors import ProbeFailed, SettingsError
 from pipeline.events.document import Coordinates, Document, DocumentBuilder
 from pipeline.events.timestamps import from_epoch_ms

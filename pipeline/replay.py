@@ -7,15 +7,15 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pipeline.bulk import BulkWriter
-from pipeline.bulk_requests import bulk_serializers
-from pipeline.elasticsearch_client import make_client, server_errors
+from pipeline.bulk.client import make_client, server_errors
+from pipeline.bulk.outcomes import Outcome
+from pipeline.bulk.requests import bulk_serializers
+from pipeline.bulk.writer import BulkWriter
 from pipeline.encode.fast_path import Payload, bulk_lines
 from pipeline.events.decode import decode
 from pipeline.events.document import Coordinates, Document, DocumentBuilder
 from pipeline.kafka.dead_letters import DeadLetter, Headers
 from pipeline.kafka.ledger import Ledger, Partition
-from pipeline.outcomes import Outcome
 from pipeline.settings import Events, Settings
 from pipeline.telemetry.metrics import Telemetry
 

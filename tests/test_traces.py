@@ -19,10 +19,11 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from pipeline.bulk import BulkWriter
-from pipeline.bulk_requests import bulk_serializers
+from pipeline.bulk.batch_traces import NO_TRACES, open_traces
+from pipeline.bulk.client import make_client
+from pipeline.bulk.requests import bulk_serializers
+from pipeline.bulk.writer import BulkWriter
 from pipeline.check import check_servers
-from pipeline.elasticsearch_client import make_client
 from pipeline.encode.fast_path import Payload
 from pipeline.errors import SettingsError
 from pipeline.kafka.ledger import Ledger, Partition, Span
@@ -30,12 +31,11 @@ from pipeline.otlp_traces import OtlpTraces, otlp_exporter
 from pipeline.sandbox.ports import free_port
 from pipeline.settings import Elasticsearch, Kafka, Settings, Traces, load_settings
 from pipeline.telemetry.metrics import Telemetry
-from pipeline.traces import NO_TRACES, open_traces
 from tests.answering_server import Answer, answer_items, answering_server
+from tests.bulk.test_writer import Letters, payload
 from tests.logpipe import environment, running
 from tests.own_pipeline import Pipeline
 from tests.span_receiver import Receiver, attributes, receiving
-from tests.test_bulk import Letters, payload
 
 NOWHERE = "127.0.0.1:9"
 PARTITION = Partition("logs", 3)

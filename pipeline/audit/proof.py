@@ -19,7 +19,7 @@ from pipeline.audit.records import (
     records_of,
 )
 from pipeline.audit.result import AuditResult, PartitionAudit, Range
-from pipeline.elasticsearch_client import make_client, server_errors
+from pipeline.bulk.client import make_client, server_errors
 from pipeline.errors import SettingsError
 from pipeline.kafka.client import admin_client, kafka_errors
 from pipeline.settings import Settings

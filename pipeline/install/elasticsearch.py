@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from elasticsearch import ApiError, AsyncElasticsearch, BadRequestError, NotFoundError
 
-from pipeline.elasticsearch_client import reason_of
+from pipeline.bulk.client import reason_of
 from pipeline.errors import ServerRefused
 from pipeline.install.plan import overriding_templates
 from pipeline.install.resources import Kind, Resource

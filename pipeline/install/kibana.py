@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, FormData
 
-from pipeline.elasticsearch_client import PASSING, make_ssl_context
+from pipeline.bulk.client import PASSING, make_ssl_context
 from pipeline.errors import LogpipeError, ServerRefused, ServerUnavailable, SettingsError
 from pipeline.settings import Elasticsearch
 

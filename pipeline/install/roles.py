@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from pipeline.bulk.new_errors import fingerprints_index
 from pipeline.install.topics import wanted_topics
-from pipeline.new_errors import fingerprints_index
 from pipeline.settings import Kafka, Settings
 
 __all__ = ["Acl", "Role", "describe_roles", "elasticsearch_roles", "kafka_acls"]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from elasticsearch import AsyncElasticsearch
 
-from pipeline.elasticsearch_client import make_client, server_errors
+from pipeline.bulk.client import make_client, server_errors
 from pipeline.errors import ServerRefused, SettingsError
 from pipeline.install import elasticsearch as server
 from pipeline.install.kibana import Kibana, SavedObject, load_saved_objects

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.elasticsearch_client import make_client, server_errors
+from pipeline.bulk.client import make_client, server_errors
 from pipeline.errors import ServerUnavailable, SettingsError
 from pipeline.settings import Elasticsearch
 from tests.install.status_server import status_server

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from elasticsearch import Elasticsearch
 
-from pipeline.elasticsearch_client import make_client
+from pipeline.bulk.client import make_client
 from pipeline.errors import ServerRefused, ServerUnavailable, SettingsError
 from pipeline.install import load_resources, run_setup
 from pipeline.install.elasticsearch import overridden_for

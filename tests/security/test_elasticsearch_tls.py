@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from pipeline.elasticsearch_client import make_client, server_errors
+from pipeline.bulk.client import make_client, server_errors
 from pipeline.errors import ServerRefused, ServerUnavailable, SettingsError
 from pipeline.sandbox import Servers
 from pipeline.settings import load_settings

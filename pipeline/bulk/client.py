@@ -8,8 +8,8 @@ from typing import Any
 from elastic_transport import Serializer, TlsError
 from elasticsearch import ApiError, AsyncElasticsearch, TransportError, UnsupportedProductError
 
+from pipeline.bulk.outcomes import innermost_cause
 from pipeline.errors import LogpipeError, ServerRefused, ServerUnavailable, SettingsError
-from pipeline.outcomes import innermost_cause
 from pipeline.settings import Elasticsearch
 
 __all__ = ["PASSING", "make_client", "make_ssl_context", "reason_of", "server_errors"]

@@ -13,9 +13,9 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 from hypothesis import given, settings as hypothesis_settings, strategies as st
 
-from pipeline.bulk import BulkWriter, split_payload
-from pipeline.bulk_requests import bulk_serializers
-from pipeline.elasticsearch_client import make_client
+from pipeline.bulk.client import make_client
+from pipeline.bulk.requests import bulk_serializers
+from pipeline.bulk.writer import BulkWriter, split_payload
 from pipeline.encode.fast_path import Payload
 from pipeline.events.document import Coordinates
 from pipeline.kafka.dead_letters import DeadLetter

@@ -5,8 +5,8 @@ from typing import Any
 import orjson
 import pytest
 
-from pipeline.outcomes import Outcome, RequestOutcome, classify, classify_request, innermost_cause
-from pipeline.salvage import field_of, salvage
+from pipeline.bulk.outcomes import Outcome, RequestOutcome, classify, classify_request, innermost_cause
+from pipeline.bulk.salvage import field_of, salvage
 
 
 @pytest.mark.parametrize(

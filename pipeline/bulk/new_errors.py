@@ -12,11 +12,11 @@ import orjson
 from elastic_transport import TransportError
 from elasticsearch import ApiError, AsyncElasticsearch, UnsupportedProductError
 
-from pipeline.bulk_requests import items_of, send_bulk
+from pipeline.bulk.outcomes import Outcome, classify
+from pipeline.bulk.requests import items_of, send_bulk
 from pipeline.encode.fast_path import bulk_lines
 from pipeline.events.document import Document
 from pipeline.log_metrics.errors import FirstSeen, LogErrors
-from pipeline.outcomes import Outcome, classify
 from pipeline.telemetry.metrics import Telemetry
 
 __all__ = ["NewErrors", "fingerprints_index"]

@@ -8,7 +8,7 @@ import orjson
 from elastic_transport import ApiResponse, Serializer
 from elasticsearch import AsyncElasticsearch
 
-from pipeline.outcomes import innermost_cause
+from pipeline.bulk.outcomes import innermost_cause
 
 __all__ = [
     "BulkAnswer",

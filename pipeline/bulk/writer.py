@@ -13,7 +13,10 @@ from aiokafka.errors import KafkaError
 from elastic_transport import TransportError
 from elasticsearch import ApiError, AsyncElasticsearch, UnsupportedProductError
 
-from pipeline.bulk_requests import (
+from pipeline.bulk.batch_traces import NO_TRACES, BatchTraces
+from pipeline.bulk.outcomes import Outcome, RequestOutcome, classify, classify_request
+from pipeline.bulk.request_limits import Pace
+from pipeline.bulk.requests import (
     BulkAnswer,
     BulkItem,
     all_created,
@@ -22,16 +25,13 @@ from pipeline.bulk_requests import (
     request_item,
     send_bulk,
 )
+from pipeline.bulk.salvage import field_of, salvage
 from pipeline.encode.fast_path import Payload
 from pipeline.events.document import Coordinates
 from pipeline.kafka.dead_letters import DeadLetter, SourceRecord
 from pipeline.kafka.ledger import Partition, Span
-from pipeline.outcomes import Outcome, RequestOutcome, classify, classify_request
-from pipeline.pace import Pace
-from pipeline.salvage import field_of, salvage
 from pipeline.settings import Elasticsearch
 from pipeline.telemetry.metrics import Telemetry
-from pipeline.traces import NO_TRACES, BatchTraces
 
 __all__ = [
     "BulkWriter",
