@@ -272,7 +272,7 @@ def generate(
     A request to the product, an API request or a webhook, leaves 6.6 log lines on average, all that happens
     besides included: the profile `normal` is 660 events per second, `peak` 3,300, `burst` 6,600.
     """
-    from pipeline.generate import plan_traffic, produce
+    from pipeline.sample.produce import plan_traffic, produce
 
     traffic = plan_traffic(
         count=count,

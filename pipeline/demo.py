@@ -20,10 +20,10 @@ from rich.table import Table
 from pipeline.bulk.client import make_client
 from pipeline.errors import LogpipeError
 from pipeline.events.indices import DAY_MS, Indices
-from pipeline.generate import produce
 from pipeline.install import run_setup
 from pipeline.log_metrics.rules import chosen_rules
 from pipeline.sample import sample_events
+from pipeline.sample.produce import produce
 from pipeline.sandbox.ports import free_port
 from pipeline.settings import Settings, load_settings
 

@@ -16,9 +16,9 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from elasticsearch import AsyncElasticsearch
 
 from pipeline.events.indices import DAY_MS, Indices
-from pipeline.generate import produce
 from pipeline.install import run_setup
 from pipeline.sample import sample_events
+from pipeline.sample.produce import produce
 from pipeline.sandbox import Servers
 from pipeline.sandbox.ports import free_port
 from pipeline.settings import Settings, load_settings

@@ -13,9 +13,9 @@ from aiohttp import ClientSession
 from aiokafka import AIOKafkaProducer
 from elasticsearch import NotFoundError
 
-from pipeline.generate import produce
 from pipeline.kafka.dead_letters import read_dead_letters
 from pipeline.sample import sample_events
+from pipeline.sample.produce import produce
 from pipeline.sandbox.ports import free_port
 from tests.logpipe import logpipe, running
 from tests.own_pipeline import SLOW, Pipeline, documents, stop

@@ -14,8 +14,8 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from monitoring.kibana.source import contents
-from pipeline.generate import produce
 from pipeline.sample import sample_events
+from pipeline.sample.produce import produce
 from pipeline.sandbox import Servers
 from tests.logpipe import running
 from tests.monitoring.kql import fields_of, to_query

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.generate import PROFILES
+from pipeline.sample.produce import PROFILES
 from tests.monitoring.manifests import (
     MONITORING,
     assert_restricted,

@@ -14,12 +14,12 @@ from aiokafka.protocol.admin import CreateAclsRequest
 
 from pipeline.errors import ServerRefused
 from pipeline.events.document import Coordinates
-from pipeline.generate import produce
 from pipeline.install.roles import describe_roles, kafka_acls
 from pipeline.install.topics import TopicSpec, create_topics, plan_topics, wanted_topics
 from pipeline.kafka.client import connection_options
 from pipeline.kafka.dead_letters import DeadLetter, DeadLetterProducer, read_dead_letters
 from pipeline.sample import sample_events
+from pipeline.sample.produce import produce
 from pipeline.settings import Settings, load_settings
 from tests.logpipe import logpipe
 from tests.security.kafka_steps import read_values, settings_for

@@ -7,10 +7,10 @@ import pytest
 from pipeline.check import check_servers
 from pipeline.errors import LogpipeError, ServerUnavailable, SettingsError
 from pipeline.events.document import Coordinates
-from pipeline.generate import produce
 from pipeline.install.topics import create_topics, plan_topics, wanted_topics
 from pipeline.kafka.dead_letters import DeadLetter, DeadLetterProducer, read_dead_letters
 from pipeline.sample import sample_events
+from pipeline.sample.produce import produce
 from tests.security.kafka_steps import read_values, settings_for
 from tests.security.secured_kafka import PASSWORDS, SecuredKafka
 

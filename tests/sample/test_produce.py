@@ -7,8 +7,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from pipeline.errors import SettingsError
-from pipeline.generate import PROFILES, Traffic, plan_traffic
 from pipeline.sample import EVENTS_PER_REQUEST
+from pipeline.sample.produce import PROFILES, Traffic, plan_traffic
 from tests.logpipe import logpipe
 from tests.own_pipeline import PARTITIONS, Pipeline
 
