@@ -224,7 +224,7 @@ def check(config: ConfigOption = None) -> None:
 
 
 def _show_findings(settings: Settings) -> bool:
-    from pipeline.check import check_servers
+    from pipeline.install.check import check_servers
 
     findings = asyncio.run(check_servers(settings))
     words = {True: "[green]ok[/]  ", False: "[red]bad[/] ", None: "[yellow]note[/]"}

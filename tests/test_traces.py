@@ -23,9 +23,9 @@ from pipeline.bulk.batch_traces import NO_TRACES, open_traces
 from pipeline.bulk.client import make_client
 from pipeline.bulk.requests import bulk_serializers
 from pipeline.bulk.writer import BulkWriter
-from pipeline.check import check_servers
 from pipeline.encode.fast_path import Payload
 from pipeline.errors import SettingsError
+from pipeline.install.check import check_servers
 from pipeline.kafka.ledger import Ledger, Partition, Span
 from pipeline.otlp_traces import OtlpTraces, otlp_exporter
 from pipeline.sandbox.ports import free_port

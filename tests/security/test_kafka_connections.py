@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from pipeline.check import check_servers
 from pipeline.errors import LogpipeError, ServerUnavailable, SettingsError
 from pipeline.events.document import Coordinates
+from pipeline.install.check import check_servers
 from pipeline.install.topics import create_topics, plan_topics, wanted_topics
 from pipeline.kafka.dead_letters import DeadLetter, DeadLetterProducer, read_dead_letters
 from pipeline.sample import sample_events
