@@ -13,8 +13,8 @@ from pipeline.events.document import Coordinates, DocumentBuilder
 from pipeline.log_metrics.errors import LogErrors
 from pipeline.log_metrics.gather import LogMetrics
 from pipeline.log_metrics.rules import load_rules
-from pipeline.process import prepare
 from pipeline.settings import Events, Index
+from pipeline.worker.memory import prepare
 
 __all__ = ["HotPath", "MemoryRecord", "Row", "measure_hot_path"]
 

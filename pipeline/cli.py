@@ -119,9 +119,9 @@ def run(
 
 
 async def _supervise(settings: Settings, command: list[str], workers: int | None) -> int:
-    from pipeline.overview import overview
-    from pipeline.supervisor import Supervisor, available_cores
     from pipeline.telemetry.merged import SupervisorTelemetry
+    from pipeline.worker.merged_endpoint import overview
+    from pipeline.worker.supervisor import Supervisor, available_cores
 
     telemetry = SupervisorTelemetry()
     number = workers or settings.run.workers or available_cores()
@@ -140,11 +140,11 @@ def index(config: ConfigOption = None) -> None:
 def _index(settings: Settings) -> None:
     import uvloop
 
-    from pipeline.indexer import Indexer, run_until_signalled
-    from pipeline.process import prepare
     from pipeline.telemetry.health import Health
     from pipeline.telemetry.metrics import Telemetry
     from pipeline.telemetry.server import serve
+    from pipeline.worker.indexer import Indexer, run_until_signalled
+    from pipeline.worker.memory import prepare
 
     async def work() -> None:
         telemetry, health = Telemetry(), Health()

@@ -6,11 +6,11 @@ import uvloop
 
 from benchmarks.contenders.task import Task
 from benchmarks.usage import Usage, measure
-from pipeline.indexer import Indexer
-from pipeline.process import prepare
 from pipeline.telemetry.health import Health
 from pipeline.telemetry.metrics import Telemetry
 from pipeline.telemetry.server import serve
+from pipeline.worker.indexer import Indexer
+from pipeline.worker.memory import prepare
 
 __all__ = ["run"]
 

@@ -98,7 +98,7 @@ def open_traces(settings: Settings) -> BatchTraces:
     if not settings.traces.enabled:
         return NO_TRACES
     try:
-        from pipeline.otlp_traces import OtlpTraces, otlp_exporter  # noqa: PLC0415 - an extra
+        from pipeline.worker.otlp_traces import OtlpTraces, otlp_exporter  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise SettingsError(
             f"traces.enabled = true needs OpenTelemetry: {error}; "

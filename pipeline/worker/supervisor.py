@@ -12,11 +12,11 @@ from itertools import count
 from pathlib import Path
 
 from pipeline.errors import SettingsError
-from pipeline.indexer import LEAVE_SECONDS
-from pipeline.leash import LAST_WORDS_SECONDS, Order
 from pipeline.settings import LEASH_VARIABLE, Settings
 from pipeline.telemetry.families import load_families
 from pipeline.telemetry.merged import SupervisorTelemetry
+from pipeline.worker.indexer import LEAVE_SECONDS
+from pipeline.worker.worker_pipe import LAST_WORDS_SECONDS, Order
 
 __all__ = ["Supervisor", "Worker", "available_cores"]
 

@@ -9,11 +9,11 @@ import orjson
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
 from pipeline.settings import Http
-from pipeline.supervisor import Worker
 from pipeline.telemetry.families import CONTENT_TYPE, load_families
 from pipeline.telemetry.merged import SupervisorTelemetry
 from pipeline.telemetry.server import exposition, listen
 from pipeline.version import version
+from pipeline.worker.supervisor import Worker
 
 __all__ = ["overview"]
 

@@ -17,7 +17,6 @@ from pipeline.events.document import DocumentBuilder
 from pipeline.kafka.dead_letters import DeadLetterProducer
 from pipeline.kafka.ledger import Ledger, Partition
 from pipeline.kafka.source import Batch, Source
-from pipeline.leash import led
 from pipeline.log_metrics.errors import LogErrors
 from pipeline.log_metrics.gather import LogMetrics
 from pipeline.log_metrics.rules import chosen_rules
@@ -25,6 +24,7 @@ from pipeline.settings import Settings
 from pipeline.telemetry.families import dump_families
 from pipeline.telemetry.health import Health
 from pipeline.telemetry.metrics import Telemetry
+from pipeline.worker.worker_pipe import led
 
 __all__ = ["LEAVE_SECONDS", "Indexer", "run_until_signalled"]
 

@@ -27,10 +27,10 @@ from pipeline.encode.fast_path import Payload
 from pipeline.errors import SettingsError
 from pipeline.install.check import check_servers
 from pipeline.kafka.ledger import Ledger, Partition, Span
-from pipeline.otlp_traces import OtlpTraces, otlp_exporter
 from pipeline.sandbox.ports import free_port
 from pipeline.settings import Elasticsearch, Kafka, Settings, Traces, load_settings
 from pipeline.telemetry.metrics import Telemetry
+from pipeline.worker.otlp_traces import OtlpTraces, otlp_exporter
 from tests.answering_server import Answer, answer_items, answering_server
 from tests.bulk.test_writer import Letters, payload
 from tests.logpipe import environment, running
@@ -354,7 +354,7 @@ class Stuck(SpanExporter):
 
 @pytest.mark.timeout(20)  # the SDK by itself waits for 30 s
 async def test_a_collector_that_hangs_does_not_hold_the_end_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.otlp_traces.CLOSE_SECONDS", 0.2)
+    monkeypatch.setattr("pipeline.worker.otlp_traces.CLOSE_SECONDS", 0.2)
     stuck = Stuck()
     traced = Traced(stuck)
     traced.deliver(Record(1))
@@ -434,7 +434,7 @@ def test_traces_that_are_off_import_nothing() -> None:
         "import sys, pipeline.indexer, pipeline.settings as s, pipeline.traces as t\n"
         "assert t.open_traces(s.Settings()) is t.NO_TRACES\n"
         "print(sorted(n for n in sys.modules if n.startswith(('opentelemetry.sdk', 'opentelemetry.exporter'))"
-        " or n == 'pipeline.otlp_traces'))"
+        " or n == 'pipeline.worker.otlp_traces'))"
     )
     assert python(program).stdout == "[]\n"
 
@@ -443,7 +443,7 @@ BLOCKED = "import sys\nsys.modules['opentelemetry'] = None\n"
 
 
 def test_without_the_extra_everything_else_is_there() -> None:
-    program = BLOCKED + "import pipeline.indexer, pipeline.settings as s, pipeline.traces as t\n"
+    program = BLOCKED + "import pipeline.worker.indexer, pipeline.settings as s, pipeline.traces as t\n"
     assert python(program + "print(t.open_traces(s.Settings()) is t.NO_TRACES)").stdout == "True\n"
 
 

@@ -19,8 +19,8 @@ from aiohttp import ClientSession
 
 from pipeline.errors import SettingsError
 from pipeline.settings import load_settings
-from pipeline.supervisor import Supervisor, available_cores
 from pipeline.telemetry.merged import SupervisorTelemetry
+from pipeline.worker.supervisor import Supervisor, available_cores
 from tests.logpipe import logpipe, running
 from tests.own_pipeline import SLOW, Pipeline, documents, stop
 
@@ -84,8 +84,8 @@ async def test_a_second_signal_stops_every_worker_at_once(tmp_path: Path) -> Non
 
 
 async def test_a_worker_that_does_not_obey_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("pipeline.supervisor.LEAVE_SECONDS", 0)
-    monkeypatch.setattr("pipeline.supervisor._SPARE_SECONDS", 0.2)
+    monkeypatch.setattr("pipeline.worker.supervisor.LEAVE_SECONDS", 0)
+    monkeypatch.setattr("pipeline.worker.supervisor._SPARE_SECONDS", 0.2)
     supervised, _ = supervisor(
         1, OBEDIENT, str(tmp_path / "orders"), "slow", shutdown={"timeout_seconds": 0.2}
     )
@@ -149,7 +149,7 @@ LAST_WORDS = """
 import asyncio, sys, time
 import uvloop
 from prometheus_client import CollectorRegistry, Counter
-from pipeline.leash import led
+from pipeline.worker.worker_pipe import led
 from pipeline.telemetry.families import dump_families
 registry = CollectorRegistry()
 counter = Counter("things", "T", registry=registry)
