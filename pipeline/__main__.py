@@ -18,7 +18,7 @@ def main() -> None:
     if not _SERVICES.isdisjoint(sys.argv[1:]):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: os._exit(0))
-    from pipeline.cli import main as run_command  # noqa: PLC0415 - not before the handlers
+    from pipeline.cli.app import main as run_command  # noqa: PLC0415 - not before the handlers
 
     run_command()
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer
 
-from pipeline.cli import app
+from pipeline.cli.app import app
 from tests.monitoring.alerting import ALERTS, RULES, RUNBOOKS, Rule, runbook
 from tests.monitoring.exposed import registries
 from tests.monitoring.tools import find

@@ -16,7 +16,7 @@ import pytest
 import typer.main
 from typer.core import TyperGroup
 
-from pipeline.cli import app
+from pipeline.cli.app import app
 from pipeline.sandbox.ports import free_port
 from tests.logpipe import logpipe, running
 from tests.security.secured_kafka import PASSWORDS, SecuredKafka

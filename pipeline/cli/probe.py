@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from pipeline.dlq_commands import ConfigOption
+from pipeline.cli.dlq import ConfigOption
 from pipeline.errors import LogpipeError, ProbeFailed, ServerUnavailable, SettingsError, TopicMissing
 from pipeline.settings import load_settings
 

@@ -17,11 +17,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pipeline.audit_command import audit_command
-from pipeline.dlq_commands import dlq
+from pipeline.cli.audit import audit_command
+from pipeline.cli.dlq import dlq
+from pipeline.cli.probe import probe_command
 from pipeline.errors import LogpipeError, SandboxError, SettingsError
 from pipeline.events.timestamps import parse_timestamp
-from pipeline.probe_command import probe_command
 from pipeline.settings import Settings, load_settings
 from pipeline.version import version
 
@@ -350,7 +350,7 @@ def demo(
 ) -> None:
     """Show the whole way on real servers: sample traffic, the pipeline, and what arrived."""
     start_sandbox = _sandbox_starter()
-    from pipeline.demo import run_demo
+    from pipeline.cli.demo import run_demo
 
     with start_sandbox(report=_say) as servers, _progress() as bar:
         run_demo(servers, count, out, bar, keep=keep)

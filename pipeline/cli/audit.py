@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.dlq_commands import ConfigOption, milliseconds
+from pipeline.cli.dlq import ConfigOption, milliseconds
 from pipeline.settings import Settings, load_settings
 
 if TYPE_CHECKING:
