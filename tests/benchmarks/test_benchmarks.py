@@ -29,7 +29,7 @@ from benchmarks.templates import TemplateRound, Templates, measure_templates
 from benchmarks.usage import Usage, measure
 from pipeline.sandbox import Servers
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FIGURES = Figures(
     date="2024-01-15T10:30:00+00:00",
     machine=describe_machine(),
