@@ -9,7 +9,7 @@ RUN pip install hatchling==1.27.0 && python -m venv --without-pip /opt/logpipe
 
 # The dependencies change less often than the code, so they come first and stay in the build cache.
 COPY pyproject.toml constraints.txt ./
-RUN python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; print(*project["dependencies"], *project["optional-dependencies"]["traces"], sep="\n")' \
+RUN python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; print(*project["dependencies"], *project["optional-dependencies"]["otlp"], sep="\n")' \
         > requirements.txt \
     && pip --python /opt/logpipe/bin/python install --constraint constraints.txt --requirement requirements.txt
 

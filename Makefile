@@ -49,7 +49,7 @@ soak: $(STAMP)  ## Run the fault suite at length, twenty minutes of steady traff
 	$(BIN)/python -m tests.faults.soak
 
 docs: $(STAMP)  ## Regenerate the settings reference
-	$(BIN)/python -m pipeline.settings_reference > docs/settings.md
+	$(BIN)/python -m pipeline.settings.reference > docs/settings.md
 
 dashboards: $(STAMP)  ## Regenerate the dashboards of Grafana and Kibana
 	$(BIN)/python -m monitoring.grafana.source

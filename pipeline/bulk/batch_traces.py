@@ -7,12 +7,10 @@ from typing import Any, Protocol
 from elastic_transport import ApiResponse
 
 from pipeline.encode.fast_path import Payload
-from pipeline.errors import SettingsError
 from pipeline.kafka.dead_letters import SourceRecord
 from pipeline.kafka.ledger import Span
-from pipeline.settings import Settings
 
-__all__ = ["CLOSE_SECONDS", "NO_TRACES", "BatchTraces", "NoTraces", "Part", "Request", "open_traces"]
+__all__ = ["CLOSE_SECONDS", "NO_TRACES", "BatchTraces", "NoTraces", "Part", "Request"]
 
 CLOSE_SECONDS = 4.0
 """How long `close` takes at most."""
@@ -88,20 +86,3 @@ class NoTraces:
 
 
 NO_TRACES = NoTraces()
-
-
-def open_traces(settings: Settings) -> BatchTraces:
-    """Begin to trace as the settings say.
-
-    Raises SettingsError when traces are wanted and OpenTelemetry is not installed.
-    """
-    if not settings.traces.enabled:
-        return NO_TRACES
-    try:
-        from pipeline.worker.otlp_traces import OtlpTraces, otlp_exporter  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise SettingsError(
-            f"traces.enabled = true needs OpenTelemetry: {error}; "
-            "pip install 'kafka-log-pipeline[traces]', or set traces.enabled = false"
-        ) from error
-    return OtlpTraces(settings.traces, settings.kafka, otlp_exporter(settings.traces))

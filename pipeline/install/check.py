@@ -12,7 +12,7 @@ from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 from pipeline.bulk.client import make_client
 from pipeline.bulk.outcomes import innermost_cause
 from pipeline.kafka.client import admin_client
-from pipeline.settings import Settings, Traces
+from pipeline.settings import Otlp, Settings
 
 __all__ = ["Finding", "check_servers"]
 
@@ -32,7 +32,7 @@ async def check_servers(settings: Settings) -> list[Finding]:
     return [
         *await _check_kafka(settings),
         *await _check_elasticsearch(settings),
-        *await _check_traces(settings.traces),
+        *await _check_trace_collector(settings.otlp),
         *_remarks(settings),
     ]
 
@@ -91,25 +91,25 @@ async def _check_template(client: AsyncElasticsearch, name: str) -> Finding:
     return Finding(subject, False, "is missing; `logpipe setup` installs it")
 
 
-async def _check_traces(traces: Traces) -> list[Finding]:
+async def _check_trace_collector(otlp: Otlp) -> list[Finding]:
     """Send the collector no spans, as a request that it takes all the same."""
-    if not traces.enabled:
+    if not otlp.enabled:
         return []
-    subject, where = "trace collector", f"{traces.endpoint} (traces.endpoint)"
-    headers = {"content-type": "application/x-protobuf", **traces.header_fields}
+    subject, where = "trace collector", f"{otlp.endpoint} (otlp.endpoint)"
+    headers = {"content-type": "application/x-protobuf", **otlp.header_fields}
     # As the exporter does, which trusts these and not the system's.
-    trusted = ssl.create_default_context(cafile=traces.ca_certs or certifi.where())
+    trusted = ssl.create_default_context(cafile=otlp.ca_certs or certifi.where())
     try:
         async with (
             ClientSession(timeout=ClientTimeout(total=_COLLECTOR_SECONDS)) as session,
-            session.post(f"{traces.endpoint}/v1/traces", headers=headers, ssl=trusted) as response,
+            session.post(f"{otlp.endpoint}/v1/traces", headers=headers, ssl=trusted) as response,
         ):
             status = response.status
     except (ClientError, TimeoutError) as error:
         return [Finding(subject, False, f"no answer from {where}: {str(error) or type(error).__name__}")]
     if status != HTTPStatus.OK:
         return [Finding(subject, False, f"{where} answers HTTP {status}")]
-    return [Finding(subject, True, f"answers at {traces.endpoint}")]
+    return [Finding(subject, True, f"answers at {otlp.endpoint}")]
 
 
 def _remarks(settings: Settings) -> list[Finding]:

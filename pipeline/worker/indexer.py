@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, suppress
 
-from pipeline.bulk.batch_traces import CLOSE_SECONDS, open_traces
+from pipeline.bulk.batch_traces import CLOSE_SECONDS
 from pipeline.bulk.client import make_client
 from pipeline.bulk.new_errors import NewErrors
 from pipeline.bulk.requests import bulk_serializers
@@ -24,6 +24,7 @@ from pipeline.settings import Settings
 from pipeline.telemetry.families import dump_families
 from pipeline.telemetry.health import Health
 from pipeline.telemetry.metrics import Telemetry
+from pipeline.worker.open_traces import open_traces
 from pipeline.worker.worker_pipe import led
 
 __all__ = ["LEAVE_SECONDS", "Indexer", "run_until_signalled"]

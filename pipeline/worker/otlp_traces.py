@@ -33,7 +33,7 @@ from pipeline.bulk.requests import bulk_summary
 from pipeline.encode.fast_path import Payload
 from pipeline.kafka.dead_letters import SourceRecord
 from pipeline.kafka.ledger import Span
-from pipeline.settings import Kafka, Traces
+from pipeline.settings import Kafka, Otlp
 from pipeline.version import version
 
 __all__ = ["OtlpTraces", "otlp_exporter"]
@@ -60,7 +60,7 @@ class _Traced(NamedTuple):
 class OtlpTraces:
     """Trace some batches; see `BatchTraces` for what is called when."""
 
-    def __init__(self, settings: Traces, kafka: Kafka, exporter: SpanExporter) -> None:
+    def __init__(self, settings: Otlp, kafka: Kafka, exporter: SpanExporter) -> None:
         self._settings = settings
         self._attributes: _Attributes = {
             "messaging.system": "kafka",
@@ -231,7 +231,7 @@ class _Quietly(SpanExporter):
         failing = result is not SpanExportResult.SUCCESS
         if failing and not self._failing:
             log.warning(
-                "traces cannot be sent to %s (traces.endpoint) and are lost until they can, indexing goes on; "
+                "traces cannot be sent to %s (otlp.endpoint) and are lost until they can, indexing goes on; "
                 "--log-level DEBUG shows why",
                 self._endpoint,
             )
@@ -245,7 +245,7 @@ class _Quietly(SpanExporter):
         self._exporter.shutdown()
 
 
-def otlp_exporter(settings: Traces) -> SpanExporter:
+def otlp_exporter(settings: Otlp) -> SpanExporter:
     """Give what sends spans to the collector of the settings."""
     # It tells of each failure several times; _Quietly says once what has to be known.
     verbose = log.isEnabledFor(logging.DEBUG)

@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 
 from pipeline.errors import SettingsError
-from pipeline.settings import LEASH_VARIABLE, Settings
+from pipeline.settings import WORKER_PIPE_VARIABLE, Settings
 from pipeline.telemetry.families import load_families
 from pipeline.telemetry.merged import SupervisorTelemetry
 from pipeline.worker.indexer import LEAVE_SECONDS
@@ -188,7 +188,7 @@ class Supervisor:
     def _environment(self, worker: Worker, line: socket.socket) -> dict[str, str]:
         environment = {
             **os.environ,
-            LEASH_VARIABLE: str(line.fileno()),
+            WORKER_PIPE_VARIABLE: str(line.fileno()),
             "LOGPIPE_HTTP__HOST": "127.0.0.1",
             "LOGPIPE_HTTP__PORT": "0",
         }

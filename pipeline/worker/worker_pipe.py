@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from enum import Enum
 
-from pipeline.settings import LEASH_VARIABLE
+from pipeline.settings import WORKER_PIPE_VARIABLE
 
 __all__ = ["LAST_WORDS_SECONDS", "Order", "led"]
 
@@ -40,7 +40,7 @@ async def led(
 
     At the end it is told the `last_words`, which are all that the worker has counted.
     """
-    number = os.environ.get(LEASH_VARIABLE)
+    number = os.environ.get(WORKER_PIPE_VARIABLE)
     if number is None:
         yield
         return

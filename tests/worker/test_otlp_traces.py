@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from pipeline.bulk.batch_traces import NO_TRACES, open_traces
+from pipeline.bulk.batch_traces import NO_TRACES
 from pipeline.bulk.client import make_client
 from pipeline.bulk.requests import bulk_serializers
 from pipeline.bulk.writer import BulkWriter
@@ -28,8 +28,9 @@ from pipeline.errors import SettingsError
 from pipeline.install.check import check_servers
 from pipeline.kafka.ledger import Ledger, Partition, Span
 from pipeline.sandbox.ports import free_port
-from pipeline.settings import Elasticsearch, Kafka, Settings, Traces, load_settings
+from pipeline.settings import Elasticsearch, Kafka, Otlp, Settings, load_settings
 from pipeline.telemetry.metrics import Telemetry
+from pipeline.worker.open_traces import open_traces
 from pipeline.worker.otlp_traces import OtlpTraces, otlp_exporter
 from tests.answering_server import Answer, answer_items, answering_server
 from tests.bulk.test_writer import Letters, payload
@@ -71,7 +72,7 @@ class Traced:
         self.memory = InMemorySpanExporter()
         self.ledger = Ledger()
         self.traces = OtlpTraces(
-            Traces(**{"enabled": True, "sample_ratio": 1, **settings}),
+            Otlp(**{"enabled": True, "sample_ratio": 1, **settings}),
             Kafka(group_id="readers", client_id="one"),
             exporter or self.memory,
         )
@@ -371,7 +372,7 @@ async def test_check_says_whether_the_collector_takes_spans() -> None:
             overrides={
                 "kafka": {"bootstrap_servers": [NOWHERE], "topics": ["t"]},
                 "elasticsearch": {"hosts": [f"http://{NOWHERE}"]},
-                "traces": {"enabled": True, "endpoint": receiver.url, "headers": "authorization=Bearer x"},
+                "otlp": {"enabled": True, "endpoint": receiver.url, "headers": "authorization=Bearer x"},
             }
         )
         (good,) = [each for each in await check_servers(settings) if each.subject == "trace collector"]
@@ -382,14 +383,14 @@ async def test_check_says_whether_the_collector_takes_spans() -> None:
         assert (refused.good, "HTTP 401" in refused.detail) == (False, True)
     (away,) = [each for each in await check_servers(settings) if each.subject == "trace collector"]
     assert away.good is False
-    assert "traces.endpoint" in away.detail
+    assert "otlp.endpoint" in away.detail
 
 
 async def test_failures_are_said_once_and_their_end_too(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     async with receiving() as receiver:
         receiver.status = 500
-        traced = Traced(otlp_exporter(Traces(endpoint=receiver.url)))
+        traced = Traced(otlp_exporter(Otlp(endpoint=receiver.url)))
         for status in (500, 500, 200, 200):
             receiver.status = status
             before = receiver.requests
@@ -407,7 +408,7 @@ async def test_the_reasons_are_shown_to_those_who_ask(caplog: pytest.LogCaptureF
     caplog.set_level(logging.DEBUG)
     async with receiving() as receiver:
         receiver.status = 401
-        traced = Traced(otlp_exporter(Traces(endpoint=receiver.url)))
+        traced = Traced(otlp_exporter(Otlp(endpoint=receiver.url)))
         traced.deliver(Record(1))
         await traced.traces.close()
     assert any(
@@ -431,7 +432,7 @@ def python(program: str, **settings: str) -> "subprocess.CompletedProcess[str]":
 
 def test_traces_that_are_off_import_nothing() -> None:
     program = (
-        "import sys, pipeline.indexer, pipeline.settings as s, pipeline.traces as t\n"
+        "import sys, pipeline.worker.indexer, pipeline.settings as s, pipeline.worker.open_traces as t\n"
         "assert t.open_traces(s.Settings()) is t.NO_TRACES\n"
         "print(sorted(n for n in sys.modules if n.startswith(('opentelemetry.sdk', 'opentelemetry.exporter'))"
         " or n == 'pipeline.worker.otlp_traces'))"
@@ -443,20 +444,22 @@ BLOCKED = "import sys\nsys.modules['opentelemetry'] = None\n"
 
 
 def test_without_the_extra_everything_else_is_there() -> None:
-    program = BLOCKED + "import pipeline.worker.indexer, pipeline.settings as s, pipeline.traces as t\n"
+    program = (
+        BLOCKED + "import pipeline.worker.indexer, pipeline.settings as s, pipeline.worker.open_traces as t\n"
+    )
     assert python(program + "print(t.open_traces(s.Settings()) is t.NO_TRACES)").stdout == "True\n"
 
 
 def test_a_worker_without_the_extra_says_how_to_get_it() -> None:
     program = BLOCKED + "sys.argv = ['logpipe', 'index']\nfrom pipeline.__main__ import main\nmain()"
-    result = python(program, LOGPIPE_TRACES__ENABLED="true", LOGPIPE_HTTP__PORT="0")
+    result = python(program, LOGPIPE_OTLP__ENABLED="true", LOGPIPE_HTTP__PORT="0")
     assert result.returncode == SettingsError.exit_code, result.stderr
-    assert "pip install 'kafka-log-pipeline[traces]'" in result.stderr
+    assert "pip install 'kafka-log-pipeline[otlp]'" in result.stderr
     assert "Traceback" not in result.stderr
 
 
 def test_with_the_extra_traces_are_opened() -> None:
-    traces = open_traces(Settings(traces=Traces(enabled=True)))
+    traces = open_traces(Settings(otlp=Otlp(enabled=True)))
     assert isinstance(traces, OtlpTraces)
     asyncio.run(traces.close())
 
@@ -495,9 +498,9 @@ async def produce(pipeline: Pipeline, numbers: range) -> None:
 
 def settings(endpoint: str) -> dict[str, str]:
     return {
-        "LOGPIPE_TRACES__ENABLED": "true",
-        "LOGPIPE_TRACES__ENDPOINT": endpoint,
-        "LOGPIPE_TRACES__SAMPLE_RATIO": "1",
+        "LOGPIPE_OTLP__ENABLED": "true",
+        "LOGPIPE_OTLP__ENDPOINT": endpoint,
+        "LOGPIPE_OTLP__SAMPLE_RATIO": "1",
     }
 
 
@@ -515,7 +518,7 @@ async def test_spans_arrive_linked_to_their_producers(pipeline: Pipeline) -> Non
     async with receiving() as receiver:
         own = {
             **settings(receiver.url),
-            "LOGPIPE_TRACES__HEADERS": "authorization=Bearer s3cret,x-scope=logs",
+            "LOGPIPE_OTLP__HEADERS": "authorization=Bearer s3cret,x-scope=logs",
         }
         with running("index", settings=pipeline.environment(**own)) as process:
             assert sum((await pipeline.indexed(100)).values()) == 100

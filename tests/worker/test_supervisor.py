@@ -29,7 +29,7 @@ from tests.own_pipeline import SLOW, Pipeline, documents, stop
 # Says where it is, then notes its orders; stops as it is told.
 OBEDIENT = """
 import os, socket, sys
-line = socket.socket(fileno=int(os.environ["LOGPIPE_LEASH"])).makefile("rw")
+line = socket.socket(fileno=int(os.environ["LOGPIPE_WORKER_PIPE"])).makefile("rw")
 print("http://127.0.0.1:9", file=line, flush=True)
 with open(sys.argv[1], "a") as notes:
     for order in line:
@@ -196,7 +196,7 @@ def test_a_worker_whose_supervisor_is_gone_ends_in_order() -> None:
         subprocess.Popen(
             [sys.executable, "-c", LAST_WORDS, "stop"],
             pass_fds=[theirs.fileno()],
-            env={**os.environ, "LOGPIPE_LEASH": str(theirs.fileno())},
+            env={**os.environ, "LOGPIPE_WORKER_PIPE": str(theirs.fileno())},
         ) as process,
     ):
         theirs.close()

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from pipeline.errors import SettingsError
+from pipeline.settings.group import RENAMED_GROUPS, renamed
 
 __all__ = ["SecretFiles"]
 
@@ -47,6 +48,8 @@ class SecretFiles(PydanticBaseSettingsSource):
             elif match := _ONE_SETTING.fullmatch(name):
                 if match["group"] in self.settings_cls.model_fields:
                     settings.append((match["group"], match["setting"], _read(file)))
+                elif match["group"] in RENAMED_GROUPS:
+                    raise SettingsError(f"{file}: {renamed(match['group'])}")
                 elif match["prefix"] and match["mark"] == "__":
                     raise SettingsError(f"{file}: there is no group of settings {match['group']!r}")
         for group, setting, value in settings:

@@ -80,11 +80,16 @@ def test_secret_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             "Mars/Base",
             ["events.default_timezone", "Mars/Base", "Europe/Berlin"],
         ),
-        ("LOGPIPE_TRACES__ENDPOINT", "collector:4318", ["traces.endpoint", "collector:4318", "http(s)://"]),
-        ("LOGPIPE_TRACES__ENDPOINT", "http://c:4318/v1/traces", ["traces.endpoint", "/v1/traces", "leave"]),
-        ("LOGPIPE_TRACES__SAMPLE_RATIO", "5", ["traces.sample_ratio", "5", "less than or equal to 1"]),
-        ("LOGPIPE_TRACES__MAX_LINKS", "129", ["traces.max_links", "129", "128"]),
-        ("LOGPIPE_TRACES__HEADERS", "a=1,authorization", ["traces.headers", "header 2", "name=value"]),
+        ("LOGPIPE_OTLP__ENDPOINT", "collector:4318", ["otlp.endpoint", "collector:4318", "http(s)://"]),
+        ("LOGPIPE_OTLP__ENDPOINT", "http://c:4318/v1/traces", ["otlp.endpoint", "/v1/traces", "leave"]),
+        ("LOGPIPE_OTLP__SAMPLE_RATIO", "5", ["otlp.sample_ratio", "5", "less than or equal to 1"]),
+        ("LOGPIPE_OTLP__MAX_LINKS", "129", ["otlp.max_links", "129", "128"]),
+        ("LOGPIPE_OTLP__HEADERS", "a=1,authorization", ["otlp.headers", "header 2", "name=value"]),
+        (
+            "LOGPIPE_TRACES__ENDPOINT",
+            "http://c:4318",
+            ["LOGPIPE_TRACES__ENDPOINT", "[otlp]", "LOGPIPE_OTLP__"],
+        ),
         ("LOGPIPE_KAFKA__TOPIX", "a", ["kafka.topix", "no such setting", "topics"]),
         ("LOGPIPE_KAFKAA__TOPICS", "a", ["LOGPIPE_KAFKAA__TOPICS", "no such setting", "kafka"]),
         ("LOGPIPE_SHUTDOWN__TIMEOUT_SECONDS", "-1", ["shutdown.timeout_seconds", "-1", "greater than 0"]),
@@ -109,6 +114,7 @@ def test_wrong_variable_is_refused_by_name(
         ("a.toml", "[kafka]\ntopics = []\n", "topic_pattern"),
         ("a.toml", '[kafka]\ntopics = ["a"]\ntopic_pattern = "b"\n', "not both"),
         ("a.ini", "", "neither"),
+        ("a.toml", '[traces]\nendpoint = "http://c:4318"\n', r"traces: the group \[traces\] is now \[otlp\]"),
     ],
 )
 def test_wrong_file_is_refused(tmp_path: Path, name: str, text: str, word: str) -> None:
@@ -141,4 +147,12 @@ def test_secrets_are_in_no_refusal(tmp_path: Path) -> None:
     )
     with pytest.raises(SettingsError) as caught:
         load_settings(file)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_secret_file_of_a_renamed_group_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "traces.headers", "authorization=s3cret")
+    monkeypatch.setenv("LOGPIPE_SECRETS_DIR", str(tmp_path))
+    with pytest.raises(SettingsError, match=r"is now \[otlp\]") as caught:
+        load_settings()
     assert "s3cret" not in str(caught.value)

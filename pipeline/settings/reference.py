@@ -13,7 +13,7 @@ __all__ = ["reference"]
 
 _HEAD = """# Settings
 
-Written by `make docs` from `pipeline/settings.py`; change it there.
+Written by `make docs` from `pipeline/settings/model.py`; change it there.
 
 A setting comes from the first of these that names it: an environment variable, a secret file in
 `$LOGPIPE_SECRETS_DIR`, the settings file (`--config`, else `$LOGPIPE_CONFIG`, else `./logpipe.toml`; TOML or

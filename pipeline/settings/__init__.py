@@ -1,0 +1,31 @@
+"""Every setting of the pipeline: its type, its unit, its default and what it is for.
+
+A file for each group; `model.py` joins them, `loading.py` reads them from file and environment and says what is wrong,
+`reference.py` writes docs/settings.md.
+"""
+
+from pipeline.settings.elasticsearch import Elasticsearch
+from pipeline.settings.events import Events
+from pipeline.settings.index import Index
+from pipeline.settings.kafka import Kafka
+from pipeline.settings.loading import CONFIG_FILE_VARIABLE, WORKER_PIPE_VARIABLE, load_settings
+from pipeline.settings.metrics import Metrics
+from pipeline.settings.model import Settings
+from pipeline.settings.otlp import Otlp
+from pipeline.settings.processes import Http, Run, Shutdown
+
+__all__ = [
+    "CONFIG_FILE_VARIABLE",
+    "WORKER_PIPE_VARIABLE",
+    "Elasticsearch",
+    "Events",
+    "Http",
+    "Index",
+    "Kafka",
+    "Metrics",
+    "Otlp",
+    "Run",
+    "Settings",
+    "Shutdown",
+    "load_settings",
+]

@@ -1,0 +1,116 @@
+"""Reading the settings, and saying what is wrong with them: which setting, its value, what is allowed."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_settings import SettingsError as PydanticSettingsError
+
+from pipeline.errors import SettingsError
+from pipeline.settings.group import RENAMED_GROUPS, renamed
+from pipeline.settings.model import Settings
+
+__all__ = ["CONFIG_FILE_VARIABLE", "WORKER_PIPE_VARIABLE", "load_settings"]
+
+CONFIG_FILE_VARIABLE = "LOGPIPE_CONFIG"
+SECRETS_DIRECTORY_VARIABLE = "LOGPIPE_SECRETS_DIR"
+# No setting: how `run` hands a worker its end of the pipe between them.
+WORKER_PIPE_VARIABLE = "LOGPIPE_WORKER_PIPE"
+DEFAULT_CONFIG_FILE = Path("logpipe.toml")
+
+_NOT_SETTINGS = {
+    CONFIG_FILE_VARIABLE,
+    WORKER_PIPE_VARIABLE,
+    SECRETS_DIRECTORY_VARIABLE,
+    "LOGPIPE_SANDBOX_CACHE",
+}
+# Whose value is shown in no message; also where a secret may be put by mistake.
+_SECRET_NAMES = {"api_key", "password", "sasl_password", "headers", "ca_certs", "client_cert", "client_key"}
+
+
+def load_settings(config: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Read the settings from all sources.
+
+    `config` is a TOML or YAML file; without it `LOGPIPE_CONFIG`, then `./logpipe.toml` when it exists.
+    `overrides` is a nested mapping of settings from the command line.
+
+    Raises SettingsError, which names every wrong setting, its value and what is allowed.
+    """
+    file = config or _default_config_file()
+    if file is not None and not file.is_file():
+        raise SettingsError(f"the settings file {file} does not exist")
+    if file is not None and file.suffix not in {".toml", ".yaml", ".yml"}:
+        raise SettingsError(f"the settings file {file} is neither .toml nor .yaml")
+    _refuse_unknown_variables()
+    secrets = os.environ.get(SECRETS_DIRECTORY_VARIABLE)
+
+    class _FromHere(Settings):
+        config_file: ClassVar[Path | None] = file
+        secrets_directory: ClassVar[Path | None] = Path(secrets) if secrets else None
+
+    try:
+        return _FromHere(**dict(overrides or {}))
+    except ValidationError as error:
+        raise SettingsError("\n".join(_explain(line) for line in error.errors())) from None
+    except PydanticSettingsError as error:
+        raise SettingsError(f"a setting could not be read: {error.__cause__ or error}") from None
+    except yaml.MarkedYAMLError as error:
+        # Its text may quote the file, and so a secret in it.
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise SettingsError(f"the settings file {file} could not be read: no valid YAML{line}") from None
+    except (ValueError, OSError, yaml.YAMLError) as error:
+        raise SettingsError(f"the settings file {file} could not be read: {error}") from None
+
+
+def _default_config_file() -> Path | None:
+    named = os.environ.get(CONFIG_FILE_VARIABLE)
+    if named:
+        return Path(named)
+    return DEFAULT_CONFIG_FILE if DEFAULT_CONFIG_FILE.is_file() else None
+
+
+def _refuse_unknown_variables() -> None:
+    """Refuse a misspelt variable: pydantic-settings silently ignores unknown groups."""
+    groups = tuple(f"LOGPIPE_{name.upper()}" for name in Settings.model_fields)
+    for variable in sorted(os.environ):
+        if (
+            not variable.startswith("LOGPIPE_")
+            or variable in _NOT_SETTINGS
+            or variable.startswith("LOGPIPE_TEST_")
+        ):
+            continue
+        group = variable.split("__")[0].removeprefix("LOGPIPE_").lower()
+        if group in RENAMED_GROUPS:
+            raise SettingsError(f"{variable}: {renamed(group)}")
+        if variable.split("__")[0] not in groups:
+            raise SettingsError(
+                f"{variable}: there is no such setting; variables are named LOGPIPE_<GROUP>__<SETTING>, "
+                f"with the groups {', '.join(Settings.model_fields)}"
+            )
+
+
+def _explain(error: Any) -> str:
+    """One line: the setting, its value, what is allowed."""
+    location = ".".join(str(part) for part in error["loc"]) or "settings"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        if location in RENAMED_GROUPS:
+            return f"{location}: {renamed(location)}"
+        group = Settings.model_fields.get(str(error["loc"][0]))
+        model = group.annotation if group else None
+        names = (
+            model.model_fields
+            if isinstance(model, type) and issubclass(model, BaseModel)
+            else Settings.model_fields
+        )
+        return f"{location}: there is no such setting; there are {', '.join(names)}"
+    if _SECRET_NAMES.intersection(map(str, error["loc"])):
+        return f"{location}: {message}"
+    value = error["input"]
+    # A rule about a whole group, or user:password@host: with secrets in the value only the rule is told.
+    hidden = len(error["loc"]) == 1 or isinstance(value, Mapping | BaseModel) or "@" in str(value)
+    shown = "" if hidden else f" = {value!r}"
+    return f"{location}{shown}: {message}"

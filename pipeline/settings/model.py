@@ -1,0 +1,73 @@
+"""All settings, by group, and the sources that they come from.
+
+The first source that names a setting wins: command-line options, environment variables
+(`LOGPIPE_KAFKA__TOPICS=a,b`), secret files (`LOGPIPE_SECRETS_DIR`, see `secret_files.py`), the TOML or YAML
+file, the default.
+"""
+
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+    YamlConfigSettingsSource,
+)
+
+from pipeline.settings.elasticsearch import Elasticsearch
+from pipeline.settings.events import Events
+from pipeline.settings.index import Index
+from pipeline.settings.kafka import Kafka
+from pipeline.settings.metrics import Metrics
+from pipeline.settings.otlp import Otlp
+from pipeline.settings.processes import Http, Run, Shutdown
+from pipeline.settings.secret_files import SecretFiles
+
+__all__ = ["Settings"]
+
+
+class Settings(BaseSettings):
+    """All settings, by group."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LOGPIPE_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+    )
+
+    kafka: Kafka = Kafka()
+    elasticsearch: Elasticsearch = Elasticsearch()
+    events: Events = Events()
+    index: Index = Index()
+    metrics: Metrics = Metrics()
+    otlp: Otlp = Otlp()
+    http: Http = Http()
+    run: Run = Run()
+    shutdown: Shutdown = Shutdown()
+
+    config_file: ClassVar[Path | None] = None
+    secrets_directory: ClassVar[Path | None] = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the interface's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - secret_files.py instead
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the configuration file below the environment."""
+        secrets = SecretFiles(settings_cls, cls.secrets_directory)
+        sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings, secrets]
+        if cls.config_file is not None:
+            source = (
+                YamlConfigSettingsSource
+                if cls.config_file.suffix in {".yaml", ".yml"}
+                else TomlConfigSettingsSource
+            )
+            sources.append(source(settings_cls, cls.config_file))
+        return tuple(sources)
