@@ -14,7 +14,7 @@ from pipeline.log_metrics.errors import LogErrors
 from pipeline.log_metrics.gather import LogMetrics
 from pipeline.log_metrics.rules import load_rules
 from pipeline.settings import Events, Index
-from pipeline.worker.memory import prepare
+from pipeline.worker.memory import tune_memory
 
 __all__ = ["HotPath", "MemoryRecord", "Row", "measure_hot_path"]
 
@@ -53,7 +53,7 @@ class HotPath(NamedTuple):
 
 def measure_hot_path(events: int, repetitions: int) -> HotPath:
     """Measure each way so many times, in turns."""
-    prepare()
+    tune_memory()
     records = [
         MemoryRecord(offset, event.timestamp_ms, event.value)
         for offset, event in enumerate(sample_day(events))

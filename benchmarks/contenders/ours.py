@@ -10,7 +10,7 @@ from pipeline.telemetry.health import Health
 from pipeline.telemetry.metrics import Telemetry
 from pipeline.telemetry.server import serve
 from pipeline.worker.indexer import Indexer
-from pipeline.worker.memory import prepare
+from pipeline.worker.memory import tune_memory
 
 __all__ = ["run"]
 
@@ -19,7 +19,7 @@ _LOOK_EVERY_SECONDS = 0.05
 
 def run(task: Task) -> Usage:
     """Index the events and commit them all."""
-    prepare()
+    tune_memory()
     return measure(lambda: uvloop.run(_index(task)))
 
 

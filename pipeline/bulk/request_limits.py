@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-__all__ = ["Pace"]
+__all__ = ["RequestLimits"]
 
 _LEAST_BYTES = 64 << 10
 _STEPS_TO_FULL_SIZE = 16
@@ -12,7 +12,7 @@ _STEPS_TO_FULL_SIZE = 16
 _CALM_SECONDS = 1.0
 
 
-class Pace:
+class RequestLimits:
     """Bound the requests in flight and their size: additive increase, multiplicative decrease.
 
     Starts at the full bounds. `concurrency` and `request_bytes` are what holds now.

@@ -15,7 +15,7 @@ from elasticsearch import ApiError, AsyncElasticsearch, UnsupportedProductError
 
 from pipeline.bulk.batch_traces import NO_TRACES, BatchTraces
 from pipeline.bulk.outcomes import Outcome, RequestOutcome, classify, classify_request
-from pipeline.bulk.request_limits import Pace
+from pipeline.bulk.request_limits import RequestLimits
 from pipeline.bulk.requests import (
     BulkAnswer,
     BulkItem,
@@ -96,7 +96,7 @@ class BulkWriter:
         self._dead: asyncio.Queue[tuple[_Part, list[DeadLetter]]] = asyncio.Queue()
         self._flush_timer: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
-        self._pace = Pace(
+        self._limits = RequestLimits(
             settings.max_concurrent_requests, settings.bulk_max_bytes, settings.slow_request_seconds
         )
         self.in_flight_bytes = 0
@@ -111,7 +111,7 @@ class BulkWriter:
 
         `records` are kept until the span is settled: a dead letter is the record itself.
         """
-        most = self._pace.request_bytes
+        most = self._limits.request_bytes
         parts = [
             _Part(span, records, piece.documents, piece.body, piece.event_ms, piece.record_ms)
             for payload in payloads
@@ -160,8 +160,8 @@ class BulkWriter:
     def show(self) -> None:
         """Put what holds now on the metrics."""
         self._telemetry.in_flight_bytes.set(self.in_flight_bytes)
-        self._telemetry.concurrency_limit.set(self._pace.concurrency)
-        self._telemetry.request_bytes_limit.set(self._pace.request_bytes)
+        self._telemetry.concurrency_limit.set(self._limits.concurrency)
+        self._telemetry.request_bytes_limit.set(self._limits.request_bytes)
 
     # --- sending ------------------------------------------------------------------------------------------
 
@@ -170,7 +170,7 @@ class BulkWriter:
             parts = await self._requests.get()
             retries = 0
             while parts:
-                async with self._pace.slot():
+                async with self._limits.slot():
                     parts, wait = await self._send(parts)
                 for part in parts:
                     self._traces.event(part.span, "retry", part.documents)
@@ -226,7 +226,7 @@ class BulkWriter:
         if summary := bulk_summary(answer):
             self._telemetry.took_seconds.observe(summary.took_ms / 1000)
         self._telemetry.requests.labels("answered").inc()
-        if self._pace.answered(seconds):
+        if self._limits.answered(seconds):
             self._telemetry.slowdowns.labels("slow").inc()
 
     def _refused(self, parts: list[_Part], documents: int, error: ApiError) -> tuple[list[_Part], bool]:
@@ -258,7 +258,7 @@ class BulkWriter:
         return parts, True
 
     def _overloaded(self, reason: str) -> None:
-        if self._pace.overloaded():
+        if self._limits.overloaded():
             self._telemetry.slowdowns.labels(reason).inc()
 
     def _halve(self, parts: list[_Part], item: BulkItem) -> list[_Part]:

@@ -120,13 +120,13 @@ def run(
 
 async def _supervise(settings: Settings, command: list[str], workers: int | None) -> int:
     from pipeline.telemetry.merged import SupervisorTelemetry
-    from pipeline.worker.merged_endpoint import overview
+    from pipeline.worker.merged_endpoint import merged_endpoint
     from pipeline.worker.supervisor import Supervisor, available_cores
 
     telemetry = SupervisorTelemetry()
     number = workers or settings.run.workers or available_cores()
     supervisor = Supervisor(settings, command, number, telemetry)
-    async with overview(settings.http, supervisor.workers, telemetry) as url:
+    async with merged_endpoint(settings.http, supervisor.workers, telemetry) as url:
         logging.getLogger(__name__).info("metrics of %d workers at %s/metrics", number, url)
         return await supervisor.run()
 
@@ -144,7 +144,7 @@ def _index(settings: Settings) -> None:
     from pipeline.telemetry.metrics import Telemetry
     from pipeline.telemetry.server import serve
     from pipeline.worker.indexer import Indexer, run_until_signalled
-    from pipeline.worker.memory import prepare
+    from pipeline.worker.memory import tune_memory
 
     async def work() -> None:
         telemetry, health = Telemetry(), Health()
@@ -152,7 +152,7 @@ def _index(settings: Settings) -> None:
             logging.getLogger(__name__).info("metrics at %s/metrics", url)
             await run_until_signalled(Indexer(settings, telemetry, health), url)
 
-    prepare()
+    tune_memory()
     try:
         uvloop.run(work())
     except asyncio.CancelledError:

@@ -1,7 +1,7 @@
 """The hot path: a partition's records → lines of a bulk request, one decode and one encode per event.
 
-A piece of some hundred records goes through one step after the other as columns: a column's step is one call
-into C for all of the piece, where a loop over events costs 0.02 to 0.1 µs for each look at each of them, of a
+A chunk of some hundred records goes through one step after the other as columns: a column's step is one call
+into C for all of the chunk, where a loop over events costs 0.02 to 0.1 µs for each look at each of them, of a
 budget of 3. What is unusual in an event (another timestamp format, a level to rename, an envelope) is looked
 at by itself, and what has not the common shape at all (tags, names that Elasticsearch refuses, no JSON, …)
 goes to `document.py`, which defines the result; both give the same document. Measured by `make bench` as
@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, cast
 
 import orjson
 
-from pipeline.encode.line_templates import HourForms, action_line
-from pipeline.encode.record_columns import ABSENT, STAND_IN, Piece, Place, Record
+from pipeline.encode.line_templates import LineTemplates, action_line
+from pipeline.encode.record_chunk import ABSENT, STAND_IN, PartitionCache, Record, RecordChunk
 from pipeline.events.document import (
     ERROR_TAG,
     Coordinates,
@@ -35,8 +35,8 @@ __all__ = ["BatchEncoder", "Payload", "Record", "bulk_lines"]
 
 _MOST_KNOWN_NAMES = 10_000
 _MOST_KNOWN_LEVELS = 1000
-# So many that what is done once a piece does not count, so few that all of them stay in the processor's cache.
-_RECORDS_PER_PIECE = 128
+# So many that what is done once a chunk does not count, so few that all of them stay in the processor's cache.
+_RECORDS_PER_CHUNK = 128
 
 # Root fields that the common shape does not have: document.py looks at them one by one.
 _SPECIAL_NAMES = frozenset(
@@ -73,7 +73,7 @@ class _Uncommon(Exception):  # noqa: N818 - not an error: the event goes the car
 
 
 class Payload(NamedTuple):
-    """Some documents as a piece of a bulk request's body: two lines each, each ending in a newline."""
+    """Some documents as a chunk of a bulk request's body: two lines each, each ending in a newline."""
 
     documents: int
     body: bytes
@@ -103,75 +103,75 @@ class BatchEncoder:
         self.builder = builder
         self._metrics = metrics
         self._errors = errors
-        self._hours = HourForms(builder)
-        self._places: dict[tuple[str, int], Place] = {}
+        self._templates = LineTemplates(builder)
+        self._caches: dict[tuple[str, int], PartitionCache] = {}
         self._root_names: set[str] = set(ABSENT)
         self._outer_names: set[str] = set()
         self._levels: dict[str | int | None, str | None] = {}
 
     def encode(self, topic: str, partition: int, records: Sequence[Record]) -> list[Payload]:
         """Encode records, each to at least one document, in their order."""
-        place = self._places.get((topic, partition))
-        if place is None:
-            place = self._places[topic, partition] = Place(topic, partition)
+        cache = self._caches.get((topic, partition))
+        if cache is None:
+            cache = self._caches[topic, partition] = PartitionCache(topic, partition)
         return [
-            self._payload(place, records[start : start + _RECORDS_PER_PIECE])
-            for start in range(0, len(records), _RECORDS_PER_PIECE)
+            self._payload(cache, records[start : start + _RECORDS_PER_CHUNK])
+            for start in range(0, len(records), _RECORDS_PER_CHUNK)
         ]
 
-    def _payload(self, place: Place, records: Sequence[Record]) -> Payload:
-        """Take a piece through all steps."""
-        piece = Piece(place, records)
+    def _payload(self, cache: PartitionCache, records: Sequence[Record]) -> Payload:
+        """Take a chunk through all steps."""
+        chunk = RecordChunk(cache, records)
         values = [record.value for record in records]
         sizes = _sizes(values)
-        _decode(piece, values, max(sizes))
-        self._take_stamps(piece)
-        forms = self._hours.of(piece)
-        self._look_at_names(piece)
-        logged, components, services, contexts, traces, spans = _columns(piece)
-        _normalise_ids(piece, traces, spans)
-        levels, errors = self._normalise_levels(piece, logged)
-        sources = _encoded(piece)
+        _decode(chunk, values, max(sizes))
+        self._take_stamps(chunk)
+        templates = self._templates.of(chunk)
+        self._look_at_names(chunk)
+        logged, components, services, contexts, traces, spans = _columns(chunk)
+        _normalise_ids(chunk, traces, spans)
+        levels, errors = self._normalise_levels(chunk, logged)
+        sources = _encoded(chunk)
         self._derive(
-            piece, EventColumns(levels, components, services, contexts, piece.stamps, piece.events), errors
+            chunk, EventColumns(levels, components, services, contexts, chunk.stamps, chunk.events), errors
         )
-        others = self._build_uncommon(piece, values)
-        body = _body(piece, forms, sources, others)
+        others = self._build_uncommon(chunk, values)
+        body = _body(chunk, templates, sources, others)
         last = len(records) - 1
-        time = parse_timestamp(others[last].stamp if last in others else piece.stamps[last])
+        time = parse_timestamp(others[last].stamp if last in others else chunk.stamps[last])
         documents = len(records) + sum([some.documents - 1 for some in others.values()])
         return Payload(documents, body, time and time.epoch_ms, records[0].timestamp, sum(sizes))
 
-    def _take_stamps(self, piece: Piece) -> None:
+    def _take_stamps(self, chunk: RecordChunk) -> None:
         """Take each event's `timestamp` out of it; where there is none it may be inside an envelope."""
-        stamps = piece.stamps
+        stamps = chunk.stamps
         for position in _filling(
-            stamps, map(dict.pop, piece.events, repeat("timestamp")), KeyError, TypeError
+            stamps, map(dict.pop, chunk.events, repeat("timestamp")), KeyError, TypeError
         ):
-            stamps.append(piece.place.last_stamp)
-            if position not in piece.uncommon:
+            stamps.append(chunk.cache.last_stamp)
+            if position not in chunk.uncommon:
                 try:
-                    event = piece.events[position]
-                    piece.envelopes[position] = self._open_envelope(event)
+                    event = chunk.events[position]
+                    chunk.envelopes[position] = self._open_envelope(event)
                     stamps[position] = event.pop("timestamp")
                 except (_Uncommon, ValueError, TypeError, KeyError, AttributeError):
-                    piece.give_up(position)
+                    chunk.give_up(position)
 
-    def _look_at_names(self, piece: Piece) -> None:
+    def _look_at_names(self, chunk: RecordChunk) -> None:
         """See that Elasticsearch takes the names at the root of each event."""
         known = self._root_names
-        if known.issuperset(set().union(*piece.events)) and all(piece.events):
+        if known.issuperset(set().union(*chunk.events)) and all(chunk.events):
             return
-        for position, event in enumerate(piece.events):
+        for position, event in enumerate(chunk.events):
             if not event:
-                piece.give_up(position)
+                chunk.give_up(position)
             elif not known.issuperset(event):
                 try:
                     self._learn_root_names(event)
                 except _Uncommon:
-                    piece.give_up(position)
+                    chunk.give_up(position)
 
-    def _normalise_levels(self, piece: Piece, logged: Sequence[Any]) -> tuple[list[str], list[int]]:
+    def _normalise_levels(self, chunk: RecordChunk, logged: Sequence[Any]) -> tuple[list[str], list[int]]:
         """Normalise the levels, tag errors; gives the levels as they are now, and the positions of errors."""
         levels = list(logged)
         errors = []
@@ -185,16 +185,16 @@ class BatchEncoder:
             try:
                 normal = self._normal_level(level)
             except _Uncommon:
-                piece.give_up(position)
+                chunk.give_up(position)
                 continue
             levels[position] = normal or (level if type(level) is str else "")
             if normal is None:
                 continue
-            event = piece.events[position]
+            event = chunk.events[position]
             # What stands around the event has a say in these.
-            outer = piece.envelopes.get(position, ())
+            outer = chunk.envelopes.get(position, ())
             if (normal != level and "log" in outer) or (normal == "ERROR" and "error" in outer):
-                piece.give_up(position)
+                chunk.give_up(position)
                 continue
             if normal != level:
                 event["level"] = normal
@@ -219,14 +219,14 @@ class BatchEncoder:
             self._levels[level] = normal
             return normal
 
-    def _build_uncommon(self, piece: Piece, values: Sequence[bytes | None]) -> dict[int, _Others]:
+    def _build_uncommon(self, chunk: RecordChunk, values: Sequence[bytes | None]) -> dict[int, _Others]:
         """Let document.py do what has not the common shape, and count it; gives what came of it by position."""
-        place = piece.place
+        cache = chunk.cache
         others = {}
-        for position in sorted(piece.uncommon):
+        for position in sorted(chunk.uncommon):
             documents = self.builder.documents(
                 values[position],
-                Coordinates(place.topic, place.number, piece.offsets[position], piece.times[position]),
+                Coordinates(cache.topic, cache.number, chunk.offsets[position], chunk.times[position]),
             )
             for document in documents:
                 if self._metrics is not None:
@@ -239,15 +239,15 @@ class BatchEncoder:
             )
         return others
 
-    def _derive(self, piece: Piece, columns: EventColumns, errors: Iterable[int]) -> None:
+    def _derive(self, chunk: RecordChunk, columns: EventColumns, errors: Iterable[int]) -> None:
         """Count the events of the common shape for the metrics derived from the logs."""
         if self._metrics is not None:
-            self._metrics.gather(columns.without(piece.uncommon))
+            self._metrics.gather(columns.without(chunk.uncommon))
         if self._errors is not None:
             for position in errors:
-                if position not in piece.uncommon:
-                    event = piece.events[position]
-                    event["@timestamp"] = piece.stamps[position]
+                if position not in chunk.uncommon:
+                    event = chunk.events[position]
+                    event["@timestamp"] = chunk.stamps[position]
                     self._errors.count(event)
 
     def _open_envelope(self, event: dict[str, Any]) -> dict[str, Any]:
@@ -303,19 +303,19 @@ def _filling(column: list[Any], values: Iterator[Any], *errors: type[Exception])
             return
 
 
-def _decode(piece: Piece, values: Sequence[bytes | None], longest: int) -> None:
+def _decode(chunk: RecordChunk, values: Sequence[bytes | None], longest: int) -> None:
     """Decode each value; what is no JSON is left to document.py, as is what may hold a name that is too long."""
     if longest > LONGEST_NAME:
         values = [None if len(value or b"") > LONGEST_NAME else value for value in values]
     # None raises too.
-    for position in _filling(piece.events, map(orjson.loads, cast("Sequence[bytes]", values)), ValueError):
-        piece.uncommon.add(position)
-        piece.events.append(STAND_IN)
+    for position in _filling(chunk.events, map(orjson.loads, cast("Sequence[bytes]", values)), ValueError):
+        chunk.uncommon.add(position)
+        chunk.events.append(STAND_IN)
 
 
-def _columns(piece: Piece) -> list[tuple[Any, ...]]:
+def _columns(chunk: RecordChunk) -> list[tuple[Any, ...]]:
     """Take out of each event what the next steps look at: a column for each field of `ABSENT`."""
-    events = piece.events
+    events = chunk.events
     try:
         columns = list(zip(*map(_row_of, events), strict=True))
     except KeyError:
@@ -326,12 +326,12 @@ def _columns(piece: Piece) -> list[tuple[Any, ...]]:
     if not _DICTIONARIES.issuperset(map(type, contexts)):
         for position, context in enumerate(contexts):
             if type(context) is not dict:
-                piece.give_up(position)
-        return _columns(piece)
+                chunk.give_up(position)
+        return _columns(chunk)
     return columns
 
 
-def _normalise_ids(piece: Piece, traces: Iterable[Any], spans: Iterable[Any]) -> None:
+def _normalise_ids(chunk: RecordChunk, traces: Iterable[Any], spans: Iterable[Any]) -> None:
     """Normalise the ids of traces and spans, if there is one among them that may not be normal."""
     try:
         text = "".join(filter(None, chain(traces, spans)))
@@ -339,38 +339,40 @@ def _normalise_ids(piece: Piece, traces: Iterable[Any], spans: Iterable[Any]) ->
         text = " "
     if text.isascii() and text.lower() == text and not any(map(text.__contains__, _WHITE_SPACE)):
         return
-    for event in piece.events:
+    for event in chunk.events:
         for name in ("trace_id", "span_id"):
             identifier = event.get(name)
             if type(identifier) is str and (normal := normalise_trace_id(identifier)) != identifier:
                 event[name] = normal
 
 
-def _encoded(piece: Piece) -> list[bytes]:
+def _encoded(chunk: RecordChunk) -> list[bytes]:
     """Encode each event, with what stood around it."""
-    events = piece.events
-    for position, outer in piece.envelopes.items():
+    events = chunk.events
+    for position, outer in chunk.envelopes.items():
         events[position].update(outer)
     sources: list[bytes] = []
     encoded = map(orjson.dumps, events, repeat(None), repeat(orjson.OPT_APPEND_NEWLINE))
     for position in _filling(sources, encoded, TypeError):  # nested too deep
-        piece.give_up(position)
+        chunk.give_up(position)
         sources.append(b"{}\n")
     return sources
 
 
-def _body(piece: Piece, forms: list[bytes], sources: Sequence[bytes], others: dict[int, _Others]) -> bytes:
+def _body(
+    chunk: RecordChunk, templates: list[bytes], sources: Sequence[bytes], others: dict[int, _Others]
+) -> bytes:
     """Write the lines of all records."""
-    stamps = "\n".join(piece.stamps).encode().split(b"\n")
+    stamps = "\n".join(chunk.stamps).encode().split(b"\n")
     rows: Iterable[tuple[Any, ...]] = zip(
-        piece.offsets, piece.times, stamps, piece.offsets, map(_behind_brace, sources), strict=True
+        chunk.offsets, chunk.times, stamps, chunk.offsets, map(_behind_brace, sources), strict=True
     )
     if others:
         rows = list(rows)
         for position, some in others.items():
-            forms[position] = b"%b"
+            templates[position] = b"%b"
             rows[position] = (some.lines,)
-    return b"".join(forms) % tuple(chain.from_iterable(rows))
+    return b"".join(templates) % tuple(chain.from_iterable(rows))
 
 
 def bulk_lines(documents: Iterable[Document]) -> list[bytes]:

@@ -7,17 +7,17 @@ from typing import Any
 
 import orjson
 
-from pipeline.encode.record_columns import Hour, Piece, Place
+from pipeline.encode.record_chunk import HourTemplate, PartitionCache, RecordChunk
 from pipeline.events.document import Coordinates, DocumentBuilder, document_id
 from pipeline.events.timestamps import Timestamp, parse_timestamp
 
-__all__ = ["HourForms", "action_line"]
+__all__ = ["LineTemplates", "action_line"]
 
 _HOUR_MS = 3_600_000
 _MOST_CACHED_HOURS = 256
 
 # The canonical form of a stamp: 2024-01-15T10:30:00.123Z. Its first 13 characters name the hour; behind each
-# comes a newline, in the text that is made of all stamps of a piece.
+# comes a newline, in the text that is made of all stamps of a chunk.
 _HOUR_LENGTH = 13
 _STRIDE = len("2024-01-15T10:30:00.123Z\n")
 _DIGITS_TO_ZERO = str.maketrans("123456789", "0" * 9)
@@ -26,83 +26,83 @@ _TENS_OF_MINUTES = slice(14, None, _STRIDE)
 _TENS_OF_SECONDS = slice(17, None, _STRIDE)
 
 # Of a record that goes to document.py.
-_NO_HOUR = Hour(b"", -sys.maxsize, sys.maxsize)
+_NO_HOUR = HourTemplate(b"", -sys.maxsize, sys.maxsize)
 
 
-class HourForms:
+class LineTemplates:
     """Find the hours of events; the index, the id and the window are looked at once an hour and partition."""
 
     def __init__(self, builder: DocumentBuilder) -> None:
         self._builder = builder
 
-    def of(self, piece: Piece) -> list[bytes]:
+    def of(self, chunk: RecordChunk) -> list[bytes]:
         """Give the form of the lines of each record."""
-        place, stamps, text = piece.place, piece.stamps, self._make_canonical(piece)
-        hour = place.hours.get(text[:_HOUR_LENGTH])
+        cache, stamps, text = chunk.cache, chunk.stamps, self._make_canonical(chunk)
+        hour = cache.hours.get(text[:_HOUR_LENGTH])
         if hour is not None and text.count(text[:_HOUR_LENGTH]) == len(stamps):
             hours = [hour]
-            forms = [hour.form] * len(stamps)
+            templates = [hour.template] * len(stamps)
         else:
             hours = [
-                place.hours.get(stamp[:_HOUR_LENGTH]) or self._unknown_hour(piece, position)
+                cache.hours.get(stamp[:_HOUR_LENGTH]) or self._unknown_hour(chunk, position)
                 for position, stamp in enumerate(stamps)
             ]
-            forms = [hour.form for hour in hours]
-        first, last = min(piece.times), max(piece.times)
+            templates = [hour.template for hour in hours]
+        first, last = min(chunk.times), max(chunk.times)
         if not all(hour.earliest_ms <= first and last <= hour.latest_ms for hour in set(hours)):
             hours *= len(stamps) // len(hours)
-            for position, (hour, time) in enumerate(zip(hours, piece.times, strict=True)):
+            for position, (hour, time) in enumerate(zip(hours, chunk.times, strict=True)):
                 if not hour.earliest_ms <= time <= hour.latest_ms:
-                    piece.give_up(position)
-        place.last_stamp = stamps[-1]
-        return forms
+                    chunk.give_up(position)
+        cache.last_stamp = stamps[-1]
+        return templates
 
-    def _make_canonical(self, piece: Piece) -> str:
+    def _make_canonical(self, chunk: RecordChunk) -> str:
         """Write stamps of other forms in the canonical one; gives all of them as lines."""
-        stamps = piece.stamps
+        stamps = chunk.stamps
         try:
             text = _as_lines(stamps)
         except TypeError:
             for position, stamp in enumerate(stamps):
                 if type(stamp) is not str:
-                    self._make_one_canonical(piece, position)
+                    self._make_one_canonical(chunk, position)
             text = _as_lines(stamps)
         if _are_canonical(text, len(stamps)):
             return text
         for position, canonical in enumerate(_which_are_canonical(stamps, text)):
             if not canonical:
-                self._make_one_canonical(piece, position)
+                self._make_one_canonical(chunk, position)
         return _as_lines(stamps)
 
-    def _make_one_canonical(self, piece: Piece, position: int) -> None:
-        if position not in piece.uncommon:
-            time = parse_timestamp(piece.stamps[position], self._builder.events.zone)
+    def _make_one_canonical(self, chunk: RecordChunk, position: int) -> None:
+        if position not in chunk.uncommon:
+            time = parse_timestamp(chunk.stamps[position], self._builder.events.zone)
             if time is None:
-                piece.give_up(position)
+                chunk.give_up(position)
             else:
-                piece.stamps[position] = time.text
+                chunk.stamps[position] = time.text
 
-    def _unknown_hour(self, piece: Piece, position: int) -> Hour:
+    def _unknown_hour(self, chunk: RecordChunk, position: int) -> HourTemplate:
         """Give the hour of an event whose stamp does not begin as one that is known."""
-        time = None if position in piece.uncommon else parse_timestamp(piece.stamps[position])
+        time = None if position in chunk.uncommon else parse_timestamp(chunk.stamps[position])
         if time is None:
-            piece.give_up(position)
+            chunk.give_up(position)
             return _NO_HOUR
-        piece.stamps[position] = time.text  # another where it is 24:00, which is the next day
-        return piece.place.hours.get(time.text[:_HOUR_LENGTH]) or self._learn_hour(piece.place, time)
+        chunk.stamps[position] = time.text  # another where it is 24:00, which is the next day
+        return chunk.cache.hours.get(time.text[:_HOUR_LENGTH]) or self._learn_hour(chunk.cache, time)
 
-    def _learn_hour(self, place: Place, time: Timestamp) -> Hour:
+    def _learn_hour(self, cache: PartitionCache, time: Timestamp) -> HourTemplate:
         """Remember the hour of a time."""
         indices = self._builder.indices
         action = action_line(
-            indices.name(time.epoch_ms), document_id(Coordinates(place.topic, place.number, 0, 0))
+            indices.name(time.epoch_ms), document_id(Coordinates(cache.topic, cache.number, 0, 0))
         )
         before_offset = action[: action.rindex(b"000000000000-0")]
         ours = b'","service_name":%b,"kafka":{"topic":"%b","partition":%d,"offset":' % (
-            orjson.dumps(self._builder.events.service), place.topic.encode(), place.number,
+            orjson.dumps(self._builder.events.service), cache.topic.encode(), cache.number,
         )  # fmt: skip
         start_ms = time.epoch_ms // _HOUR_MS * _HOUR_MS
-        hour = Hour(
+        hour = HourTemplate(
             # What the pipeline adds is written in front: as keys it would make the dictionary grow.
             b'%b%%012d-%%d"}}\n{"@timestamp":"%%b%b%%d},%%b'
             % (before_offset.replace(b"%", b"%%"), ours.replace(b"%", b"%%")),
@@ -110,9 +110,9 @@ class HourForms:
             start_ms + _HOUR_MS - indices.newest_ms,
             start_ms - indices.oldest_ms,
         )
-        if len(place.hours) >= _MOST_CACHED_HOURS:
-            place.hours.clear()
-        place.hours[time.text[:_HOUR_LENGTH]] = hour
+        if len(cache.hours) >= _MOST_CACHED_HOURS:
+            cache.hours.clear()
+        cache.hours[time.text[:_HOUR_LENGTH]] = hour
         return hour
 
 

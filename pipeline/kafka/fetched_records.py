@@ -13,7 +13,7 @@ from typing import Any
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 
-from pipeline.kafka.record_batch import read_leniently
+from pipeline.kafka.record_batch import read_batch
 
 __all__ = ["as_parsed", "in_batches"]
 
@@ -82,7 +82,7 @@ class _FetchedRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokaf
             return list(batch)
         except (UnicodeDecodeError, CorruptRecordException):
             # A header's name that is no UTF-8, or none; what is really corrupt the other cannot read either.
-            return list(read_leniently(self._records.fetched, batch.base_offset))
+            return list(read_batch(self._records.fetched, batch.base_offset))
 
     def _is_left_out(self, batch: Any) -> bool:
         """Follow the transactions, and tell whether a batch is a marker, or belongs to one that was aborted."""

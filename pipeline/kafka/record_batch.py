@@ -14,7 +14,7 @@ from typing import NamedTuple
 from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
 from aiokafka.errors import CorruptRecordException
 
-__all__ = ["LenientRecord", "read_leniently"]
+__all__ = ["BatchRecord", "read_batch"]
 
 _BASE_OFFSET_AND_LENGTH = struct.Struct(">qi")
 # Leader epoch, magic, CRC, attributes, last offset delta, first and last timestamp, three of the producer's,
@@ -31,7 +31,7 @@ _DECODERS: dict[int, Callable[[bytes], bytes]] = {
 }
 
 
-class LenientRecord(NamedTuple):
+class BatchRecord(NamedTuple):
     """A record with what the pipeline reads of it."""
 
     offset: int
@@ -41,7 +41,7 @@ class LenientRecord(NamedTuple):
     headers: list[tuple[str, bytes | None]]
 
 
-def read_leniently(fetched: bytes, base_offset: int) -> list[LenientRecord]:
+def read_batch(fetched: bytes, base_offset: int) -> list[BatchRecord]:
     """Read the batch that begins at an offset, out of the batches that one fetch has brought.
 
     Raises CorruptRecordException when it is not as the format says.
@@ -65,7 +65,7 @@ def _batch(fetched: bytes, base_offset: int) -> bytes:
         position += length
 
 
-def _records(batch: bytes, base_offset: int) -> list[LenientRecord]:
+def _records(batch: bytes, base_offset: int) -> list[BatchRecord]:
     _, _, _, attributes, _, first_timestamp, last_timestamp, _, _, _, number = _REST_OF_HEAD.unpack_from(
         batch
     )
@@ -75,7 +75,7 @@ def _records(batch: bytes, base_offset: int) -> list[LenientRecord]:
         end = fields.number() + fields.position
         fields.position += 1  # attributes, of which there are none yet
         timestamp = first_timestamp + fields.number()
-        record = LenientRecord(
+        record = BatchRecord(
             timestamp=last_timestamp if attributes & _LOG_APPEND_TIME else timestamp,
             offset=base_offset + fields.number(),
             key=fields.content(),

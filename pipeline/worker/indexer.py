@@ -25,7 +25,7 @@ from pipeline.telemetry.families import dump_families
 from pipeline.telemetry.health import Health
 from pipeline.telemetry.metrics import Telemetry
 from pipeline.worker.open_traces import open_traces
-from pipeline.worker.worker_pipe import led
+from pipeline.worker.worker_pipe import supervised
 
 __all__ = ["LEAVE_SECONDS", "Indexer", "run_until_signalled"]
 
@@ -312,5 +312,5 @@ async def run_until_signalled(indexer: Indexer, url: str) -> None:
     signals_seen = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signalled)
-    async with led(url, indexer.stop, stop_at_once, indexer.counted):
+    async with supervised(url, indexer.stop, stop_at_once, indexer.counted):
         await indexer.run()

@@ -3,7 +3,7 @@
 import ctypes
 import gc
 
-__all__ = ["prepare"]
+__all__ = ["tune_memory"]
 
 # From glibc's malloc.h.
 _M_TRIM_THRESHOLD = -1
@@ -13,7 +13,7 @@ _KEEP_BYTES = 64 << 20
 _GC_THRESHOLDS = (100_000, 20, 100)
 
 
-def prepare() -> None:
+def tune_memory() -> None:
     """Set up this process for batches; call once, after start-up.
 
     glibc gives the memory of each batch back to the kernel and faults it in again for the next, which costs

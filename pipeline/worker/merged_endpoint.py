@@ -15,13 +15,13 @@ from pipeline.telemetry.server import exposition, listen
 from pipeline.version import version
 from pipeline.worker.supervisor import Worker
 
-__all__ = ["overview"]
+__all__ = ["merged_endpoint"]
 
 _ANSWER_SECONDS = 2.0
 
 
 @asynccontextmanager
-async def overview(
+async def merged_endpoint(
     settings: Http, workers: Sequence[Worker], telemetry: SupervisorTelemetry
 ) -> AsyncIterator[str]:
     """Serve the workers' metrics and health as one while the context lasts; gives the base URL.
@@ -29,13 +29,13 @@ async def overview(
     Raises SettingsError when the address cannot be bound.
     """
     async with ClientSession(timeout=ClientTimeout(total=_ANSWER_SECONDS)) as session:
-        view = _Overview(session, workers, telemetry)
+        view = _MergedEndpoint(session, workers, telemetry)
         checks = {"live": view.live, "ready": view.ready, "startup": view.startup}
         async with listen(settings, view.metrics, checks) as url:
             yield url
 
 
-class _Overview:
+class _MergedEndpoint:
     def __init__(
         self, session: ClientSession, workers: Sequence[Worker], telemetry: SupervisorTelemetry
     ) -> None:

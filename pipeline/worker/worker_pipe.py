@@ -14,7 +14,7 @@ from enum import Enum
 
 from pipeline.settings import WORKER_PIPE_VARIABLE
 
-__all__ = ["LAST_WORDS_SECONDS", "Order", "led"]
+__all__ = ["LAST_WORDS_SECONDS", "Order", "supervised"]
 
 LAST_WORDS_SECONDS = 4.0
 """How long a worker waits at its end until the supervisor has heard it."""
@@ -30,7 +30,7 @@ class Order(Enum):
 
 
 @asynccontextmanager
-async def led(
+async def supervised(
     url: str,
     stop: Callable[[], None],
     stop_at_once: Callable[[], None],
@@ -44,8 +44,8 @@ async def led(
     if number is None:
         yield
         return
-    transport, obedience = await asyncio.get_running_loop().create_connection(
-        lambda: _Obedience(stop, stop_at_once), sock=socket.socket(fileno=int(number))
+    transport, orders = await asyncio.get_running_loop().create_connection(
+        lambda: _Orders(stop, stop_at_once), sock=socket.socket(fileno=int(number))
     )
     transport.write(url.encode() + b"\n")
     try:
@@ -58,11 +58,11 @@ async def led(
             transport.write_eof()
             with suppress(TimeoutError):
                 async with asyncio.timeout(LAST_WORDS_SECONDS):
-                    await obedience.lost.wait()
+                    await orders.lost.wait()
         transport.close()
 
 
-class _Obedience(asyncio.Protocol):
+class _Orders(asyncio.Protocol):
     """Turn what comes down the line into calls."""
 
     def __init__(self, stop: Callable[[], None], stop_at_once: Callable[[], None]) -> None:

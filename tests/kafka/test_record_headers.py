@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 from pipeline.audit import audit
 from pipeline.kafka.dead_letters import read_dead_letters
 from pipeline.kafka.fetched_records import as_parsed, in_batches
-from pipeline.kafka.record_batch import read_leniently
+from pipeline.kafka.record_batch import read_batch
 from tests.hostile_headers import CODECS, HEADERS, HEADERS_READ, NULL_NAME, hostile_batch, send_hostile
 from tests.logpipe import logpipe, running
 from tests.own_pipeline import Pipeline, stop
@@ -35,7 +35,7 @@ def test_both_parsers_read_the_same(codec: str, log_append_time: bool) -> None:
         for record in fetcher.MemoryRecords(batch).next_batch()
     ]
     assert len(expected) == len(VALUES)
-    assert read_leniently(batch, 1 << 40) == expected
+    assert read_batch(batch, 1 << 40) == expected
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -43,7 +43,7 @@ def test_bytes_that_are_no_text_are_written_out(codec: str) -> None:
     batch = hostile_batch(VALUES, codec, [*HEADERS, NULL_NAME], base_offset=7)
     with pytest.raises(ValueError, match="decode"):  # once it does not, this module has had its day
         list(fetcher.MemoryRecords(batch).next_batch())
-    records = read_leniently(batch, 7)
+    records = read_batch(batch, 7)
     assert [record.offset for record in records] == [7, 8, 9, 10, 11]
     assert [record.value for record in records] == VALUES
     assert all(record.headers == [*HEADERS_READ, ("", b"of no name")] for record in records)
@@ -77,7 +77,7 @@ def test_what_is_corrupt_is_said_to_be(data: st.DataObject) -> None:
         batch[data.draw(st.integers(61, len(batch) - 1))] = data.draw(st.integers(0, 255))
     del batch[data.draw(st.integers(61, len(batch))) :]
     try:
-        records = read_leniently(bytes(batch), 0)
+        records = read_batch(bytes(batch), 0)
     except CorruptRecordException:
         return
     assert len(records) == 2
@@ -87,7 +87,7 @@ def test_a_batch_that_is_cut_off_is_corrupt() -> None:
     batch = hostile_batch([b"value"], "none", HEADERS)
     for end in range(61, len(batch)):
         with pytest.raises(CorruptRecordException):
-            read_leniently(batch[:end], 0)
+            read_batch(batch[:end], 0)
 
 
 async def send_each_codec(pipeline: Pipeline, values: list[bytes | None]) -> int:

@@ -149,7 +149,7 @@ LAST_WORDS = """
 import asyncio, sys, time
 import uvloop
 from prometheus_client import CollectorRegistry, Counter
-from pipeline.worker.worker_pipe import led
+from pipeline.worker.worker_pipe import supervised
 from pipeline.telemetry.families import dump_families
 registry = CollectorRegistry()
 counter = Counter("things", "T", registry=registry)
@@ -159,7 +159,7 @@ async def work():
         if sys.argv[1] == "slow":  # in the meantime it is told something else
             time.sleep(0.5)
         return dump_families(registry)
-    async with led("http://127.0.0.1:9", stopping.set, stopping.set, last_words):
+    async with supervised("http://127.0.0.1:9", stopping.set, stopping.set, last_words):
         counter.inc(5)
         if sys.argv[1] == "crash":
             raise SystemExit(3)

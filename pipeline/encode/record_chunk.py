@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-__all__ = ["ABSENT", "STAND_IN", "Hour", "Piece", "Place", "Record"]
+__all__ = ["ABSENT", "STAND_IN", "HourTemplate", "PartitionCache", "Record", "RecordChunk"]
 
 # The fields that the steps look at, and what stands in their columns when an event does not have one.
 ABSENT: dict[str, Any] = {
@@ -14,7 +14,7 @@ ABSENT: dict[str, Any] = {
     "trace_id": None,
     "span_id": None,
 }
-# Takes the place of an event that goes to document.py, so that the columns stay as long as the piece.
+# Takes the place of an event that goes to document.py, so that the columns stay as long as the chunk.
 STAND_IN: dict[str, Any] = {**ABSENT, "level": "INFO"}
 
 
@@ -34,33 +34,33 @@ class Record(Protocol):
         """The payload; None for a tombstone."""
 
 
-class Hour(NamedTuple):
+class HourTemplate(NamedTuple):
     """What events of one hour and partition have in common."""
 
-    form: bytes
+    template: bytes
     """Their two lines, with places for the offset, Kafka's time, the stamp, the offset and the event's JSON."""
     earliest_ms: int
     """Bounds of Kafka's time for which no moment of the hour is out of the window, see `Indices`."""
     latest_ms: int
 
 
-class Place:
+class PartitionCache:
     """What is known of one partition."""
 
     def __init__(self, topic: str, number: int) -> None:
         self.topic = topic
         self.number = number
-        self.hours: dict[str, Hour] = {}
+        self.hours: dict[str, HourTemplate] = {}
         """By the first characters of a stamp."""
         self.last_stamp = ""
         """The last stamp there was, of an hour that is known; empty before the first."""
 
 
-class Piece:
+class RecordChunk:
     """Some records of a partition on their way: a column for each thing that the steps look at."""
 
-    def __init__(self, place: Place, records: Sequence[Record]) -> None:
-        self.place = place
+    def __init__(self, cache: PartitionCache, records: Sequence[Record]) -> None:
+        self.cache = cache
         self.offsets = [record.offset for record in records]
         self.times = [record.timestamp for record in records]
         self.events: list[dict[str, Any]] = []
@@ -75,4 +75,4 @@ class Piece:
         self.uncommon.add(position)
         self.envelopes.pop(position, None)
         self.events[position] = STAND_IN
-        self.stamps[position] = self.place.last_stamp
+        self.stamps[position] = self.cache.last_stamp
