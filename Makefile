@@ -8,7 +8,7 @@ MONITORING := $(VENV)/.monitoring-tools
 export UV_SYSTEM_CERTS := true
 export UV_NATIVE_TLS := true
 
-.PHONY: help demo test lint format bench soak docs dashboards clean
+.PHONY: help demo unit test lint format bench soak docs dashboards clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,15 +27,16 @@ $(MONITORING): tests/monitoring/tools.py | $(STAMP)
 demo: $(STAMP)  ## Start real servers, send sample traffic through the pipeline, show what arrived
 	$(BIN)/logpipe demo
 
-test: $(STAMP) $(MONITORING)  ## Lint, type-check, and run every test against real servers
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+unit: lint  ## Lint, type-check, and run the tests that start no server: the inner loop
+	$(BIN)/python -m pytest -m 'not server'
+
+test: lint $(MONITORING)  ## Lint, type-check, and run every test against real servers
 	$(BIN)/python -m pytest
 
-lint: $(STAMP)  ## Lint and type-check only
+lint: $(STAMP)  ## Lint, check the floors of the house, and type-check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 format: $(STAMP)  ## Rewrite the code in the project's format

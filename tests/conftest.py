@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,12 +19,25 @@ if "CI" not in os.environ:
     settings.load_profile("busy")
 
 
+# All or nearly all of their tests start one.
+_FOLDERS_WITH_PROCESSES = {"benchmarks", "cli", "faults", "monitoring", "sandbox", "security"}
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fault-rounds", type=int, default=4, help="how often a worker is taken away")
     parser.addoption("--fault-answer-seconds", type=float, default=5, help="how long each answer stays bad")
     parser.addoption("--fault-seconds", type=float, default=20, help="how long the steady scenario lasts")
     parser.addoption("--fault-still-seconds", type=float, default=25, help="how long the sink stands still")
     parser.addoption("--fault-report", help="file for the fault suite's counts, as JSON")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts a server or another process, so that `make unit` can leave it out."""
+    here = Path(__file__).parent
+    for item in items:
+        folder = item.path.relative_to(here).parts[0]
+        if folder in _FOLDERS_WITH_PROCESSES or "servers" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.server)
 
 
 def pytest_runtest_setup() -> None:
