@@ -1,20 +1,17 @@
 """The command `logpipe audit`: parse, call, print."""
 
-# Commands import what they run: `logpipe --help` is quick.
-# ruff: noqa: PLC0415
-
 import asyncio
 import sys
 from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.cli.dlq import ConfigOption, milliseconds
+from pipeline.cli.options import ConfigOption, milliseconds
+from pipeline.cli.terminal import err, out
 from pipeline.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -66,7 +63,7 @@ def audit_command(
 
     settings = load_settings(config)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=as_json) as bar:
+    with Progress(*columns, console=err, transient=True, disable=as_json) as bar:
         task = bar.add_task("compared", total=None)
         result = asyncio.run(
             audit(
@@ -107,7 +104,6 @@ def _as_json(result: "AuditResult") -> bytes:
 
 
 def _print(result: "AuditResult", settings: Settings) -> None:
-    out = Console()
     table = Table(box=None, header_style="bold", pad_edge=False, show_footer=len(result.partitions) > 1)
     table.add_column("topic", "all", overflow="fold")
     for name in ("partition", "offsets"):

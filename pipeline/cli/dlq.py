@@ -1,8 +1,5 @@
 """The commands `logpipe dlq list`, `show` and `replay`: parse, call, print."""
 
-# Commands import what they run: `logpipe --help` is quick.
-# ruff: noqa: PLC0415
-
 import asyncio
 import base64
 import logging
@@ -11,24 +8,23 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.cli.options import ConfigOption, milliseconds
+from pipeline.cli.terminal import err, out
 from pipeline.errors import SettingsError
-from pipeline.events.timestamps import parse_timestamp
 from pipeline.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from pipeline.kafka.dead_letters import DeadLetter
     from pipeline.replay import Replayed, Selection
 
-__all__ = ["ConfigOption", "dlq", "milliseconds"]
+__all__ = ["dlq"]
 
 dlq = typer.Typer(
     help="Look at the records that Elasticsearch refused, and index them once more.", no_args_is_help=True
@@ -38,10 +34,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHOWN_REASON = 120
 _LISTED = 100
 
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", help="Settings file, TOML or YAML; else $LOGPIPE_CONFIG, ./logpipe.toml."),
-]
 ReasonOption = Annotated[
     str | None, typer.Option("--reason", help="Part of the error type or of the reason, in any case.")
 ]
@@ -92,7 +84,6 @@ async def _list(settings: Settings, selection: "Selection", limit: int) -> None:
             counts[letter.error_type] += 1
             if counts.total() <= limit:
                 table.add_row(*map(Text, _row(letter)))
-    out = Console()
     if table.row_count:
         out.print(table)
         out.print()
@@ -137,7 +128,7 @@ def show(
             f"there are such records of several topics; --topic is one of {', '.join(topics)}"
         )
     if not letters:
-        Console(stderr=True).print("there is no dead letter of this record", style="red")
+        err.print("there is no dead letter of this record", style="red")
         raise typer.Exit(1)
     if raw:
         # Where the topic has been created anew, there may be several: the youngest.
@@ -145,16 +136,15 @@ def show(
         sys.stdout.buffer.write(youngest.value or b"")
         sys.stdout.buffer.flush()
         return
-    out = Console()
     for letter in letters:
-        _show(out, letter)
+        _show(letter)
 
 
 async def _read_all(settings: Settings, selection: "Selection") -> "list[DeadLetter]":
     return [letter async for letter in _chosen(settings, selection)]
 
 
-def _show(out: Console, letter: "DeadLetter") -> None:
+def _show(letter: "DeadLetter") -> None:
     record = letter.record
     rows = [
         ("topic", record.topic),
@@ -214,7 +204,7 @@ def replay_letters(
     )
     total = asyncio.run(_count(settings, selection))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Progress(*columns, console=err) as bar:
         task = bar.add_task("replayed", total=total)
         replayed = asyncio.run(
             _replay(
@@ -244,7 +234,6 @@ async def _replay(
 
 
 def _print_replayed(replayed: "Replayed", *, dry_run: bool) -> None:
-    out = Console()
     counts = [("dead letters", replayed.letters), ("documents", replayed.documents)]
     if not dry_run:
         counts += [
@@ -270,16 +259,6 @@ async def _chosen(settings: Settings, selection: "Selection") -> "AsyncGenerator
     async with aclosing(read_dead_letters(settings)) as letters:
         async for letter in select(letters, selection, settings.events):
             yield letter
-
-
-def milliseconds(option: str, text: str | None) -> int | None:
-    """Read an option's time as milliseconds since 1970; raises SettingsError when it is none."""
-    if text is None:
-        return None
-    parsed = parse_timestamp(text)
-    if parsed is None:
-        raise SettingsError(f"{option} = {text!r}: not an ISO-8601 time such as 2024-01-15T10:30:00Z")
-    return parsed.epoch_ms
 
 
 def _time(timestamp_ms: int) -> str:

@@ -1,8 +1,5 @@
 """The command `logpipe probe`: parse, call, print, and exit as a check of Nagios does."""
 
-# Commands import what they run: `logpipe --help` is quick.
-# ruff: noqa: PLC0415
-
 import asyncio
 from dataclasses import asdict
 from enum import IntEnum
@@ -11,7 +8,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from pipeline.cli.dlq import ConfigOption
+from pipeline.cli.options import ConfigOption
 from pipeline.errors import LogpipeError, ProbeFailed, ServerUnavailable, SettingsError, TopicMissing
 from pipeline.settings import load_settings
 

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -154,3 +156,9 @@ def test_transform_obeys_the_settings(tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump({"index": {"prefix": "mine"}, "kafka": {"topics": ["t"]}}))
     (line,) = transformed(EVENT, "--config", str(file))
     assert (line["index"], line["id"]) == ("mine-2024.01.15", "t-0-000000000000-1705314600500")
+
+
+def test_help_imports_neither_client_nor_server() -> None:
+    code = "import sys, pipeline.cli.app; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.decode()
+    assert {"aiohttp", "aiokafka", "elasticsearch", "prometheus_client", "uvloop"}.isdisjoint(loaded.split())

@@ -1,0 +1,31 @@
+"""Options that several commands have, and how their texts are read."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.errors import SettingsError
+from pipeline.events.timestamps import parse_timestamp
+
+__all__ = ["ConfigOption", "milliseconds"]
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        help="Settings file, TOML or YAML; else $LOGPIPE_CONFIG, else ./logpipe.toml. "
+        "Variables LOGPIPE_<GROUP>__<SETTING> win over it.",
+    ),
+]
+
+
+def milliseconds(option: str, text: str | None) -> int | None:
+    """Read an option's time as milliseconds since 1970; raises SettingsError when it is none."""
+    if text is None:
+        return None
+    parsed = parse_timestamp(text)
+    if parsed is None:
+        raise SettingsError(f"{option} = {text!r}: not an ISO-8601 time such as 2024-01-15T10:30:00Z")
+    return parsed.epoch_ms

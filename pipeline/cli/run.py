@@ -1,0 +1,45 @@
+"""The command `logpipe run`: check, then several workers."""
+
+import asyncio
+import logging
+import sys
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.check import show_findings
+from pipeline.cli.options import ConfigOption
+from pipeline.settings import Settings, load_settings
+
+__all__ = ["run_command"]
+
+
+def run_command(
+    config: ConfigOption = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=256, help="Worker processes; else `run.workers`, by default one per core."),
+    ] = None,
+) -> None:
+    """Check both servers, then index in several processes until SIGTERM: the command of a service."""
+    settings = load_settings(config)
+    if not show_findings(settings):
+        raise typer.Exit(3)
+    level = logging.getLevelName(logging.getLogger().level)
+    command = [sys.executable, "-m", "pipeline", "--log-level", level, "index"]
+    if config is not None:
+        command += ["--config", str(config)]
+    raise typer.Exit(asyncio.run(_supervise(settings, command, workers)))
+
+
+async def _supervise(settings: Settings, command: list[str], workers: int | None) -> int:
+    from pipeline.telemetry.merged import SupervisorTelemetry
+    from pipeline.worker.merged_endpoint import merged_endpoint
+    from pipeline.worker.supervisor import Supervisor, available_cores
+
+    telemetry = SupervisorTelemetry()
+    number = workers or settings.run.workers or available_cores()
+    supervisor = Supervisor(settings, command, number, telemetry)
+    async with merged_endpoint(settings.http, supervisor.workers, telemetry) as url:
+        logging.getLogger(__name__).info("metrics of %d workers at %s/metrics", number, url)
+        return await supervisor.run()

@@ -1,0 +1,65 @@
+"""The command `logpipe setup`: parse, call, print."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.options import ConfigOption
+from pipeline.cli.terminal import say
+from pipeline.settings import load_settings
+
+__all__ = ["setup_command"]
+
+
+def setup_command(
+    config: ConfigOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would change, change nothing.")
+    ] = False,
+    without_ilm: Annotated[
+        bool, typer.Option("--without-ilm", help="The server has no ILM: leave the lifecycle out.")
+    ] = False,
+    partitions: Annotated[int, typer.Option(min=1, help="Partitions of topics that are created.")] = 8,
+    replication_factor: Annotated[
+        int | None,
+        typer.Option(min=1, help="Copies of topics that are created; the broker's default unless given."),
+    ] = None,
+    kibana: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Import the dashboards into this Kibana too, over those that are there; …/s/NAME for a space.",
+        ),
+    ] = None,
+    jaeger: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Jaeger's pages, to which the dashboards' trace ids lead."),
+    ] = None,
+    print_roles: Annotated[
+        bool,
+        typer.Option("--print-roles", help="Print the roles and ACLs that are enough, contact no server."),
+    ] = False,
+) -> None:
+    """Install topics, templates, the ILM policy and Kibana's dashboards; again is no harm."""
+    from pipeline.install import run_setup
+
+    if print_roles:
+        from pipeline.install.roles import describe_roles
+
+        say(describe_roles(load_settings(config), with_ilm=not without_ilm))
+        return
+    result = asyncio.run(
+        run_setup(
+            load_settings(config),
+            dry_run=dry_run,
+            without_ilm=without_ilm,
+            partitions=partitions,
+            replication_factor=replication_factor,
+            kibana=kibana,
+            jaeger=jaeger,
+            report=say,
+        )
+    )
+    if not result.changed:
+        say("nothing to change")
