@@ -199,7 +199,7 @@ def replay_letters(
         limit,
     )
     # The writer's word on each refused document: they are listed at the end.
-    logging.getLogger("pipeline.bulk.writer").addFilter(
+    logging.getLogger("pipeline.bulk.dead_letter_queue").addFilter(
         lambda line: not line.getMessage().startswith("dead letter:")
     )
     total = asyncio.run(_count(settings, selection))

@@ -8,23 +8,23 @@ goes to `document.py`, which defines the result; both give the same document. Me
 `hot_path`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain, repeat
 from operator import itemgetter
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import orjson
 
+from pipeline.encode.columns import columns_of, decode_values, encode_events, filling, normalise_ids, sizes_of
 from pipeline.encode.line_templates import LineTemplates, action_line
-from pipeline.encode.record_chunk import ABSENT, STAND_IN, PartitionCache, Record, RecordChunk
+from pipeline.encode.record_chunk import ABSENT, PartitionCache, Record, RecordChunk
 from pipeline.events.document import (
     ERROR_TAG,
     Coordinates,
     Document,
     DocumentBuilder,
-    normalise_trace_id,
 )
-from pipeline.events.field_names import ASIDE_FIELD, LONGEST_NAME, is_taken
+from pipeline.events.field_names import ASIDE_FIELD, is_taken
 from pipeline.events.fingerprints import FINGERPRINT_FIELD, fingerprint
 from pipeline.events.levels import normalise_level
 from pipeline.events.timestamps import parse_timestamp
@@ -59,13 +59,7 @@ _ENVELOPE_NAMES = frozenset({"fields", "log"})
 # Levels that stay as they are, and need no tag.
 _USUAL_LEVELS = frozenset({"WARN", "INFO", "DEBUG"})
 
-# What `str.strip` takes away, of ASCII.
-_WHITE_SPACE = "\t\n\v\f\r\x1c\x1d\x1e\x1f "
-
-_CONTEXTS = list(ABSENT).index("context")
-_row_of = itemgetter(*ABSENT)
 _behind_brace = itemgetter(slice(1, None))
-_DICTIONARIES = {dict}
 
 
 class _Uncommon(Exception):  # noqa: N818 - not an error: the event goes the careful way
@@ -123,15 +117,15 @@ class BatchEncoder:
         """Take a chunk through all steps."""
         chunk = RecordChunk(cache, records)
         values = [record.value for record in records]
-        sizes = _sizes(values)
-        _decode(chunk, values, max(sizes))
+        sizes = sizes_of(values)
+        decode_values(chunk, values, max(sizes))
         self._take_stamps(chunk)
         templates = self._templates.of(chunk)
         self._look_at_names(chunk)
-        logged, components, services, contexts, traces, spans = _columns(chunk)
-        _normalise_ids(chunk, traces, spans)
+        logged, components, services, contexts, traces, spans = columns_of(chunk)
+        normalise_ids(chunk, traces, spans)
         levels, errors = self._normalise_levels(chunk, logged)
-        sources = _encoded(chunk)
+        sources = encode_events(chunk)
         self._derive(
             chunk, EventColumns(levels, components, services, contexts, chunk.stamps, chunk.events), errors
         )
@@ -145,7 +139,7 @@ class BatchEncoder:
     def _take_stamps(self, chunk: RecordChunk) -> None:
         """Take each event's `timestamp` out of it; where there is none it may be inside an envelope."""
         stamps = chunk.stamps
-        for position in _filling(
+        for position in filling(
             stamps, map(dict.pop, chunk.events, repeat("timestamp")), KeyError, TypeError
         ):
             stamps.append(chunk.cache.last_stamp)
@@ -289,76 +283,6 @@ class BatchEncoder:
         _remember(self._root_names, event)
 
 
-def _filling(column: list[Any], values: Iterator[Any], *errors: type[Exception]) -> Iterator[int]:
-    """Put values into a column, all at one call; gives the position of each that raises an error.
-
-    What came before it is in the column then, and its own place is the caller's to fill before it goes on.
-    """
-    while True:
-        try:
-            column.extend(values)
-        except errors:
-            yield len(column)
-        else:
-            return
-
-
-def _decode(chunk: RecordChunk, values: Sequence[bytes | None], longest: int) -> None:
-    """Decode each value; what is no JSON is left to document.py, as is what may hold a name that is too long."""
-    if longest > LONGEST_NAME:
-        values = [None if len(value or b"") > LONGEST_NAME else value for value in values]
-    # None raises too.
-    for position in _filling(chunk.events, map(orjson.loads, cast("Sequence[bytes]", values)), ValueError):
-        chunk.uncommon.add(position)
-        chunk.events.append(STAND_IN)
-
-
-def _columns(chunk: RecordChunk) -> list[tuple[Any, ...]]:
-    """Take out of each event what the next steps look at: a column for each field of `ABSENT`."""
-    events = chunk.events
-    try:
-        columns = list(zip(*map(_row_of, events), strict=True))
-    except KeyError:
-        columns = [
-            tuple(map(dict.get, events, repeat(name), repeat(absent))) for name, absent in ABSENT.items()
-        ]
-    contexts = columns[_CONTEXTS]
-    if not _DICTIONARIES.issuperset(map(type, contexts)):
-        for position, context in enumerate(contexts):
-            if type(context) is not dict:
-                chunk.give_up(position)
-        return _columns(chunk)
-    return columns
-
-
-def _normalise_ids(chunk: RecordChunk, traces: Iterable[Any], spans: Iterable[Any]) -> None:
-    """Normalise the ids of traces and spans, if there is one among them that may not be normal."""
-    try:
-        text = "".join(filter(None, chain(traces, spans)))
-    except TypeError:
-        text = " "
-    if text.isascii() and text.lower() == text and not any(map(text.__contains__, _WHITE_SPACE)):
-        return
-    for event in chunk.events:
-        for name in ("trace_id", "span_id"):
-            identifier = event.get(name)
-            if type(identifier) is str and (normal := normalise_trace_id(identifier)) != identifier:
-                event[name] = normal
-
-
-def _encoded(chunk: RecordChunk) -> list[bytes]:
-    """Encode each event, with what stood around it."""
-    events = chunk.events
-    for position, outer in chunk.envelopes.items():
-        events[position].update(outer)
-    sources: list[bytes] = []
-    encoded = map(orjson.dumps, events, repeat(None), repeat(orjson.OPT_APPEND_NEWLINE))
-    for position in _filling(sources, encoded, TypeError):  # nested too deep
-        chunk.give_up(position)
-        sources.append(b"{}\n")
-    return sources
-
-
 def _body(
     chunk: RecordChunk, templates: list[bytes], sources: Sequence[bytes], others: dict[int, _Others]
 ) -> bytes:
@@ -382,14 +306,6 @@ def bulk_lines(documents: Iterable[Document]) -> list[bytes]:
         for document in documents
         for line in (action_line(document.index_name, document.id), document.source + b"\n")
     ]
-
-
-def _sizes(values: Sequence[bytes | None]) -> list[int]:
-    """Give the size of each value; without a Python frame an event while there is no tombstone among them."""
-    try:
-        return list(map(len, values))  # type: ignore[arg-type]
-    except TypeError:
-        return [len(value or b"") for value in values]
 
 
 def _remember(names: set[str], more: Iterable[str]) -> None:

@@ -14,8 +14,9 @@ from aiokafka.errors import KafkaError
 from hypothesis import given, settings as hypothesis_settings, strategies as st
 
 from pipeline.bulk.client import make_client
+from pipeline.bulk.parts import split_payload
 from pipeline.bulk.requests import bulk_serializers
-from pipeline.bulk.writer import BulkWriter, split_payload
+from pipeline.bulk.writer import BulkWriter
 from pipeline.encode.fast_path import Payload
 from pipeline.events.document import Coordinates
 from pipeline.kafka.dead_letters import DeadLetter

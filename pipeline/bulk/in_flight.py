@@ -1,0 +1,63 @@
+"""What is in flight: its bytes, and the settling of each part, once."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from pipeline.bulk.batch_traces import BatchTraces
+from pipeline.bulk.outcomes import Outcome
+from pipeline.bulk.parts import Part
+from pipeline.kafka.ledger import Span
+from pipeline.telemetry.metrics import Telemetry
+
+__all__ = ["InFlight"]
+
+
+class InFlight:
+    """Count the bytes in flight; call `on_settled` for a span's part when each of its documents is settled."""
+
+    def __init__(self, on_settled: Callable[[Span], None], telemetry: Telemetry, traces: BatchTraces) -> None:
+        self.bytes = 0
+        self._on_settled = on_settled
+        self._telemetry = telemetry
+        self._traces = traces
+        self._changed = asyncio.Event()
+
+    async def wait_for_change(self, timeout: float) -> None:
+        """Wait until some documents have been settled, at most so many seconds."""
+        self._changed.clear()
+        try:
+            async with asyncio.timeout(timeout):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    def created(self, part: Part) -> None:
+        """Settle a part of which every document was created."""
+        self.count(part, Outcome.INDEXED, part.documents)
+        self.note_age(part)
+        self.settle(part)
+
+    def settle(self, part: Part) -> None:
+        """Take a part out: each of its documents has its outcome, or is in another part."""
+        self.bytes -= len(part.body)
+        self._on_settled(part.span)
+        if part.span.settled:
+            self._traces.settled(part.span)
+        self._changed.set()
+
+    def count(self, part: Part, outcome: Outcome, documents: int) -> None:
+        """Count documents of a part by their outcome."""
+        if documents:
+            topic, number = part.span.partition
+            self._telemetry.documents.labels(topic, number, outcome.value).inc(documents)
+            if part.salvaged and outcome is Outcome.INDEXED:
+                self._telemetry.salvaged.inc(documents)
+
+    def note_age(self, part: Part) -> None:
+        """Measure how old the documents are, now that they can be found; one stands for all of the part."""
+        now_ms = time.time() * 1000
+        if part.event_ms is not None:
+            self._telemetry.freshness.observe(max(now_ms - part.event_ms, 0) / 1000)
+        if part.record_ms is not None and part.record_ms >= 0:
+            self._telemetry.latency.observe(max(now_ms - part.record_ms, 0) / 1000)

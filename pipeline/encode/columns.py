@@ -1,0 +1,102 @@
+"""The steps of the hot path that look at one column: values, sizes, ids, the fields that the next steps look at.
+
+Each is called once a chunk, so that a function and a module of its own cost nothing.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, repeat
+from operator import itemgetter
+from typing import Any, cast
+
+import orjson
+
+from pipeline.encode.record_chunk import ABSENT, STAND_IN, RecordChunk
+from pipeline.events.document import normalise_trace_id
+from pipeline.events.field_names import LONGEST_NAME
+
+__all__ = ["columns_of", "decode_values", "encode_events", "filling", "normalise_ids", "sizes_of"]
+
+# What `str.strip` takes away, of ASCII.
+_WHITE_SPACE = "\t\n\v\f\r\x1c\x1d\x1e\x1f "
+
+_CONTEXTS = list(ABSENT).index("context")
+_row_of = itemgetter(*ABSENT)
+_DICTIONARIES = {dict}
+
+
+def filling(column: list[Any], values: Iterator[Any], *errors: type[Exception]) -> Iterator[int]:
+    """Put values into a column, all at one call; gives the position of each that raises an error.
+
+    What came before it is in the column then, and its own place is the caller's to fill before it goes on.
+    """
+    while True:
+        try:
+            column.extend(values)
+        except errors:
+            yield len(column)
+        else:
+            return
+
+
+def decode_values(chunk: RecordChunk, values: Sequence[bytes | None], longest: int) -> None:
+    """Decode each value; what is no JSON is left to document.py, as is what may hold a name that is too long."""
+    if longest > LONGEST_NAME:
+        values = [None if len(value or b"") > LONGEST_NAME else value for value in values]
+    # None raises too.
+    for position in filling(chunk.events, map(orjson.loads, cast("Sequence[bytes]", values)), ValueError):
+        chunk.uncommon.add(position)
+        chunk.events.append(STAND_IN)
+
+
+def columns_of(chunk: RecordChunk) -> list[tuple[Any, ...]]:
+    """Take out of each event what the next steps look at: a column for each field of `ABSENT`."""
+    events = chunk.events
+    try:
+        columns = list(zip(*map(_row_of, events), strict=True))
+    except KeyError:
+        columns = [
+            tuple(map(dict.get, events, repeat(name), repeat(absent))) for name, absent in ABSENT.items()
+        ]
+    contexts = columns[_CONTEXTS]
+    if not _DICTIONARIES.issuperset(map(type, contexts)):
+        for position, context in enumerate(contexts):
+            if type(context) is not dict:
+                chunk.give_up(position)
+        return columns_of(chunk)
+    return columns
+
+
+def normalise_ids(chunk: RecordChunk, traces: Iterable[Any], spans: Iterable[Any]) -> None:
+    """Normalise the ids of traces and spans, if there is one among them that may not be normal."""
+    try:
+        text = "".join(filter(None, chain(traces, spans)))
+    except TypeError:
+        text = " "
+    if text.isascii() and text.lower() == text and not any(map(text.__contains__, _WHITE_SPACE)):
+        return
+    for event in chunk.events:
+        for name in ("trace_id", "span_id"):
+            identifier = event.get(name)
+            if type(identifier) is str and (normal := normalise_trace_id(identifier)) != identifier:
+                event[name] = normal
+
+
+def encode_events(chunk: RecordChunk) -> list[bytes]:
+    """Encode each event, with what stood around it."""
+    events = chunk.events
+    for position, outer in chunk.envelopes.items():
+        events[position].update(outer)
+    sources: list[bytes] = []
+    encoded = map(orjson.dumps, events, repeat(None), repeat(orjson.OPT_APPEND_NEWLINE))
+    for position in filling(sources, encoded, TypeError):  # nested too deep
+        chunk.give_up(position)
+        sources.append(b"{}\n")
+    return sources
+
+
+def sizes_of(values: Sequence[bytes | None]) -> list[int]:
+    """Give the size of each value; without a Python frame an event while there is no tombstone among them."""
+    try:
+        return list(map(len, values))  # type: ignore[arg-type]
+    except TypeError:
+        return [len(value or b"") for value in values]
