@@ -8,7 +8,7 @@ MONITORING := $(VENV)/.monitoring-tools
 export UV_SYSTEM_CERTS := true
 export UV_NATIVE_TLS := true
 
-.PHONY: help demo unit test lint format bench soak docs dashboards clean
+.PHONY: help demo unit test lint format bench soak docs dashboards deploy clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,7 @@ unit: lint  ## Lint, type-check, and run the tests that start no server: the inn
 	$(BIN)/python -m pytest -m 'not server'
 
 test: lint $(MONITORING)  ## Lint, type-check, and run every test against real servers
+	$(BIN)/python -m tests.deploy.helm
 	$(BIN)/python -m pytest
 
 lint: $(STAMP)  ## Lint, check the floors of the house, and type-check
@@ -55,6 +56,9 @@ docs: $(STAMP)  ## Regenerate the settings reference
 dashboards: $(STAMP)  ## Regenerate the dashboards of Grafana and Kibana
 	$(BIN)/python -m monitoring.grafana.source
 	$(BIN)/python -m monitoring.kibana.source
+
+deploy: $(STAMP)  ## Regenerate what deploy/ takes from the rules and from the chart's values
+	$(BIN)/python -m deploy.generate
 
 clean:  ## Remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

@@ -20,7 +20,7 @@ if "CI" not in os.environ:
 
 
 # All or nearly all of their tests start one.
-_FOLDERS_WITH_PROCESSES = {"benchmarks", "cli", "faults", "monitoring", "sandbox", "security"}
+_FOLDERS_WITH_PROCESSES = {"benchmarks", "cli", "deploy", "faults", "monitoring", "sandbox", "security"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -9,6 +9,7 @@ import kubernetes_validate
 import yaml
 
 __all__ = [
+    "DEPLOY",
     "MONITORING",
     "NAMESPACE",
     "Manifest",
@@ -20,7 +21,9 @@ __all__ = [
     "pod_spec",
 ]
 
-MONITORING = Path(__file__).parents[2] / "monitoring"
+ROOT = Path(__file__).parents[2]
+MONITORING = ROOT / "monitoring"
+DEPLOY = ROOT / "deploy"
 NAMESPACE = "claude-code-bot"
 
 Manifest = dict[str, Any]
@@ -35,17 +38,43 @@ def kustomized(directory: Path) -> list[Manifest]:
     """Do what `kubectl kustomize` does with the few fields that this project uses."""
     kustomization = yaml.safe_load((directory / "kustomization.yaml").read_text())
     assert kustomization["kind"] == "Kustomization"
-    assert set(kustomization) <= {"apiVersion", "kind", "namespace", "resources", "configMapGenerator"}
-    found = [one for name in kustomization["resources"] for one in manifests(directory / name)]
+    assert set(kustomization) <= {
+        "apiVersion",
+        "kind",
+        "namespace",
+        "resources",
+        "configMapGenerator",
+        "patches",
+    }
+    found: list[Manifest] = []
+    for name in kustomization["resources"]:
+        resource = directory / name
+        found += kustomized(resource) if resource.is_dir() else manifests(resource)
     for made in kustomization.get("configMapGenerator", []):
         assert set(made) == {"name", "files"}
         data = {name: (directory / name).read_text() for name in made["files"]}
         found.append(
             {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": made["name"]}, "data": data}
         )
-    for one in found:
-        one["metadata"].setdefault("namespace", kustomization["namespace"])
+    for patch in kustomization.get("patches", []):
+        _patch(found, patch)
+    if "namespace" in kustomization:
+        for one in found:
+            one["metadata"].setdefault("namespace", kustomization["namespace"])
     return found
+
+
+def _patch(found: list[Manifest], patch: dict[str, Any]) -> None:
+    (target,) = (
+        one for one in found if {"kind": one["kind"], "name": one["metadata"]["name"]} == patch["target"]
+    )
+    for operation in yaml.safe_load(patch["patch"]):
+        assert operation["op"] == "remove"
+        *parents, name = operation["path"].strip("/").split("/")
+        parent = target
+        for each in parents:
+            parent = parent[each]
+        del parent[name]
 
 
 def assert_valid(manifest: Manifest) -> None:

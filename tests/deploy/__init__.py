@@ -1,0 +1,1 @@
+"""What runs the pipeline: manifests, chart, systemd unit."""
