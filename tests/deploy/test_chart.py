@@ -1,6 +1,7 @@
 """The Helm chart: what helm says of it, what it makes, and that this is what the plain manifests hold."""
 
 import json
+import shlex
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -133,6 +134,19 @@ def test_settings_of_the_readmes_examples_are_read(
     assert settings.http.host == "0.0.0.0"  # noqa: S104 - in its pod
     ports = [port["containerPort"] for port in next(containers(made["Deployment"]))["ports"]]
     assert ports == [settings.http.port]
+
+
+@pytest.mark.parametrize("page", ["README.md", "helm/logpipe/README.md"])
+def test_the_command_that_the_documents_give_is_one_that_helm_takes(page: str, tmp_path: Path) -> None:
+    text = (DEPLOY / page).read_text().replace("\\\n", " ")
+    (command,) = (line for line in text.splitlines() if line.startswith("helm "))
+    (tmp_path / "my-values.yaml").write_text(EXAMPLES[0])
+    words = [str(tmp_path / word) if word == "my-values.yaml" else word for word in shlex.split(command)]
+    release, chart, *options = words[words.index("install") + 1 :]
+    assert DEPLOY.parent / chart == helm.CHART
+    (deployment,) = (one for one in helm.template(release, *options) if one["kind"] == "Deployment")
+    assert deployment["metadata"]["name"] == "log-pipeline", "what the runbooks ask for"
+    assert next(containers(deployment))["image"].startswith("registry.example.com/")
 
 
 def test_values_of_every_type_become_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
