@@ -1,14 +1,17 @@
 # The image of the pipeline: `logpipe` in a virtual environment, and nothing that is only needed to build it.
+#
+# The base image is named by a tag of one Python release, in both stages. A release's provenance holds the digest
+# that the tag had when it was built (docs/releasing.md).
 
 FROM python:3.13.7-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
-RUN pip install hatchling==1.27.0 && python -m venv --without-pip /opt/logpipe
 
 # The dependencies change less often than the code, so they come first and stay in the build cache.
 COPY pyproject.toml constraints.txt ./
+RUN pip install --constraint constraints.txt hatchling && python -m venv --without-pip /opt/logpipe
 RUN python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; print(*project["dependencies"], *project["optional-dependencies"]["otlp"], sep="\n")' \
         > requirements.txt \
     && pip --python /opt/logpipe/bin/python install --constraint constraints.txt --requirement requirements.txt
