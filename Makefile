@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MONITORING := $(VENV)/.monitoring-tools
+ACTIONLINT_VERSION := 1.7.12
+ACTIONLINT := $(VENV)/.actionlint-$(ACTIONLINT_VERSION)
 # Use the machine's certificate store, so that a company proxy's certificate is accepted.
 export UV_SYSTEM_CERTS := true
 export UV_NATIVE_TLS := true
@@ -24,13 +26,23 @@ $(MONITORING): tests/monitoring/tools.py | $(STAMP)
 	$(BIN)/python -m tests.monitoring.tools
 	@touch $@
 
+# actionlint is a Go program. It is built where Go is; elsewhere its test says that it is skipped.
+$(ACTIONLINT): | $(STAMP)
+	@if ! command -v go >/dev/null; then \
+		echo "Go is not installed: the test with actionlint will be skipped"; \
+	elif GOBIN="$(CURDIR)/$(BIN)" go install github.com/rhysd/actionlint/cmd/actionlint@v$(ACTIONLINT_VERSION); then \
+		touch $@; \
+	else \
+		echo "actionlint could not be built: its test will be skipped"; \
+	fi
+
 demo: $(STAMP)  ## Start real servers, send sample traffic through the pipeline, show what arrived
 	$(BIN)/logpipe demo
 
 unit: lint  ## Lint, type-check, and run the tests that start no server: the inner loop
 	$(BIN)/python -m pytest -m 'not server'
 
-test: lint $(MONITORING)  ## Lint, type-check, and run every test against real servers
+test: lint $(MONITORING) $(ACTIONLINT)  ## Lint, type-check, and run every test against real servers
 	$(BIN)/python -m tests.deploy.helm
 	$(BIN)/python -m pytest
 
