@@ -11,7 +11,7 @@ WORKDIR /src
 
 # The dependencies change less often than the code, so they come first and stay in the build cache.
 COPY pyproject.toml constraints.txt ./
-RUN pip install --constraint constraints.txt hatchling && python -m venv --without-pip /opt/logpipe
+RUN pip install --constraint constraints.txt hatch-fancy-pypi-readme hatchling && python -m venv --without-pip /opt/logpipe
 RUN python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; print(*project["dependencies"], *project["optional-dependencies"]["otlp"], sep="\n")' \
         > requirements.txt \
     && pip --python /opt/logpipe/bin/python install --constraint constraints.txt --requirement requirements.txt

@@ -149,9 +149,29 @@ def test_the_classifiers_name_the_supported_pythons() -> None:
     assert named == [f"3.{minor}" for minor in range(11, 11 + len(named))]
 
 
-def test_all_project_urls_are_of_one_repository() -> None:
+def test_all_addresses_are_of_one_repository() -> None:
     home = PROJECT["urls"]["Homepage"]
-    assert all(url == home or url.startswith(f"{home}/") for url in PROJECT["urls"].values())
+    named = re.findall(r"https://github\.com/[^\"'\s]+", (ROOT / "pyproject.toml").read_text())
+    assert len(named) > len(PROJECT["urls"])
+    assert all(url == home or url.startswith(f"{home}/") for url in named)
+
+
+def test_links_of_the_readme_lead_from_pypi_to_the_files_of_this_version(
+    distributions: Distributions,
+) -> None:
+    metadata = wheel_contents(distributions.wheel)[
+        f"kafka_log_pipeline-{PROJECT['version']}.dist-info/METADATA"
+    ]
+    targets = re.findall(r"""\]\(([^)]+)\)|(?:src|srcset|href)="([^"]+)\"""", metadata.decode())
+    links = ["".join(target) for target in targets]
+    ours = f"{PROJECT['urls']['Homepage']}/"
+    assert all(link.startswith(("https:", "http:", "mailto:", "#")) for link in links), links
+    files = [re.fullmatch(rf"{re.escape(ours)}(blob|raw)/v([^/]+)/([^#]*)(#.*)?", link) for link in links]
+    assert any(files)
+    for found in filter(None, files):
+        assert found[2] == PROJECT["version"]
+        assert (ROOT / found[3]).exists()
+        assert (found[1] == "raw") == found[3].endswith((".svg", ".png")), found[0]
 
 
 def test_every_file_that_names_our_image_names_this_version() -> None:

@@ -200,5 +200,5 @@ def test_what_the_release_installs_is_constrained() -> None:
         for step in steps("release")
     ]
     packages = {package for found in installs for line in found for package in line.split()}
-    assert packages == {"build", "hatchling"}
+    assert packages == {"build", "hatch-fancy-pypi-readme", "hatchling"}
     assert packages <= constrained
