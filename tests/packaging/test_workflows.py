@@ -81,8 +81,9 @@ def test_files_for_github_keep_to_its_schemas(schema: str, files: list[Path]) ->
     assert_passes(BIN / "check-jsonschema", "--builtin-schema", schema, *files)
 
 
-def test_zizmor_finds_no_weakness_in_the_workflows() -> None:
-    assert_passes(BIN / "zizmor", "--offline", "--persona", "auditor", "--no-progress", GITHUB)
+def test_zizmor_finds_no_weakness_in_workflows_dependabot_and_hooks() -> None:
+    files = [*FILES, GITHUB / "dependabot.yml", ROOT / ".pre-commit-config.yaml"]
+    assert_passes(BIN / "zizmor", "--offline", "--persona", "auditor", "--no-progress", *files)
 
 
 def test_zizmor_would_find_one(tmp_path: Path) -> None:
@@ -191,6 +192,15 @@ def test_the_hooks_are_the_targets_of_ci_so_versions_cannot_differ() -> None:
     assert entries == {"make lint", "make unit"}
     assert {entry.removeprefix("make ") for entry in entries} <= make_targets()
     assert all(hook["language"] == "system" and not hook["pass_filenames"] for hook in hooks)
+
+
+def test_artifacts_are_fetched_by_the_names_that_they_were_stored_under() -> None:
+    stored = [step["with"]["name"] for step in steps("release") if "upload-artifact" in step.get("uses", "")]
+    fetched = [
+        step["with"]["name"] for step in steps("release") if "download-artifact" in step.get("uses", "")
+    ]
+    assert len(stored) == len(set(stored))
+    assert set(fetched) == set(stored)
 
 
 def test_what_the_release_installs_is_constrained() -> None:
