@@ -23,8 +23,8 @@ date ``T`` time                       Also ``t`` and, behind a complete date, on
 ``10:30:00.5``, ``103000,5``          Time; minutes or seconds may be missing, and a fraction divides the
                                       last unit written (``10.5`` is 10:30). Cut to the nanosecond.
 ``24:00:00``                          Midnight at the end of the day; nothing later than that
-``23:59:60.5``                        Leap second, only where it is 23:59 in UTC: 23:59:59.5, the reading
-                                      of java.time's ``ISO_INSTANT``, so that the event stays in its day
+``23:59:60.5``                        Leap second, only where it is 23:59 in UTC: the next second, 00:00:00.5
+                                      of the next day, as POSIX counts seconds since the epoch
 ``Z z UTC GMT +02 +02:00 +0200``      Zone, also behind one space; offsets may have seconds, hours to 23
 ``+02:00:30 +020030``
 no zone                               The ``zone`` argument. A time that occurs twice is the first, one
@@ -286,11 +286,13 @@ def _parse_unusual(text: str, zone: tzinfo) -> Timestamp | None:
     if day is None or clock is None:
         return None
     local = (day.toordinal() - _EPOCH_DAY) * _DAY_SECONDS + clock.second
-    shift = _zone_seconds(local, zone) if time["offset"] is None else _offset_seconds(time["offset"])
+    # The offset of a leap second is that of the second before, whose minute it belongs to.
+    before = local - clock.leap
+    shift = _zone_seconds(before, zone) if time["offset"] is None else _offset_seconds(time["offset"])
     if shift is None:
         return None
     second = local - shift
-    if clock.leap and second % _DAY_SECONDS != _DAY_SECONDS - 1:
+    if clock.leap and second % _DAY_SECONDS:
         return None
     return _build(second, clock.fraction)
 
@@ -317,7 +319,7 @@ def _local_day(text: str) -> date | None:
 class _TimeOfDay(NamedTuple):
     second: int  # 86,400 is the midnight at the end of the day
     fraction: str
-    leap: bool  # it was written as the 60th second, `second` is the one before
+    leap: bool  # it was written as the 60th second: `second` is the first of the next minute
 
 
 def _time_of_day(time: re.Match[str]) -> _TimeOfDay | None:
@@ -332,4 +334,4 @@ def _time_of_day(time: re.Match[str]) -> _TimeOfDay | None:
     carry, nanos = divmod(int(digits) * unit * _NANOS // 10 ** len(digits), _NANOS)
     if hour == _HOURS and (minute or second or (time["fraction"] or "").strip("0")):
         return None
-    return _TimeOfDay((hour * _SIXTY + minute) * _SIXTY + second - leap + carry, f"{nanos:09d}", leap)
+    return _TimeOfDay((hour * _SIXTY + minute) * _SIXTY + second + carry, f"{nanos:09d}", leap)
