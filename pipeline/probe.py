@@ -18,7 +18,7 @@ from pipeline.bulk.client import make_client, reason_of, server_errors
 from pipeline.errors import ProbeFailed, SettingsError
 from pipeline.events.document import Coordinates, Document, DocumentBuilder
 from pipeline.events.timestamps import from_epoch_ms
-from pipeline.kafka.client import connection_options, kafka_errors
+from pipeline.kafka.client import connection_options, kafka_errors, start_client
 from pipeline.settings import Settings
 
 __all__ = ["SERVICE", "ProbeResult", "probe"]
@@ -139,7 +139,7 @@ async def _producer(settings: Settings, timeout_seconds: float) -> AsyncIterator
         request_timeout_ms=max(1000, round(timeout_seconds * 1000)),
     )
     try:
-        await producer.start()
+        await start_client(producer, settings.kafka)
         yield producer
     finally:
         with suppress(TimeoutError):

@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from pipeline.audit.result import Range
 from pipeline.encode.fast_path import Record
 from pipeline.errors import ServerUnavailable
-from pipeline.kafka.client import connection_options, partitions_of_topics
+from pipeline.kafka.client import connection_options, partitions_of_topics, start_client
 from pipeline.kafka.fetched_records import as_parsed
 from pipeline.settings import Settings
 
@@ -44,7 +44,7 @@ async def reader(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
         max_partition_fetch_bytes=kafka.max_partition_fetch_bytes,
     )
     try:
-        await consumer.start()
+        await start_client(consumer, kafka)
         yield consumer
     finally:
         await consumer.stop()

@@ -6,12 +6,14 @@ from typing import NamedTuple
 
 import certifi
 from aiohttp import ClientError, ClientSession, ClientTimeout
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 
 from pipeline.bulk.client import make_client
 from pipeline.bulk.outcomes import innermost_cause
 from pipeline.kafka.client import admin_client
+from pipeline.kafka.groups import describe_group, explain_conflict
 from pipeline.settings import Otlp, Settings
 
 __all__ = ["Finding", "check_servers"]
@@ -43,9 +45,10 @@ async def _check_kafka(settings: Settings) -> list[Finding]:
     try:
         async with admin_client(kafka, "check") as admin:
             known = set(await admin.list_topics())
+            group = await _check_group(admin, kafka.group_id)
     except (KafkaError, OSError) as error:
         return [Finding("kafka", False, f"no answer from {where} (kafka.bootstrap_servers): {error}")]
-    findings = [Finding("kafka", True, f"answers at {where}")]
+    findings = [Finding("kafka", True, f"answers at {where}"), group]
     if kafka.topic_pattern is not None:
         return [*findings, Finding("topics", None, f"read by pattern {kafka.topic_pattern}")]
     for topic in kafka.topics:
@@ -54,6 +57,19 @@ async def _check_kafka(settings: Settings) -> list[Finding]:
         else:
             findings.append(Finding(f"topic {topic}", False, "does not exist; `logpipe setup` creates it"))
     return findings
+
+
+async def _check_group(admin: AIOKafkaAdminClient, group_id: str) -> Finding:
+    subject = f"consumer group {group_id}"
+    try:
+        group = await describe_group(admin, group_id)
+    except KafkaError as error:
+        hint = "`logpipe setup --print-roles` shows the ACLs that are needed"
+        return Finding(subject, None, f"cannot be looked at: {error}; {hint}")
+    if conflict := explain_conflict(group_id, group):
+        return Finding(subject, False, conflict)
+    number = len(group.members)
+    return Finding(subject, True, f"has {number} {'member' if number == 1 else 'members'} now")
 
 
 async def _check_elasticsearch(settings: Settings) -> list[Finding]:

@@ -1,10 +1,11 @@
 """One way of connecting to Kafka, for every consumer, producer and admin client."""
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -13,7 +14,14 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownTopicOrPart
 from pipeline.errors import ServerRefused, ServerUnavailable, SettingsError, TopicMissing
 from pipeline.settings import Kafka
 
-__all__ = ["admin_client", "connection_options", "kafka_errors", "partitions_of_topics"]
+__all__ = ["admin_client", "connection_options", "kafka_errors", "partitions_of_topics", "start_client"]
+
+
+class _Client(Protocol):
+    """What the consumer, the producer and the admin client of aiokafka have in common."""
+
+    async def start(self) -> None:
+        """Connect."""
 
 
 def connection_options(kafka: Kafka, purpose: str = "") -> dict[str, Any]:
@@ -45,10 +53,45 @@ async def admin_client(kafka: Kafka, purpose: str) -> AsyncIterator[AIOKafkaAdmi
     """
     admin = AIOKafkaAdminClient(**connection_options(kafka, purpose))
     try:
-        await admin.start()
+        await start_client(admin, kafka)
         yield admin
     finally:
         await admin.close()
+
+
+async def start_client(client: _Client, kafka: Kafka) -> None:
+    """Start a client, once a broker has answered within `kafka.connect_timeout_seconds`.
+
+    The clients have one time-out for all their requests, 40 s: right for a fetch or the creation of a topic, too
+    long for whoever has mistyped a port. So a connection of its own, with a time-out of its own, goes ahead.
+
+    Raises KafkaConnectionError when no broker answers, else what the client's own `start` does.
+    """
+    await _wait_for_an_answer(kafka)
+    await client.start()
+
+
+async def _wait_for_an_answer(kafka: Kafka) -> None:
+    seconds = kafka.connect_timeout_seconds
+    # They are asked one after the other: one that is silent must leave time for the next.
+    each = seconds / len(kafka.bootstrap_servers)
+    ahead = AIOKafkaAdminClient(
+        **connection_options(kafka, "connect"), request_timeout_ms=max(1, int(each * 1000))
+    )
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    try:
+        async with asyncio.timeout(seconds):
+            await ahead.start()
+    except (TimeoutError, KafkaConnectionError) as error:
+        if loop.time() - began < each:
+            raise
+        raise KafkaConnectionError(
+            f"no broker has answered within {seconds:g} s (kafka.connect_timeout_seconds). What listens there may "
+            f"not be Kafka, or not with kafka.security_protocol = {kafka.security_protocol}"
+        ) from error
+    finally:
+        await ahead.close()
 
 
 def _ssl_context(kafka: Kafka) -> ssl.SSLContext:

@@ -9,7 +9,13 @@ from aiokafka.errors import KafkaError
 
 from pipeline.encode.fast_path import Record
 from pipeline.events.document import Coordinates
-from pipeline.kafka.client import admin_client, connection_options, kafka_errors, partitions_of_topics
+from pipeline.kafka.client import (
+    admin_client,
+    connection_options,
+    kafka_errors,
+    partitions_of_topics,
+    start_client,
+)
 from pipeline.kafka.fetched_records import as_parsed
 from pipeline.settings import Settings
 from pipeline.version import version
@@ -103,7 +109,7 @@ class DeadLetterProducer:
                 compression_type="lz4",
             )
             try:
-                await producer.start()
+                await start_client(producer, self._settings.kafka)
             except KafkaError:
                 await producer.stop()
                 raise
@@ -201,7 +207,7 @@ async def _consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
         isolation_level="read_committed",
     )
     try:
-        await consumer.start()
+        await start_client(consumer, settings.kafka)
         yield consumer
     finally:
         await consumer.stop()

@@ -7,12 +7,18 @@ from itertools import chain
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError
+from aiokafka.errors import (
+    IllegalStateError,
+    InconsistentGroupProtocolError,
+    KafkaConnectionError,
+    KafkaError,
+)
 
-from pipeline.errors import ServerRefused, ServerUnavailable
-from pipeline.kafka.client import connection_options
+from pipeline.errors import ServerRefused, ServerUnavailable, SettingsError
+from pipeline.kafka.client import connection_options, start_client
 from pipeline.kafka.dead_letters import SourceRecord
 from pipeline.kafka.fetched_records import in_batches
+from pipeline.kafka.groups import ASSIGNOR, why_not_joined
 from pipeline.kafka.ledger import Partition
 from pipeline.settings import Kafka
 
@@ -56,6 +62,7 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             **connection_options(settings),
             group_id=settings.group_id,
             group_instance_id=settings.group_instance_id,
+            partition_assignment_strategy=(ASSIGNOR,),
             value_deserializer=in_batches,
             enable_auto_commit=False,
             auto_offset_reset=settings.start_at,
@@ -71,19 +78,22 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
     async def start(self) -> None:
         """Connect and join the group.
 
-        Raises ServerUnavailable when no broker answers and ServerRefused when one says no.
+        Raises ServerUnavailable when no broker answers, ServerRefused when one says no, and SettingsError when the
+        group is another application's.
         """
         if self._settings.topic_pattern is not None:
             self._consumer.subscribe(pattern=self._settings.topic_pattern, listener=self)
         else:
             self._consumer.subscribe(topics=list(self._settings.topics), listener=self)
         try:
-            await self._consumer.start()
+            await start_client(self._consumer, self._settings)
         except KafkaConnectionError as error:
             raise ServerUnavailable(
                 f"no Kafka broker answers at {', '.join(self._settings.bootstrap_servers)} "
                 f"(setting kafka.bootstrap_servers): {error}"
             ) from error
+        except InconsistentGroupProtocolError as error:
+            raise SettingsError(await why_not_joined(self._settings)) from error
         except KafkaError as error:
             raise ServerRefused(
                 f"Kafka does not let {self._settings.client_id} into the group {self._settings.group_id}: "
@@ -95,7 +105,10 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         await self._consumer.stop()
 
     async def poll(self, timeout: float) -> list[Batch]:
-        """Wait at most `timeout` seconds for records, and little longer for a rebalance."""
+        """Wait at most `timeout` seconds for records, and little longer for a rebalance.
+
+        Raises SettingsError when another application has taken the group meanwhile.
+        """
         try:
             # During a rebalance `getmany` waits for its end, whatever its own timeout, and without a broker
             # that never comes. Nothing is lost: it does not wait any more once it has taken records.
@@ -105,6 +118,8 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
                 )
         except TimeoutError:
             return []
+        except InconsistentGroupProtocolError as error:
+            raise SettingsError(await why_not_joined(self._settings)) from error
         polled = [
             Batch(Partition(*partition), list(chain.from_iterable(batches)))
             for partition, batches in delivered.items()

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from pipeline.errors import ServerRefused, ServerUnavailable, SettingsError
-from pipeline.kafka.client import connection_options
+from pipeline.kafka.client import connection_options, start_client
 from pipeline.sample import EVENTS_PER_REQUEST, INCIDENTS, SampleEvent, sample_events
 from pipeline.settings import Kafka
 
@@ -135,7 +135,7 @@ async def produce(
         max_batch_size=256 << 10,
     )
     try:
-        await producer.start()
+        await start_client(producer, settings)
     except KafkaConnectionError as error:
         await producer.stop()
         raise ServerUnavailable(

@@ -28,6 +28,8 @@ class Kafka(Group):
     """Static membership (KIP-345): a restart within the session timeout causes no rebalance."""
     start_at: Literal["earliest", "latest"] = "earliest"
     """Where a group without committed offsets begins; `latest` skips what is already in the topic."""
+    connect_timeout_seconds: float = Field(default=10.0, gt=0, le=600)
+    """How long all of `bootstrap_servers` together have to answer before Kafka counts as away."""
     session_timeout_seconds: float = Field(default=45.0, ge=1, le=1800)
     """How long the broker waits for a heartbeat before it gives the partitions to another worker."""
     max_poll_records: int = Field(default=4000, ge=1, le=100_000)

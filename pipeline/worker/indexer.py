@@ -13,6 +13,7 @@ from pipeline.bulk.new_errors import NewErrors
 from pipeline.bulk.requests import bulk_serializers
 from pipeline.bulk.writer import BulkWriter
 from pipeline.encode.fast_path import BatchEncoder
+from pipeline.errors import SettingsError
 from pipeline.events.document import DocumentBuilder
 from pipeline.kafka.dead_letters import DeadLetterProducer
 from pipeline.kafka.ledger import Ledger, Partition
@@ -125,6 +126,11 @@ class Indexer:
                 await self._drain()
                 for task in others:
                     task.cancel()
+        except ExceptionGroup as group:
+            for error in group.exceptions:
+                if isinstance(error, SettingsError):  # for the user, and for the supervisor, not to try again
+                    raise error from group
+            raise
         finally:
             # Also after a failure: what has been settled in order need not be read again.
             await _within(_LAST_WORD_SECONDS, self._commit)
