@@ -1,6 +1,7 @@
 """One way of connecting to Elasticsearch, and of telling a user what went wrong with it."""
 
 import ssl
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +13,7 @@ from pipeline.bulk.outcomes import innermost_cause
 from pipeline.errors import LogpipeError, ServerRefused, ServerUnavailable, SettingsError
 from pipeline.settings import Elasticsearch
 
-__all__ = ["PASSING", "make_client", "make_ssl_context", "reason_of", "server_errors"]
+__all__ = ["PASSING", "credentials_hint", "make_client", "make_ssl_context", "reason_of", "server_errors"]
 
 # Beside the bulk requests: health checks.
 _SPARE_CONNECTIONS = 2
@@ -101,6 +102,27 @@ def reason_of(error: ApiError) -> str:
     return innermost_cause(body.get("error", body) if isinstance(body, dict) else body)
 
 
+def credentials_hint(settings: Elasticsearch) -> str:
+    """Say what to look at when a server answers 401, by what is set; shows nothing of the credentials."""
+    if settings.api_key is not None:
+        if _is_encoded(settings.api_key.get_secret_value()):
+            return "is elasticsearch.api_key a key of this cluster that is still valid?"
+        return (
+            "elasticsearch.api_key does not look like the base64 of id:key, which Elasticsearch wants: it is "
+            "`encoded` in the answer that made the key"
+        )
+    if settings.username is not None:
+        return "are elasticsearch.username and elasticsearch.password right?"
+    return "set elasticsearch.api_key, or elasticsearch.username and elasticsearch.password"
+
+
+def _is_encoded(api_key: str) -> bool:
+    try:
+        return b":" in b64decode(api_key, validate=True)
+    except ValueError:
+        return False
+
+
 def _explained(error: ApiError, settings: Elasticsearch, doing: str) -> LogpipeError:
     if isinstance(error, UnsupportedProductError):
         return ServerRefused(f"what answers at {_where(settings)} (elasticsearch.hosts) is not Elasticsearch")
@@ -108,7 +130,7 @@ def _explained(error: ApiError, settings: Elasticsearch, doing: str) -> LogpipeE
     if status in PASSING:
         return ServerUnavailable(f"Elasticsearch cannot {doing} now (HTTP {status}): {reason}")
     if status == _UNAUTHENTICATED:
-        hint = "; set elasticsearch.api_key, or elasticsearch.username and elasticsearch.password"
+        hint = f"; {credentials_hint(settings)}"
     elif status == _FORBIDDEN:
         hint = "; the user of elasticsearch.api_key or elasticsearch.username lacks a privilege"
     else:

@@ -10,8 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 
-from pipeline.bulk.client import make_client
-from pipeline.bulk.outcomes import innermost_cause
+from pipeline.bulk.client import credentials_hint, make_client, reason_of
 from pipeline.kafka.client import admin_client
 from pipeline.kafka.groups import describe_group, explain_conflict
 from pipeline.settings import Otlp, Settings
@@ -78,20 +77,21 @@ async def _check_elasticsearch(settings: Settings) -> list[Finding]:
         try:
             health = await client.cluster.health()
         except ApiError as error:
-            return [
-                Finding(
-                    "elasticsearch", False, f"{where} answers HTTP {error.meta.status}: {_reason(error)}"
-                ),
-            ]
+            status = error.meta.status
+            hint = ""
+            if status == HTTPStatus.UNAUTHORIZED:
+                hint = f"; {credentials_hint(settings.elasticsearch)}"
+            detail = f"{where} answers HTTP {status}: {reason_of(error)}{hint}"
+            return [Finding("elasticsearch", False, detail)]
         except TransportError as error:
             return [
                 Finding(
                     "elasticsearch", False, f"no answer from {where} (elasticsearch.hosts): {error.message}"
                 ),
             ]
-        status = str(health["status"])
+        color = str(health["status"])
         return [
-            Finding("elasticsearch", status != "red", f"answers at {where}, cluster is {status}"),
+            Finding("elasticsearch", color != "red", f"answers at {where}, cluster is {color}"),
             await _check_template(client, settings.index.prefix),
         ]
 
@@ -138,8 +138,3 @@ def _remarks(settings: Settings) -> list[Finding]:
             )
         ]
     return []
-
-
-def _reason(error: ApiError) -> str:
-    body = error.body
-    return innermost_cause(body.get("error", body) if isinstance(body, dict) else body)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, FormData
 
-from pipeline.bulk.client import PASSING, make_ssl_context
+from pipeline.bulk.client import PASSING, credentials_hint, make_ssl_context
 from pipeline.errors import LogpipeError, ServerRefused, ServerUnavailable, SettingsError
 from pipeline.settings import Elasticsearch
 
@@ -78,6 +78,7 @@ class Kibana:
         """Raise SettingsError when the URL is none, or would carry credentials in plain text."""
         _check_url(url, "--kibana")
         self.url = url.rstrip("/")
+        self._credentials_hint = credentials_hint(settings)
         self._timeout = ClientTimeout(total=settings.request_timeout_seconds)
         self._headers = {"kbn-xsrf": "logpipe", **_authorization(settings)}
         if self.url.startswith("https://"):
@@ -151,8 +152,7 @@ class Kibana:
         if location is not None:
             reason = f"it redirects to {location}"
         hint = {
-            _UNAUTHENTICATED: "; set elasticsearch.api_key, or elasticsearch.username and "
-            "elasticsearch.password: Kibana is asked with the same",
+            _UNAUTHENTICATED: f"; {self._credentials_hint} (Kibana is asked with the credentials of Elasticsearch)",
             _FORBIDDEN: "; the user of elasticsearch.api_key or elasticsearch.username needs the Kibana "
             "privilege Saved Objects Management: All in this space",
             _NOT_FOUND: f"; is {self.url} (--kibana) the address of Kibana?",

@@ -17,7 +17,7 @@ class Elasticsearch(Group):
     hosts: StringList = Field(default=("http://127.0.0.1:9200",), min_length=1)
     """Nodes, `http(s)://host:port`; requests go round them."""
     api_key: SecretStr | None = None
-    """API key, encoded as Elasticsearch gives it out."""
+    """API key in its base64 form, which Elasticsearch gives out as `encoded`; not `id:key`."""
     username: str | None = None
     """User of basic authentication."""
     password: SecretStr | None = None
@@ -54,6 +54,17 @@ class Elasticsearch(Group):
         if len({host.partition(":")[0] for host in hosts}) > 1:
             raise ValueError("some are http and some are https; credentials would be sent both ways")
         return hosts
+
+    @field_validator("api_key")
+    @classmethod
+    def _api_key_is_encoded(cls, key: SecretStr | None) -> SecretStr | None:
+        # Base64 has no colon, so this is certain; what else may be wrong with a key only the server knows.
+        if key is not None and ":" in key.get_secret_value():
+            raise ValueError(
+                "this is id:key as it stands; Elasticsearch wants the base64 form of it: `encoded` in the answer that "
+                "made the key, or what `printf %s 'id:key' | base64 -w 0` prints"
+            )
+        return key
 
     @model_validator(mode="after")
     def _one_way_to_authenticate(self) -> Self:

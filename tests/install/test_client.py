@@ -1,13 +1,15 @@
 """The client is made by the settings, and tells its mistakes by their names."""
 
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline.bulk.client import make_client, server_errors
-from pipeline.errors import ServerUnavailable, SettingsError
-from pipeline.settings import Elasticsearch
+from pipeline.errors import ServerRefused, ServerUnavailable, SettingsError
+from pipeline.install.check import check_servers
+from pipeline.settings import Elasticsearch, load_settings
 from tests.install.status_server import status_server
 
 
@@ -73,3 +75,30 @@ def test_a_certificate_file_without_https_is_a_wrong_setting(tmp_path: Path) -> 
     file.write_text("")
     with pytest.raises(SettingsError, match="for https hosts"):
         make_client(settings_of(hosts=["http://127.0.0.1:1"], ca_certs=file))
+
+
+@pytest.mark.parametrize(
+    ("values", "hint"),
+    [
+        ({}, "set elasticsearch.api_key, or elasticsearch.username and elasticsearch.password"),
+        ({"username": "u", "password": "p"}, "are elasticsearch.username and elasticsearch.password right?"),
+        ({"api_key": b64encode(b"id:s3cret").decode()}, "is elasticsearch.api_key a key of this cluster"),
+        ({"api_key": b64encode(b"s3cret").decode()}, "does not look like the base64 of id:key"),
+        ({"api_key": "s3cret"}, "does not look like the base64 of id:key"),
+    ],
+)
+async def test_a_401_says_what_to_look_at_in_the_credentials(values: dict[str, str], hint: str) -> None:
+    async with status_server(401, {"error": {"type": "security_exception", "reason": "no"}}) as (url, _):
+        settings = load_settings(
+            overrides={
+                "kafka": {"bootstrap_servers": "127.0.0.1:9"},
+                "elasticsearch": {"hosts": url, **values},
+            }
+        )
+        with pytest.raises(ServerRefused) as refused, server_errors(settings.elasticsearch, "answer"):
+            async with make_client(settings.elasticsearch) as client:
+                await client.cluster.health()
+        (finding,) = [one for one in await check_servers(settings) if one.subject == "elasticsearch"]
+    assert hint in str(refused.value)
+    assert hint in finding.detail
+    assert "s3cret" not in str(refused.value) + finding.detail

@@ -156,3 +156,11 @@ def test_a_secret_file_of_a_renamed_group_is_refused(tmp_path: Path, monkeypatch
     with pytest.raises(SettingsError, match=r"is now \[otlp\]") as caught:
         load_settings()
     assert "s3cret" not in str(caught.value)
+
+
+def test_an_api_key_as_id_and_key_is_refused_with_the_form_it_has_to_have() -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_settings(overrides={"elasticsearch": {"api_key": "VuaCfGcBCdbkQm:ui2lp2axTNmsyakw9tvNnw"}})
+    assert "elasticsearch.api_key: this is id:key" in str(refused.value)
+    assert "base64" in str(refused.value)
+    assert "ui2lp" not in str(refused.value)
