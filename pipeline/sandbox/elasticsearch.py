@@ -19,6 +19,7 @@ __all__ = ["Elasticsearch"]
 _log = logging.getLogger(__name__)
 
 _PROBE_TIMEOUT_SECONDS = 5
+_LAUNCH_ATTRIBUTE = "sandbox_launch"
 
 # The module that serves HTTP is loaded by Elasticsearch itself, from a folder of its home.
 _HTTP_MODULE = {
@@ -63,13 +64,14 @@ class Elasticsearch(ServerProcess):
         super().__init__(
             f"Elasticsearch {ELASTICSEARCH_VERSION}",
             directory,
+            port=port,
+            port_option="--elasticsearch-port",
             start_timeout_seconds=start_timeout_seconds,
             remove_when_orphaned=remove_when_orphaned,
             cache=cache,
             record=record,
             report=report,
         )
-        self.port = port or free_port()
         self.url = f"http://{LOOPBACK}:{self.port}"
         self._libzstd = find_libzstd()
         self.has_zstd = self._libzstd is not None
@@ -153,6 +155,7 @@ class Elasticsearch(ServerProcess):
         return {
             "cluster.name": "sandbox",
             "node.name": "sandbox",
+            f"node.attr.{_LAUNCH_ATTRIBUTE}": self._token,
             "path.home": str(self.directory),
             "path.data": str(self.directory / "data"),
             "path.logs": str(self.directory / "logs"),
@@ -167,9 +170,12 @@ class Elasticsearch(ServerProcess):
         }
 
     def _answers(self) -> bool:
-        """Ask for the cluster's health; yellow means that every primary shard is there."""
+        """Ask which node this is, then for the cluster's health; yellow means that every primary shard is there."""
         connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=_PROBE_TIMEOUT_SECONDS)
         try:
+            connection.request("GET", f"/_nodes/_local?filter_path=nodes.*.attributes.{_LAUNCH_ATTRIBUTE}")
+            if self._token.encode() not in connection.getresponse().read():
+                return False
             connection.request("GET", "/_cluster/health?wait_for_status=yellow&timeout=1s")
             return connection.getresponse().status == http.client.OK
         except http.client.HTTPException:

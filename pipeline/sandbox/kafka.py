@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline.sandbox.aot import reading_options
+from pipeline.sandbox.aot_cache import reading_options
 from pipeline.sandbox.artifacts import KAFKA_VERSION, Report, kafka_jars
 from pipeline.sandbox.java import java_environment, java_executable
 from pipeline.sandbox.ports import LOOPBACK, free_port
@@ -23,10 +23,11 @@ _MESSAGE_MAX_BYTES = 10 * 1024 * 1024
 _FORMAT_TIMEOUT_SECONDS = 120
 _PROBE_TIMEOUT_SECONDS = 2
 
-# Metadata v1 without topics: which brokers take part in the cluster? A broker is listed once it may lead
-# partitions; its port is open before that. https://kafka.apache.org/protocol#The_Messages_Metadata
+# Metadata v1 without topics: which brokers take part in the cluster? A broker is listed, with its rack, once it may
+# lead partitions; its port is open before that. https://kafka.apache.org/protocol#The_Messages_Metadata
 _METADATA_REQUEST = struct.pack(">hhihi", 3, 1, 1, -1, 0)
-_METADATA_RESPONSE = struct.Struct(">iii")  # bytes, correlation id, brokers
+_LENGTH = struct.Struct(">i")
+_LONGEST_ANSWER_BYTES = 1 << 20  # of a server that may not be Kafka
 
 
 class Kafka(ServerProcess):
@@ -57,13 +58,14 @@ class Kafka(ServerProcess):
         super().__init__(
             f"Kafka {KAFKA_VERSION}",
             directory,
+            port=port,
+            port_option="--kafka-port",
             start_timeout_seconds=start_timeout_seconds,
             remove_when_orphaned=remove_when_orphaned,
             cache=cache,
             record=record,
             report=report,
         )
-        self.port = port or free_port()
         self.bootstrap = f"{LOOPBACK}:{self.port}"
         self._controller_port = free_port()
         self._heap_mb = heap_mb
@@ -92,6 +94,7 @@ class Kafka(ServerProcess):
             "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://{LOOPBACK}:{self._controller_port}",
             "controller.listener.names": "CONTROLLER",
             "log.dirs": self._data,
+            "broker.rack": self._token,
             # One node keeps every internal topic; in few partitions, as the first consumer waits for them.
             "offsets.topic.num.partitions": 4,
             "offsets.topic.replication.factor": 1,
@@ -174,9 +177,11 @@ class Kafka(ServerProcess):
 
     def _answers(self) -> bool:
         with socket.create_connection((LOOPBACK, self.port), _PROBE_TIMEOUT_SECONDS) as connection:
-            connection.sendall(struct.pack(">i", len(_METADATA_REQUEST)) + _METADATA_REQUEST)
-            answer = connection.recv(_METADATA_RESPONSE.size, socket.MSG_WAITALL)
-        if len(answer) < _METADATA_RESPONSE.size:
-            return False
-        _, _, brokers = _METADATA_RESPONSE.unpack(answer)
-        return bool(brokers)
+            connection.sendall(_LENGTH.pack(len(_METADATA_REQUEST)) + _METADATA_REQUEST)
+            head = connection.recv(_LENGTH.size, socket.MSG_WAITALL)
+            if (
+                len(head) < _LENGTH.size
+                or not 0 <= (length := _LENGTH.unpack(head)[0]) <= _LONGEST_ANSWER_BYTES
+            ):
+                return False
+            return self._token.encode() in connection.recv(length, socket.MSG_WAITALL)

@@ -5,17 +5,19 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from contextlib import suppress
 from pathlib import Path
 
 from pipeline.errors import SandboxError
-from pipeline.sandbox.aot import aot_cache_file, reading_options, recording_options
+from pipeline.sandbox.aot_cache import aot_cache_file, reading_options, recording_options
 from pipeline.sandbox.artifacts import Report
 from pipeline.sandbox.java import java_environment
+from pipeline.sandbox.ports import free_port, refuse_taken_port
 
 __all__ = ["ServerProcess"]
 
-_WARDEN = Path(__file__).with_name("warden.py")
+_WATCHDOG = Path(__file__).with_name("watchdog.py")
 _POLL_SECONDS = 0.05
 _LOG_TAIL_LINES = 40
 
@@ -27,6 +29,8 @@ class ServerProcess:
 
     name -- what to call the server in messages
     directory -- its home, made when missing: configuration, data and log
+    port -- where clients connect; one is chosen if None
+    port_option -- what a user sets that port by
     start_timeout_seconds -- how long it may take until it answers
     remove_when_orphaned -- remove the directory if this process dies without stopping the server
     cache -- where jars and AOT caches are kept (see `cache.cache_directory`)
@@ -39,6 +43,8 @@ class ServerProcess:
         name: str,
         directory: Path,
         *,
+        port: int | None,
+        port_option: str,
         start_timeout_seconds: float = 120,
         remove_when_orphaned: bool = False,
         cache: Path | None = None,
@@ -47,13 +53,17 @@ class ServerProcess:
     ) -> None:
         self.name = name
         self.directory = directory.absolute()
+        self.port = port or free_port()
+        self._port_option = port_option
+        self._token = ""
+        """Given to each process that is launched, and asked for: what listens at the port may be another server."""
         self.log = self.directory / "server.log"
         self._start_timeout_seconds = start_timeout_seconds
         self._remove_when_orphaned = remove_when_orphaned
         self._cache = cache
         self._record = record
         self._report = report
-        self._warden: subprocess.Popen[bytes] | None = None
+        self._watchdog: subprocess.Popen[bytes] | None = None
         self._pid: int | None = None
         self._launched_at = 0.0
 
@@ -66,7 +76,7 @@ class ServerProcess:
         raise NotImplementedError
 
     def _answers(self) -> bool:
-        """Tell whether the server does its work by now; raise OSError or return False if not."""
+        """Tell whether the server, the one with the token, does its work by now; may raise OSError if it does not."""
         raise NotImplementedError
 
     @property
@@ -82,7 +92,7 @@ class ServerProcess:
     @property
     def running(self) -> bool:
         """Whether the process exists (a suspended one does)."""
-        return self._warden is not None and self._warden.poll() is None
+        return self._watchdog is not None and self._watchdog.poll() is None
 
     @property
     def pid(self) -> int:
@@ -99,16 +109,26 @@ class ServerProcess:
         self.launch()
         self.wait_until_ready()
 
+    def refuse_taken_port(self) -> None:
+        """Raise SandboxError when something else listens at the port; does nothing if the server is running."""
+        if not self.running:
+            refuse_taken_port(self.port, self.name, self._port_option)
+
     def launch(self) -> None:
-        """Start the process without waiting for the server to answer; does nothing if it is running."""
+        """Start the process without waiting for the server to answer; does nothing if it is running.
+
+        Raises SandboxError when it cannot be started, or its port is taken.
+        """
         if self.running:
             return
+        self.refuse_taken_port()
+        self._token = uuid.uuid4().hex
         self.directory.mkdir(parents=True, exist_ok=True)
         command = self._prepare()
         with self.log.open("ab") as log:
-            self._warden = subprocess.Popen(  # noqa: S603 - a command made here
+            self._watchdog = subprocess.Popen(  # noqa: S603 - a command made here
                 [
-                    *(sys.executable, "-I", "-S", str(_WARDEN), str(os.getpid())),
+                    *(sys.executable, "-I", "-S", str(_WATCHDOG), str(os.getpid())),
                     str(self.directory) if self._remove_when_orphaned else "",
                     *command,
                 ],
@@ -120,11 +140,11 @@ class ServerProcess:
             )
             self._pid = None
         self._launched_at = time.monotonic()
-        assert self._warden.stdout  # noqa: S101 - for the type checker
-        with self._warden.stdout as answer:
+        assert self._watchdog.stdout  # noqa: S101 - for the type checker
+        with self._watchdog.stdout as answer:
             line = answer.readline()
         if not line:
-            self._warden.wait()
+            self._watchdog.wait()
             raise self._failure("could not be started")
         self._pid = int(line)
 
@@ -174,16 +194,16 @@ class ServerProcess:
         return recording_options(self.aot_recording) if self._record else reading_options(self.aot_cache)
 
     def _signal(self, number: signal.Signals) -> None:
-        if self._warden is not None and self.running:
+        if self._watchdog is not None and self.running:
             with suppress(ProcessLookupError):  # it ended just now
-                # Interrupted in the middle of a launch the server's id is not known; it ends with its warden.
-                os.kill(self._pid or self._warden.pid, number)
+                # Interrupted in the middle of a launch the server's id is not known; it ends with its watchdog.
+                os.kill(self._pid or self._watchdog.pid, number)
 
     def _ends_within(self, timeout_seconds: float | None) -> bool:
-        if self._warden is None:
+        if self._watchdog is None:
             return True
         try:
-            self._warden.wait(timeout_seconds)
+            self._watchdog.wait(timeout_seconds)
         except subprocess.TimeoutExpired:
             return False
         return True

@@ -63,9 +63,11 @@ def start_sandbox(
     cache -- where jars are kept (see `cache.cache_directory`)
     report -- told, line by line, what is going on
 
-    Raises SandboxError, with the end of the server's log, when one cannot be fetched or does not start. The
-    directory is kept then, so that the whole log can be read.
+    Raises SandboxError when a port is taken, before anything is started; and, with the end of the server's log, when
+    a server cannot be fetched or does not start. The directory is kept then, so that the whole log can be read.
     """
+    if kafka_port is not None and kafka_port == elasticsearch_port:
+        raise SandboxError(f"Kafka and Elasticsearch cannot both have port {kafka_port}")
     if quick_starts:
         prepare_quick_starts(cache, report)
     temporary = directory is None
@@ -94,6 +96,8 @@ def start_sandbox(
         for server in (kafka, elasticsearch):
             # What is about to be removed need not be put in order first.
             at_exit.callback(server.kill if temporary else server.stop)
+        kafka.refuse_taken_port()
+        elasticsearch.refuse_taken_port()
         try:
             elasticsearch.launch()  # takes the longer time; Kafka is formatted and launched meanwhile
             kafka.launch()

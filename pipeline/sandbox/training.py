@@ -1,4 +1,4 @@
-"""Record the AOT caches (see `aot.py`): run each server once for nothing, then never again."""
+"""Record the AOT caches (see `aot_cache.py`): run each server once for nothing, then never again."""
 
 import shutil
 import tempfile
@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from pipeline.errors import SandboxError
-from pipeline.sandbox.aot import aot_cache_folder, is_settled
+from pipeline.sandbox.aot_cache import aot_cache_folder, is_settled
 from pipeline.sandbox.artifacts import Report, elasticsearch_jars, kafka_jars
 from pipeline.sandbox.cache import exclusive
 from pipeline.sandbox.elasticsearch import Elasticsearch

@@ -3,10 +3,11 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -16,8 +17,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from elasticsearch import AsyncElasticsearch
 
 from pipeline.errors import SandboxError
-from pipeline.sandbox import Elasticsearch, Kafka, Servers
+from pipeline.sandbox import Elasticsearch, Kafka, Servers, start_sandbox
 from pipeline.sandbox.ports import free_port
+from tests.logpipe import logpipe
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -169,7 +171,7 @@ def test_no_process_is_left_after_stop(tmp_path: Path) -> None:
     before = descendants()
     kafka = Kafka(tmp_path / "kafka", heap_mb=256)
     kafka.start()
-    assert len(descendants() - before) == 2  # the server and its warden
+    assert len(descendants() - before) == 2  # the server and its watchdog
 
     kafka.stop()
 
@@ -204,13 +206,13 @@ def test_no_process_is_left_when_the_parent_dies(tmp_path: Path, number: signal.
     with parent.stdout:
         started = json.loads(parent.stdout.readline())
     processes = [psutil.Process(started[name]) for name in ("kafka", "elasticsearch")]
-    wardens = [process.parent() for process in processes]
+    watchdogs = [process.parent() for process in processes]
     processes[0].suspend()  # even so
 
     parent.send_signal(number)
     parent.wait()
 
-    everyone = [*processes, *(warden for warden in wardens if warden)]
+    everyone = [*processes, *(watchdog for watchdog in watchdogs if watchdog)]
     assert len(everyone) == 4
     assert eventually(lambda: not any(process.is_running() for process in everyone))
     assert Path(started["directory"]).exists() is kept
@@ -254,3 +256,53 @@ def test_a_failed_start_shows_why_and_where_the_log_is(tmp_path: Path) -> None:
 def test_no_port_is_given_twice() -> None:
     ports = [free_port() for _ in range(500)]
     assert len(set(ports)) == len(ports)
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", free_port())) as listener:
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("option", "name"), [("--kafka-port", "Kafka"), ("--elasticsearch-port", "Elasticsearch")]
+)
+def test_a_taken_port_is_refused_with_its_owner_and_what_to_do(
+    taken_port: int, option: str, name: str, tmp_path: Path
+) -> None:
+    free = {"--kafka-port": str(free_port()), "--elasticsearch-port": str(free_port())}
+    ports = {**free, option: str(taken_port)}
+    home = tmp_path / "home"
+    result = logpipe("sandbox", "--directory", str(home), *(word for pair in ports.items() for word in pair))
+    assert result.returncode == 5
+    text = result.stderr.decode()
+    assert f"port {taken_port} of 127.0.0.1 is taken by process {os.getpid()} (" in text
+    assert f"{name} " in text
+    assert f"choose another one with {option}" in text
+    assert b"Ctrl-C" not in result.stdout
+    assert not home.exists(), "nothing was started"
+
+
+def test_both_servers_cannot_have_the_same_port(tmp_path: Path) -> None:
+    port = free_port()
+    with (
+        pytest.raises(SandboxError, match=f"cannot both have port {port}"),
+        start_sandbox(tmp_path, kafka_port=port, elasticsearch_port=port),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("kind", [Kafka, Elasticsearch])
+def test_another_server_that_answers_at_the_port_is_not_taken_for_ones_own(
+    kind: type[Kafka | Elasticsearch], servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = servers.kafka.port if kind is Kafka else servers.elasticsearch.port
+    late = kind(tmp_path / "late", port=port, heap_mb=384)
+    # The port was free when it was looked at.
+    monkeypatch.setattr("pipeline.sandbox.process.refuse_taken_port", lambda *_: None)
+    try:
+        with pytest.raises(SandboxError, match="ended before it answered"):
+            late.start()
+    finally:
+        late.kill()
+    assert "Address already in use" in late.log.read_text("utf-8")

@@ -2,14 +2,14 @@
 
 Started by path as a script of its own, with the standard library only, so that it is up in 20 ms:
 
-    warden.py PARENT_PID DIRECTORY_TO_REMOVE COMMAND...
+    watchdog.py PARENT_PID DIRECTORY_TO_REMOVE COMMAND...
 
 It prints the server's process id, then waits. The server ends
 
-* when its user stops it: the warden ends with it and passes its exit status on;
+* when its user stops it: the watchdog ends with it and passes its exit status on;
 * when the parent has gone without a word (kill -9 included): it is asked to stop, and killed ten seconds
   later; or killed at once where DIRECTORY_TO_REMOVE is not empty, which is then removed;
-* when the warden is killed: by the kernel, on Linux.
+* when the watchdog is killed: by the kernel, on Linux.
 
 The kernel alone would not do: its signal is sent when the *thread* that started a process ends, and it
 does not clean up.
@@ -64,7 +64,7 @@ def _end(server: "subprocess.Popen[bytes]", directory: str) -> int:
     status = server.wait()
     if directory:
         shutil.rmtree(directory, ignore_errors=True)
-        with suppress(OSError):  # not empty: the other server's warden will do it
+        with suppress(OSError):  # not empty: the other server's watchdog will do it
             Path(directory).parent.rmdir()
     return status
 
