@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 __all__ = ["logpipe", "running"]
 
@@ -19,7 +20,10 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def logpipe(
-    *arguments: str, stdin: bytes = b"", settings: Mapping[str, str] | None = None
+    *arguments: str,
+    stdin: bytes = b"",
+    settings: Mapping[str, str] | None = None,
+    directory: Path | None = None,
 ) -> "subprocess.CompletedProcess[bytes]":
     """Run a command to its end."""
     return subprocess.run(
@@ -27,6 +31,7 @@ def logpipe(
         input=stdin,
         capture_output=True,
         env=environment(settings or {}),
+        cwd=directory,
         timeout=100,
         check=False,
     )

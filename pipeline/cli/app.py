@@ -13,6 +13,7 @@ from pipeline.cli.demo import demo_command
 from pipeline.cli.dlq import dlq
 from pipeline.cli.generate import generate_command
 from pipeline.cli.index import index_command
+from pipeline.cli.init import init_command
 from pipeline.cli.probe import probe_command
 from pipeline.cli.run import run_command
 from pipeline.cli.sandbox import sandbox_command
@@ -79,6 +80,7 @@ def top(
 
 
 # In the order of `logpipe --help`.
+app.command("init")(init_command)
 app.command("run")(run_command)
 app.command("index")(index_command)
 app.command("setup")(setup_command)

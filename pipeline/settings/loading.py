@@ -7,13 +7,24 @@ from typing import Any, ClassVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
-from pydantic_settings import SettingsError as PydanticSettingsError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsError as PydanticSettingsError,
+)
 
 from pipeline.errors import SettingsError
 from pipeline.settings.group import RENAMED_GROUPS, renamed
 from pipeline.settings.model import Settings
 
-__all__ = ["CONFIG_FILE_VARIABLE", "WORKER_PIPE_VARIABLE", "load_settings"]
+__all__ = [
+    "CONFIG_FILE_VARIABLE",
+    "DEFAULT_CONFIG_FILE",
+    "WORKER_PIPE_VARIABLE",
+    "check_values",
+    "load_settings",
+    "overriding_variables",
+]
 
 CONFIG_FILE_VARIABLE = "LOGPIPE_CONFIG"
 SECRETS_DIRECTORY_VARIABLE = "LOGPIPE_SECRETS_DIR"
@@ -54,7 +65,7 @@ def load_settings(config: Path | None = None, overrides: Mapping[str, Any] | Non
     try:
         return _FromHere(**dict(overrides or {}))
     except ValidationError as error:
-        raise SettingsError("\n".join(_explain(line) for line in error.errors())) from None
+        raise _refusal(error) from None
     except PydanticSettingsError as error:
         raise SettingsError(f"a setting could not be read: {error.__cause__ or error}") from None
     except yaml.MarkedYAMLError as error:
@@ -65,11 +76,44 @@ def load_settings(config: Path | None = None, overrides: Mapping[str, Any] | Non
         raise SettingsError(f"the settings file {file} could not be read: {error}") from None
 
 
+def check_values(values: Mapping[str, Any]) -> None:
+    """Look at these settings alone, by group, whatever file and environment say.
+
+    Raises SettingsError as `load_settings` does.
+    """
+
+    class _Alone(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],  # noqa: ARG003 - the interface's
+            init_settings: PydanticBaseSettingsSource,
+            *others: PydanticBaseSettingsSource,  # noqa: ARG003
+            **_: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return (init_settings,)
+
+    try:
+        _Alone(**dict(values))
+    except ValidationError as error:
+        raise _refusal(error) from None
+
+
+def _refusal(error: ValidationError) -> SettingsError:
+    return SettingsError("\n".join(_explain(line) for line in error.errors()))
+
+
 def _default_config_file() -> Path | None:
     named = os.environ.get(CONFIG_FILE_VARIABLE)
     if named:
         return Path(named)
     return DEFAULT_CONFIG_FILE if DEFAULT_CONFIG_FILE.is_file() else None
+
+
+def overriding_variables() -> list[str]:
+    """Name the environment variables that win over the settings file."""
+    groups = tuple(f"LOGPIPE_{name.upper()}" for name in Settings.model_fields)
+    return sorted(name for name in os.environ if name.split("__")[0].upper() in groups)
 
 
 def _refuse_unknown_variables() -> None:

@@ -7,13 +7,14 @@ from typing import Any, get_args
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from pipeline.settings import Settings
+from pipeline.settings.model import Settings
 
-__all__ = ["reference"]
+__all__ = ["bounds_of", "reference"]
 
 _HEAD = """# Settings
 
-Written by `make docs` from `pipeline/settings/model.py`; change it there.
+Written by `make docs` from the files of `pipeline/settings/`; change it there. `logpipe init` writes a settings file
+that holds all of them.
 
 A setting comes from the first of these that names it: an environment variable, a secret file in
 `$LOGPIPE_SECRETS_DIR`, the settings file (`--config`, else `$LOGPIPE_CONFIG`, else `./logpipe.toml`; TOML or
@@ -55,13 +56,17 @@ def _type(field: FieldInfo) -> str:
     for module in ("typing.", "pathlib.", "pydantic.types."):
         name = name.replace(module, "")
     name = name.replace("Literal[", "").replace("]", "") if name.startswith("Literal") else name
-    bounds = [
+    return ", ".join([name, *bounds_of(field)])
+
+
+def bounds_of(field: FieldInfo) -> list[str]:
+    """Give the limits of a number, such as `≥ 1`."""
+    return [
         f"{sign} {limit}"
         for constraint in field.metadata
         for attribute, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤"))
         if (limit := getattr(constraint, attribute, None)) is not None
     ]
-    return ", ".join([name, *bounds])
 
 
 def _default(field: FieldInfo) -> str:

@@ -12,7 +12,19 @@ import yaml
 from pipeline.events.fingerprints import fingerprint
 from tests.logpipe import logpipe
 
-COMMANDS = ["run", "index", "setup", "check", "generate", "transform", "sandbox", "demo", "audit", "probe"]
+COMMANDS = [
+    "init",
+    "run",
+    "index",
+    "setup",
+    "check",
+    "generate",
+    "transform",
+    "sandbox",
+    "demo",
+    "audit",
+    "probe",
+]
 EVENT = b'{"timestamp":"2024-01-15T10:30:00.123Z","level":"ERROR","service":"api","message":"m"}'
 
 
