@@ -17,6 +17,7 @@ from elasticsearch import ApiError, AsyncElasticsearch, NotFoundError, Transport
 from pipeline.bulk.client import make_client, reason_of, server_errors
 from pipeline.errors import ProbeFailed, SettingsError
 from pipeline.events.document import Coordinates, Document, DocumentBuilder
+from pipeline.events.indices import log_index_patterns
 from pipeline.events.timestamps import from_epoch_ms
 from pipeline.kafka.client import connection_options, kafka_errors, start_client
 from pipeline.settings import Settings
@@ -180,7 +181,7 @@ async def _find(
 async def _read(client: AsyncElasticsearch, settings: Settings, wanted: Document) -> dict[str, Any] | None:
     """Get the document; where ILM rolls the indices, it can only be searched for, in all of them."""
     if settings.index.roll == "ilm":
-        indices = f"{settings.index.prefix}-*"
+        indices = log_index_patterns(settings.index.prefix)
         answer = await client.search(index=indices, query={"ids": {"values": [wanted.id]}}, size=1)
         return next((hit["_source"] for hit in answer["hits"]["hits"]), None)
     return dict((await client.get(index=wanted.index_name, id=wanted.id))["_source"])

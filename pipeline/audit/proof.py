@@ -21,6 +21,7 @@ from pipeline.audit.records import (
 from pipeline.audit.result import AuditResult, PartitionAudit, Range
 from pipeline.bulk.client import make_client, server_errors
 from pipeline.errors import SettingsError
+from pipeline.events.indices import log_index_patterns
 from pipeline.kafka.client import admin_client, kafka_errors
 from pipeline.settings import Settings
 
@@ -90,7 +91,7 @@ class _Proof:
 
     async def run(self) -> list[PartitionAudit]:
         """Give a result for each range; what was committed before this is visible after the refresh."""
-        indices = f"{self._settings.index.prefix}-*"
+        indices = log_index_patterns(self._settings.index.prefix)
         await self._client.indices.refresh(index=indices)
         opened = await self._client.open_point_in_time(index=indices, keep_alive=KEEP_ALIVE)
         pit = str(opened["id"])

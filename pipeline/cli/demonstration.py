@@ -19,7 +19,7 @@ from rich.table import Table
 
 from pipeline.bulk.client import make_client
 from pipeline.errors import LogpipeError
-from pipeline.events.indices import DAY_MS, Indices
+from pipeline.events.indices import DAY_MS, Indices, log_index_patterns
 from pipeline.install import run_setup
 from pipeline.log_metrics.rules import chosen_rules
 from pipeline.sample import sample_events
@@ -99,7 +99,7 @@ async def _watch(
 ) -> dict[str, int]:
     """Count the documents until all are there; then give their number by index."""
     deadline = time.monotonic() + _TIMEOUT_SECONDS
-    pattern = f"{settings.index.prefix}-*"
+    pattern = log_index_patterns(settings.index.prefix)
     while True:
         await client.indices.refresh(index=pattern)
         rows = (await client.indices.stats(index=pattern, metric="docs"))["indices"]
@@ -121,7 +121,7 @@ async def _show(
     found: Mapping[str, int],
     out: Console,
 ) -> None:
-    pattern = f"{settings.index.prefix}-*"
+    pattern = log_index_patterns(settings.index.prefix)
     answer = await client.search(
         index=pattern,
         size=1,

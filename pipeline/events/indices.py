@@ -5,10 +5,19 @@ from typing import NamedTuple
 from pipeline.events.timestamps import from_epoch_ms
 from pipeline.settings import Events, Index
 
-__all__ = ["DAY_MS", "IndexChoice", "Indices"]
+__all__ = ["DAY_MS", "IndexChoice", "Indices", "log_index_patterns"]
 
 DAY_MS = 86_400_000
 _MOST_CACHED_DAYS = 1000
+
+
+def log_index_patterns(prefix: str) -> tuple[str, ...]:
+    """Give the patterns that match the indices of logs with this prefix, and none of a longer prefix.
+
+    `<prefix>-*` would match those of `<prefix>-staging` too. A date begins with a digit; `undated` and `overflow` are
+    for events whose day has no index of its own.
+    """
+    return tuple(f"{prefix}-{beginning}*" for beginning in (*"0123456789", "overflow", "undated"))
 
 
 class IndexChoice(NamedTuple):

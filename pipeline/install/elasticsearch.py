@@ -1,6 +1,6 @@
 """Read and write what Elasticsearch holds for the pipeline: templates, the policy, the write alias."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -9,19 +9,21 @@ from elasticsearch import ApiError, AsyncElasticsearch, BadRequestError, NotFoun
 
 from pipeline.bulk.client import reason_of
 from pipeline.errors import ServerRefused
-from pipeline.install.plan import overriding_templates
+from pipeline.install.plan import self_contained, without_dates
 from pipeline.install.resources import Kind, Resource
 from pipeline.settings import Index
 
 __all__ = [
     "create_write_index",
-    "find_overriding_templates",
     "has_ilm",
     "has_write_alias",
     "index_of_today",
     "overridden_for",
     "put",
     "read",
+    "read_index_templates",
+    "restore",
+    "try_templates",
 ]
 
 _HEADERS = {"accept": "application/json", "content-type": "application/json"}
@@ -71,12 +73,28 @@ async def put(client: AsyncElasticsearch, resource: Resource) -> None:
     await _request(client, "PUT", f"/{resource.path}", resource.body)
 
 
-async def find_overriding_templates(
-    client: AsyncElasticsearch, ours: Resource, index: Index, now: datetime
-) -> list[str]:
-    """Describe the index templates that win over ours for the index of today."""
-    answer = await _request(client, "GET", f"/{Kind.INDEX_TEMPLATE}")
-    return overriding_templates(answer["index_templates"], ours, index_of_today(index, now))
+async def restore(client: AsyncElasticsearch, resource: Resource, before: dict[str, Any] | None) -> None:
+    """Put an object back as it was, or delete it where there was none."""
+    if before is None:
+        await _request(client, "DELETE", f"/{resource.path}")
+    else:
+        await _request(client, "PUT", f"/{resource.path}", without_dates(before))
+
+
+async def read_index_templates(client: AsyncElasticsearch) -> list[dict[str, Any]]:
+    """Return all index templates that there are."""
+    return list((await _request(client, "GET", f"/{Kind.INDEX_TEMPLATE}"))["index_templates"])
+
+
+async def try_templates(client: AsyncElasticsearch, wanted: Sequence[Resource]) -> None:
+    """Have the server look at settings and mappings of the index templates without keeping them.
+
+    Raises ApiError for what it would refuse. The patterns are others: the server takes the trial for one more template,
+    which must not conflict with ours.
+    """
+    for number, template in enumerate(self_contained(wanted)):
+        body = {**template.body, "index_patterns": [f"{template.name}.trial-{number}"]}
+        await _request(client, "POST", f"/{Kind.INDEX_TEMPLATE}/_simulate", body)
 
 
 async def overridden_for(

@@ -3,12 +3,17 @@
 import difflib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from pipeline.install.resources import Kind, Resource
 
-__all__ = ["Change", "normal_form", "overriding_templates", "plan_changes"]
+__all__ = [
+    "Change",
+    "normal_form",
+    "plan_changes",
+    "self_contained",
+    "without_dates",
+]
 
 # Elasticsearch 9.2 and later add these to what they are sent.
 _ADDED_BY_SERVER = frozenset({"created_date", "created_date_millis", "modified_date", "modified_date_millis"})
@@ -56,7 +61,7 @@ def normal_form(kind: Kind, body: Mapping[str, Any]) -> dict[str, Any]:
     Elasticsearch gives settings back nested and as text, policies with defaults filled in, and some objects
     with the dates of their making.
     """
-    normal = {name: value for name, value in body.items() if name not in _ADDED_BY_SERVER}
+    normal = without_dates(body)
     if kind is Kind.POLICY:
         policy = dict(normal["policy"])
         policy["phases"] = {name: _normal_phase(phase) for name, phase in policy["phases"].items()}
@@ -67,24 +72,33 @@ def normal_form(kind: Kind, body: Mapping[str, Any]) -> dict[str, Any]:
     return normal
 
 
-def overriding_templates(
-    templates: Iterable[Mapping[str, Any]], ours: Resource, index_name: str
-) -> list[str]:
-    """Describe the index templates that Elasticsearch would prefer to ours for an index of this name.
+def without_dates(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what Elasticsearch adds to an object and does not take back."""
+    return {name: value for name, value in body.items() if name not in _ADDED_BY_SERVER}
 
-    templates -- `index_templates` of the answer to `GET _index_template`
+
+def self_contained(resources: Sequence[Resource]) -> list[Resource]:
+    """Give the index templates with the components among these resources written into them.
+
+    So they can be tried on a server that does not have the components yet. Components that are not among the resources
+    stay as they are named.
     """
-    found = []
-    for entry in templates:
-        body = entry["index_template"]
-        priority, patterns = body.get("priority", 0), body["index_patterns"]
-        if (
-            entry["name"] != ours.name
-            and priority > ours.body["priority"]
-            and any(fnmatchcase(index_name, pattern) for pattern in patterns)
-        ):
-            found.append(f"{entry['name']} (priority {priority}, patterns {', '.join(patterns)})")
-    return found
+    components = {one.name: one.body["template"] for one in resources if one.kind is Kind.COMPONENT}
+    return [_with(one, components) for one in resources if one.kind is Kind.INDEX_TEMPLATE]
+
+
+def _with(template: Resource, components: Mapping[str, Mapping[str, Any]]) -> Resource:
+    names = template.body["composed_of"]
+    content: dict[str, Any] = {}
+    parts = [components[name] for name in names if name in components]
+    for part in (*parts, template.body.get("template", {})):
+        for section, values in part.items():
+            # No two of ours have the same key, but for settings, whose keys are flat.
+            content[section] = {**content.get(section, {}), **values}
+    others = [name for name in names if name not in components]
+    return Resource(
+        template.kind, template.name, {**template.body, "composed_of": others, "template": content}
+    )
 
 
 def _normal_phase(phase: Mapping[str, Any]) -> dict[str, Any]:

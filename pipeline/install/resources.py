@@ -14,6 +14,9 @@ __all__ = ["Kind", "Resource", "load_resources", "resource_file"]
 
 # The name that the files are written for; another `index.prefix` takes its place.
 _PREFIX = "claude-code-bot"
+# The longer of two prefixes wins where the patterns of both match, as those of `logs` and `logs-2` do for the indices
+# of `logs-2`; the sum for the prefix of the files is what they hold.
+_LEAST_PRIORITY = 500
 _LIFECYCLE = f"{_PREFIX}@lifecycle"
 _SETTINGS = f"{_PREFIX}@settings"
 
@@ -80,7 +83,10 @@ def _load(folder: str, name: str) -> dict[str, Any]:
 
 
 def _renamed(resource: Resource, prefix: str) -> Resource:
-    return Resource(resource.kind, _rename(resource.name, prefix), _rename(resource.body, prefix))
+    body = _rename(resource.body, prefix)
+    if resource.kind is Kind.INDEX_TEMPLATE:
+        body["priority"] = _LEAST_PRIORITY + len(prefix)
+    return Resource(resource.kind, _rename(resource.name, prefix), body)
 
 
 def _rename(value: Any, prefix: str) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from pipeline.bulk.new_errors import fingerprints_index
+from pipeline.events.indices import log_index_patterns
 from pipeline.install.topics import wanted_topics
 from pipeline.settings import Kafka, Settings
 
@@ -47,7 +48,8 @@ def elasticsearch_roles(settings: Settings, *, with_ilm: bool = True) -> list[Ro
     """Give the roles; privileges as in Elasticsearch's ClusterPrivilegeResolver and IndexPrivilege, 9.1."""
     prefix = settings.index.prefix
     # With `roll = "ilm"` writes go to the alias, which has the name of the prefix itself.
-    names = [prefix, f"{prefix}-*"] if settings.index.roll == "ilm" else [f"{prefix}-*"]
+    logs = list(log_index_patterns(prefix))
+    names = [prefix, *logs] if settings.index.roll == "ilm" else logs
     setup: dict[str, Any] = {"cluster": ["manage_index_templates"], "indices": []}
     if with_ilm:
         setup["cluster"].append("manage_ilm")
@@ -73,9 +75,7 @@ def elasticsearch_roles(settings: Settings, *, with_ilm: bool = True) -> list[Ro
             "audit, probe: reads; `maintenance` is for the refresh before an audit",
             {
                 "cluster": [],
-                "indices": [
-                    {"names": [f"{prefix}-*"], "privileges": ["read", "view_index_metadata", "maintenance"]}
-                ],
+                "indices": [{"names": logs, "privileges": ["read", "view_index_metadata", "maintenance"]}],
             },
         ),
         Role(

@@ -3,16 +3,21 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from elasticsearch import AsyncElasticsearch
 
 from pipeline.bulk.client import make_client, server_errors
-from pipeline.errors import ServerRefused, SettingsError
+from pipeline.errors import LogpipeError, ServerRefused, SettingsError
 from pipeline.install import elasticsearch as server
 from pipeline.install.kibana import Kibana, SavedObject, load_saved_objects
+from pipeline.install.other_templates import (
+    conflicting_templates,
+    overriding_templates,
+    templates_taken_over,
+)
 from pipeline.install.plan import Change, plan_changes
-from pipeline.install.resources import Resource, load_resources
+from pipeline.install.resources import Kind, Resource, load_resources
 from pipeline.install.topics import TopicPlan, TopicSpec, create_topics, plan_topics, wanted_topics
 from pipeline.settings import Settings
 
@@ -56,6 +61,16 @@ class _Dashboards(NamedTuple):
         return tuple(one.id for one in self.objects)
 
 
+class _Plan(NamedTuple):
+    """What is to be done in Elasticsearch."""
+
+    changes: list[Change]
+    current: dict[str, dict[str, Any] | None]
+    """What is there now, by path; None for what is not."""
+    needs_write_index: bool
+    """Whether the first index behind the write alias is missing."""
+
+
 async def run_setup(
     settings: Settings,
     *,
@@ -81,7 +96,8 @@ async def run_setup(
     report -- told, a text at a time, what is done
 
     Raises SettingsError, ServerUnavailable and ServerRefused. Nothing is changed before all servers were asked
-    and everything that can be known beforehand to fail has been looked at.
+    and everything that can be known beforehand to fail has been looked at, in a dry run too. What Elasticsearch refuses
+    all the same leaves it as it was.
     """
     if without_ilm and settings.index.roll == "ilm":
         raise SettingsError("index.roll = 'ilm' needs ILM: --without-ilm goes with index.roll = 'day' only")
@@ -92,13 +108,13 @@ async def run_setup(
         specs = wanted_topics(settings, partitions=partitions, replication_factor=replication_factor)
         topics = await plan_topics(settings.kafka, specs)
     async with make_client(settings.elasticsearch) as client:
-        changes, needs_write_index = await _plan(client, settings, wanted, without_ilm=without_ilm)
+        plan = await _plan(client, settings, wanted, without_ilm=without_ilm)
         if dry_run:
-            _report_plan(changes, needs_write_index, topics, settings, report)
+            _report_plan(plan, topics, settings, report)
             first = server.index_of_today(settings.index, datetime.now(UTC))
-            write_index = first if needs_write_index else None
+            write_index = first if plan.needs_write_index else None
         else:
-            write_index = await _apply(client, settings, wanted, changes, needs_write_index, report)
+            write_index = await _apply(client, settings, wanted, plan, report)
     if not dry_run:
         await create_topics(settings.kafka, topics.missing)
         for spec in topics.missing:
@@ -111,7 +127,7 @@ async def run_setup(
     return SetupResult(
         dry_run=dry_run,
         with_ilm=not without_ilm,
-        changes=tuple(changes),
+        changes=tuple(plan.changes),
         write_index=write_index,
         topics=tuple(spec.name for spec in topics.missing),
         saved_objects=imported,
@@ -120,9 +136,8 @@ async def run_setup(
 
 async def _plan(
     client: AsyncElasticsearch, settings: Settings, wanted: list[Resource], *, without_ilm: bool
-) -> tuple[list[Change], bool]:
-    """Return the changes, and whether the first index behind the write alias is missing."""
-    template = wanted[-1]
+) -> _Plan:
+    """Look at everything that could be in the way; raises ServerRefused where something is."""
     with server_errors(settings.elasticsearch, "show its templates and policies"):
         if not without_ilm and not await server.has_ilm(client, wanted[0].name):
             raise ServerRefused(
@@ -130,37 +145,93 @@ async def _plan(
                 "indices. `logpipe setup --without-ilm` installs everything else"
             )
         current = await server.read(client, wanted)
-        winners = await server.find_overriding_templates(client, template, settings.index, datetime.now(UTC))
-        if winners:
-            raise ServerRefused(
-                f"indices named {template.body['index_patterns'][0]} would not get our template: "
-                f"{'; '.join(winners)} has a higher priority than {template.body['priority']}. "
-                "Delete it, lower its priority, or choose another index.prefix"
-            )
+        _refuse_beside(await server.read_index_templates(client), wanted, settings)
         needs_write_index = settings.index.roll == "ilm" and not await server.has_write_alias(
             client, settings.index.prefix
         )
-    return plan_changes(wanted, current), needs_write_index
+    with server_errors(settings.elasticsearch, "take the index templates"):
+        await server.try_templates(client, wanted)
+    return _Plan(plan_changes(wanted, current), current, needs_write_index)
+
+
+def _refuse_beside(there: list[dict[str, Any]], wanted: list[Resource], settings: Settings) -> None:
+    """Raise ServerRefused when an index template that is there and ours would be in each other's way."""
+    template = wanted[-1]
+    what_to_do = "Delete it, change its priority, or choose another index.prefix"
+    winners = overriding_templates(there, template, server.index_of_today(settings.index, datetime.now(UTC)))
+    if winners:
+        raise ServerRefused(
+            f"indices named {settings.index.prefix}-YYYY.MM.dd would not get our template: "
+            f"{'; '.join(winners)} has a higher priority than {template.body['priority']}. {what_to_do}"
+        )
+    for one in wanted:
+        if one.kind is not Kind.INDEX_TEMPLATE:
+            continue
+        if conflicts := conflicting_templates(there, one):
+            raise ServerRefused(
+                f"Elasticsearch would refuse the index template {one.name}: {'; '.join(conflicts)} matches the same "
+                f"indices with the same priority. {what_to_do}"
+            )
+        if losers := templates_taken_over(there, one):
+            raise ServerRefused(
+                f"the index template {one.name} would take the indices of {', '.join(losers)}, which an earlier "
+                "version has installed. Run `logpipe setup` for that index.prefix first"
+            )
 
 
 async def _apply(
     client: AsyncElasticsearch,
     settings: Settings,
     wanted: list[Resource],
-    changes: list[Change],
-    needs_write_index: bool,
+    plan: _Plan,
     report: Callable[[str], None],
 ) -> str | None:
-    for change in changes:
-        with server_errors(settings.elasticsearch, str(change)):
-            await server.put(client, change.resource)
-        report(_done(change))
+    applied: list[Change] = []
+    try:
+        for change in plan.changes:
+            with server_errors(settings.elasticsearch, str(change)):
+                await server.put(client, change.resource)
+            applied.append(change)
+            report(_done(change))
+        return await _finish(client, settings, wanted, plan, report)
+    except LogpipeError:
+        await _undo(client, settings, applied, plan, report)
+        raise
+
+
+async def _undo(
+    client: AsyncElasticsearch,
+    settings: Settings,
+    applied: list[Change],
+    plan: _Plan,
+    report: Callable[[str], None],
+) -> None:
+    """Put back what was there, the last change first; says so, and what could not be put back."""
+    for change in reversed(applied):
+        resource = change.resource
+        try:
+            with server_errors(settings.elasticsearch, f"put {resource.name} back"):
+                await server.restore(client, resource, plan.current[resource.path])
+        except LogpipeError as error:
+            report(f"not undone: {_done(change)}: {error}")
+        else:
+            report(f"undone: {_done(change)}")
+
+
+async def _finish(
+    client: AsyncElasticsearch,
+    settings: Settings,
+    wanted: list[Resource],
+    plan: _Plan,
+    report: Callable[[str], None],
+) -> str | None:
+    """Ask whether the templates are in force, and create the first index behind the write alias if it is missing."""
     template = wanted[-1]
     with server_errors(settings.elasticsearch, "say which template an index would get"):
         overridden = await server.overridden_for(client, template, settings.index, datetime.now(UTC))
     if overridden:
         raise ServerRefused(f"the index {overridden} would not get the index template {template.name}")
-    if not needs_write_index:
+    if not plan.needs_write_index:
         return None
     alias = settings.index.prefix
     with server_errors(settings.elasticsearch, f"create the first index behind the alias {alias}"):
@@ -181,16 +252,15 @@ async def _look_at_kibana(settings: Settings, kibana: str | None, jaeger: str | 
 
 
 def _report_plan(
-    changes: list[Change],
-    needs_write_index: bool,
+    plan: _Plan,
     topics: TopicPlan,
     settings: Settings,
     report: Callable[[str], None],
 ) -> None:
-    for change in changes:
+    for change in plan.changes:
         report(f"would {change}")
         report(change.diff)
-    if needs_write_index:
+    if plan.needs_write_index:
         report(f"would create the first index behind the write alias {settings.index.prefix}")
     for spec in topics.missing:
         report(f"would create {_described(spec)}")

@@ -65,11 +65,12 @@ def wanted_topics(
 async def plan_topics(kafka: Kafka, wanted: Iterable[TopicSpec]) -> TopicPlan:
     """Ask the brokers which topics are missing; one that exists is left as it is.
 
-    Raises ServerUnavailable when no broker answers.
+    Raises ServerUnavailable when no broker answers, ServerRefused when one would not create what is missing.
     """
     async with _admin(kafka) as admin:
         existing = set(await admin.list_topics())
         missing = tuple(spec for spec in wanted if spec.name not in existing)
+        await _create(admin, missing, only_try=True)
         there = [spec for spec in wanted if spec.name in existing]
         return TopicPlan(missing, tuple(await _remarks(admin, there)))
 
@@ -79,6 +80,11 @@ async def create_topics(kafka: Kafka, topics: Iterable[TopicSpec]) -> None:
 
     Raises ServerUnavailable when no broker answers, ServerRefused when one says no.
     """
+    async with _admin(kafka) as admin:
+        await _create(admin, topics)
+
+
+async def _create(admin: AIOKafkaAdminClient, topics: Iterable[TopicSpec], *, only_try: bool = False) -> None:
     new = [
         NewTopic(spec.name, spec.partitions, spec.replication_factor, {}, dict(spec.configs))
         if spec.replication_factor == _BROKER_DEFAULT
@@ -87,8 +93,7 @@ async def create_topics(kafka: Kafka, topics: Iterable[TopicSpec]) -> None:
     ]
     if not new:
         return
-    async with _admin(kafka) as admin:
-        answer = await admin.create_topics(new)
+    answer = await admin.create_topics(new, validate_only=only_try)
     for name, code, text in answer.topic_errors:
         error = for_code(code)
         if code and error is not TopicAlreadyExistsError:

@@ -30,10 +30,14 @@ class IlmServer:
         self.policies: dict[str, Any] = {}
         self.components: dict[str, Any] = {}
         self.writes: list[str] = []
+        self.refused = ""
+        """A path whose PUT is refused."""
 
     async def answer(self, request: web.Request) -> web.Response:
-        if request.method == "PUT":
+        if request.method in {"PUT", "DELETE"}:
             self.writes.append(f"{request.method} {request.path}")
+        if request.method == "PUT" and request.path == self.refused:
+            return _answer(400, {"error": {"type": "illegal_argument_exception", "reason": "not today"}})
         body = await request.json() if request.can_read_body else None
         match request.path.strip("/").split("/"):
             case ["_ilm", "policy", name]:
@@ -51,6 +55,9 @@ class IlmServer:
             return _answer(200, {"acknowledged": True})
         if name not in self.policies:
             return _answer(404, {"error": {"type": "resource_not_found_exception"}})
+        if method == "DELETE":
+            del self.policies[name]
+            return _answer(200, {"acknowledged": True})
         return _answer(200, {name: self.policies[name]})
 
     def _component(self, method: str, name: str, body: Any) -> web.Response:
@@ -59,6 +66,9 @@ class IlmServer:
             return _answer(200, {"acknowledged": True})
         if name not in self.components:
             return _answer(404, {"error": {"type": "resource_not_found_exception"}})
+        if method == "DELETE":
+            del self.components[name]
+            return _answer(200, {"acknowledged": True})
         entry = {"name": name, "component_template": self.components[name]}
         return _answer(200, {"component_templates": [entry]})
 
@@ -67,6 +77,11 @@ class IlmServer:
         if request.method == "PUT" and body and body.get("composed_of"):
             optional = body.setdefault("ignore_missing_component_templates", [])
             optional += [name for name in body["composed_of"] if name in self.components]
+        if request.path.endswith("/_simulate"):
+            settings = body["template"].get("settings", {})
+            body["template"]["settings"] = {
+                name: value for name, value in settings.items() if not name.startswith("index.lifecycle.")
+            }
         url = URL(self.behind + request.raw_path, encoded=True)
         async with ClientSession() as session, session.request(request.method, url, json=body) as response:
             answer = await response.json() if request.method != "HEAD" else None

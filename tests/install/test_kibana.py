@@ -12,6 +12,7 @@ import trustme
 from elasticsearch import Elasticsearch
 
 from pipeline.errors import LogpipeError, ServerRefused, ServerUnavailable, SettingsError
+from pipeline.events.indices import log_index_patterns
 from pipeline.install import run_setup
 from pipeline.install.kibana import Kibana, load_saved_objects
 from pipeline.sandbox.ports import free_port
@@ -244,4 +245,4 @@ def test_another_prefix_is_in_every_id_reference_and_title(prefix: str) -> None:
         assert "claude-code-bot" not in rest
         assert "Claude Code Bot" not in rest
         if mine.kind == "index-pattern":
-            assert found["attributes"]["title"] == f"{prefix}-*"
+            assert found["attributes"]["title"] == ",".join(log_index_patterns(prefix))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.install.plan import Change, normal_form, overriding_templates, plan_changes
+from pipeline.install.plan import Change, normal_form, plan_changes, self_contained
 from pipeline.install.resources import Kind, Resource
 
 COMPONENT = Resource(
@@ -71,21 +71,19 @@ def test_dates_that_the_server_adds_are_no_difference() -> None:
     assert plan_one(COMPONENT, {**COMPONENT.body, "created_date_millis": 1, "modified_date_millis": 2}) == []
 
 
-@pytest.mark.parametrize(
-    ("name", "priority", "pattern", "wins"),
-    [
-        ("other", 501, "p-*", True),
-        ("other", 501, "*", True),
-        ("other", 501, "p-2026.*", True),
-        ("other", 500, "p-*", False),
-        ("other", 501, "q-*", False),
-        ("p", 501, "p-*", False),
-    ],
-)
-def test_a_template_wins_by_its_pattern_and_a_higher_priority(
-    name: str, priority: int, pattern: str, wins: bool
-) -> None:
-    ours = Resource(Kind.INDEX_TEMPLATE, "p", {"priority": 500})
-    there = [{"name": name, "index_template": {"priority": priority, "index_patterns": ["x", pattern]}}]
-    found = overriding_templates(there, ours, "p-2026.11.23")
-    assert found == ([f"{name} (priority {priority}, patterns x, {pattern})"] if wins else [])
+def test_templates_are_tried_with_their_components_and_the_users_own_as_named() -> None:
+    template = Resource(
+        Kind.INDEX_TEMPLATE,
+        "p",
+        {
+            "index_patterns": ["p-2*"],
+            "composed_of": ["p@settings", "p@custom"],
+            "template": {"mappings": {"dynamic": False}},
+        },
+    )
+    (tried,) = self_contained([COMPONENT, template])
+    assert tried.body == {
+        "index_patterns": ["p-2*"],
+        "composed_of": ["p@custom"],
+        "template": {**COMPONENT.body["template"], "mappings": {"dynamic": False}},
+    }

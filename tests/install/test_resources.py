@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.events.indices import log_index_patterns
 from pipeline.install import Kind, load_resources
 from pipeline.settings import Index
 
@@ -34,8 +35,7 @@ def test_objects_come_in_the_order_in_which_they_depend_on_each_other() -> None:
 
 def test_the_template_is_composed_of_what_is_installed_and_of_a_place_for_the_users_own() -> None:
     template = load_resources(Index())[-1].body
-    assert template["index_patterns"] == ["claude-code-bot-*"]
-    assert template["priority"] == 500
+    assert template["index_patterns"] == list(log_index_patterns("claude-code-bot"))
     assert template["composed_of"] == [
         "claude-code-bot@settings",
         "claude-code-bot@mappings",
@@ -85,13 +85,23 @@ def test_another_prefix_names_everything(roll: str) -> None:
         "other.fingerprints",
         "other",
     ]
-    assert resources[-1].body["index_patterns"] == ["other-*"]
+    assert resources[-1].body["index_patterns"] == list(log_index_patterns("other"))
 
 
 def test_a_longer_prefix_is_not_replaced_twice() -> None:
     template = load_resources(Index(prefix="claude-code-bot-eu"))[-1]
     assert template.name == "claude-code-bot-eu"
-    assert template.body["index_patterns"] == ["claude-code-bot-eu-*"]
+    assert template.body["index_patterns"] == list(log_index_patterns("claude-code-bot-eu"))
+
+
+def test_a_longer_prefix_has_a_higher_priority_and_the_files_have_that_of_theirs() -> None:
+    priorities = {
+        prefix: load_resources(Index(prefix=prefix))[-1].body["priority"] for prefix in ("a", "a-2")
+    }
+    assert priorities["a"] < priorities["a-2"]
+    for resource in load_resources(Index())[-2:]:
+        file = json.loads((ROOT / "mappings" / f"{resource.name}.json").read_text("utf-8"))
+        assert resource.body["priority"] == file["priority"]
 
 
 def test_index_settings_of_the_caller_win() -> None:

@@ -12,6 +12,7 @@ from pipeline.bulk.client import make_client
 from pipeline.errors import ServerRefused, ServerUnavailable, SettingsError
 from pipeline.install import load_resources, run_setup
 from pipeline.install.elasticsearch import overridden_for
+from pipeline.install.plan import without_dates
 from pipeline.sandbox.ports import free_port
 from tests.install.conftest import MakeSettings
 from tests.install.ilm_server import IlmServer
@@ -176,22 +177,109 @@ async def test_the_server_itself_is_asked_which_template_wins(
         assert await overridden_for(asking, ours, settings.index, now) == f"{prefix}-2026.11.23"
 
 
-async def test_the_reason_of_the_server_is_shown(
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_a_template_of_the_same_priority_is_refused_before_anything_is_installed(
+    make_settings: MakeSettings, client: Elasticsearch, prefix: str, dry_run: bool
+) -> None:
+    settings = make_settings()
+    priority = load_resources(settings.index)[-1].body["priority"]
+    name = f"{prefix}-same"
+    client.indices.put_index_template(name=name, index_patterns=[f"{prefix}-2*"], priority=priority)
+    with pytest.raises(ServerRefused, match=rf"{name} \(priority {priority}.*same priority"):
+        await run_setup(settings, dry_run=dry_run, without_ilm=True, with_topics=False, report=Lines())
+    assert objects_of(client, prefix) == {name}
+
+
+async def test_prefixes_that_begin_with_each_other_stand_side_by_side(
     make_settings: MakeSettings, client: Elasticsearch, prefix: str
 ) -> None:
-    client.indices.put_index_template(name=f"{prefix}-same", index_patterns=[f"{prefix}-2*"], priority=500)
-    with pytest.raises(ServerRefused) as refused:
-        await run_setup(make_settings(), without_ilm=True, with_topics=False, report=Lines())
-    assert f"refused to create index template {prefix} (HTTP 400)" in str(refused.value)
-    assert "please use a different priority" in str(refused.value)
-
-
-async def test_the_innermost_reason_is_shown(make_settings: MakeSettings) -> None:
-    wrong = {"index.number_of_shards": "many"}
-    with pytest.raises(ServerRefused, match=r'For input string: "many"'):
+    prefixes = [f"{prefix}-bot", f"{prefix}-bot-staging", prefix, f"{prefix}-bot-2"]
+    # The first as an earlier version has installed it.
+    await run_setup(
+        make_settings(index={"prefix": prefixes[0]}), without_ilm=True, with_topics=False, report=Lines()
+    )
+    body = client.indices.get_index_template(name=prefixes[0])["index_templates"][0]["index_template"]
+    earlier = {**body, "index_patterns": [f"{prefixes[0]}-*"], "priority": 500}
+    client.indices.put_index_template(name=prefixes[0], body=without_dates(earlier))
+    for name in prefixes[1:]:
         await run_setup(
-            make_settings(), without_ilm=True, with_topics=False, index_settings=wrong, report=Lines()
+            make_settings(index={"prefix": name}), without_ilm=True, with_topics=False, report=Lines()
         )
+    await run_setup(
+        make_settings(index={"prefix": prefixes[0]}), without_ilm=True, with_topics=False, report=Lines()
+    )
+    for name in prefixes:
+        client.cluster.put_component_template(
+            name=f"{name}@custom",
+            template={"settings": {"index.routing.allocation.total_shards_per_node": len(name)}},
+        )
+        for index in (
+            f"{name}-2026.11.23",
+            f"{name}-2026.11.23-000001",
+            f"{name}-undated",
+            f"{name}-overflow",
+        ):
+            answer = client.indices.simulate_index_template(name=index)
+            found = answer["template"]["settings"]["index"]["routing"]["allocation"]["total_shards_per_node"]
+            assert found == str(len(name)), index
+
+
+@pytest.mark.parametrize("installed_before", [True, False])
+async def test_what_is_refused_half_way_is_undone(
+    make_settings: MakeSettings, ilm: IlmServer, client: Elasticsearch, prefix: str, installed_before: bool
+) -> None:
+    settings = make_settings(elasticsearch={"hosts": [ilm.url]})
+    if installed_before:
+        await run_setup(settings, with_topics=False, report=Lines())
+        client.cluster.put_component_template(name=f"{prefix}@settings", template={"settings": {}})
+        ilm.policies[f"{prefix}-policy"]["policy"]["phases"]["delete"]["min_age"] = "365d"
+        client.indices.put_index_template(name=prefix, index_patterns=[f"{prefix}-1*"], priority=501)
+    before = (objects_of(client, prefix), dict(ilm.components), dict(ilm.policies))
+    ilm.refused = f"/_index_template/{prefix}"
+    lines = Lines()
+    with pytest.raises(ServerRefused, match="not today"):
+        await run_setup(settings, with_topics=False, report=lines)
+    assert (objects_of(client, prefix), dict(ilm.components)) == before[:2]
+    if installed_before:
+        assert ilm.policies[f"{prefix}-policy"]["policy"]["phases"]["delete"]["min_age"] == "365d"
+        found = client.cluster.get_component_template(name=f"{prefix}@settings")
+        assert not found["component_templates"][0]["component_template"]["template"].get("settings")
+    else:
+        assert ilm.policies == {}
+    done = [line for line in lines if not line.startswith(("undone", "note"))]
+    assert [line for line in lines if line.startswith("undone")] == [
+        f"undone: {line}" for line in reversed(done)
+    ]
+
+
+async def test_a_topic_that_kafka_would_refuse_is_found_before_anything_is_changed(
+    make_settings: MakeSettings, client: Elasticsearch, prefix: str
+) -> None:
+    for dry_run in (True, False):
+        with pytest.raises(ServerRefused, match="replication factor"):
+            await run_setup(
+                make_settings(), dry_run=dry_run, without_ilm=True, replication_factor=3, report=Lines()
+            )
+        assert objects_of(client, prefix) == set()
+
+
+async def test_what_the_templates_have_wrong_is_found_in_a_dry_run_with_the_innermost_reason(
+    make_settings: MakeSettings, client: Elasticsearch, prefix: str
+) -> None:
+    wrong = {"index.number_of_shards": "many"}
+    for dry_run in (True, False):
+        with pytest.raises(
+            ServerRefused, match=r"Failed to parse value \[many\] for setting \[index.number_of_shards\]"
+        ):
+            await run_setup(
+                make_settings(),
+                dry_run=dry_run,
+                without_ilm=True,
+                with_topics=False,
+                index_settings=wrong,
+                report=Lines(),
+            )
+        assert objects_of(client, prefix) == set()
 
 
 async def test_with_ilm_the_policy_comes_first(

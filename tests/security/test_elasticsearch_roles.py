@@ -18,9 +18,12 @@ SEARCH = ("indices:data/read/search", "indices:data/read/open_point_in_time", "i
 TEMPLATES = (
     "indices:admin/index_template/get",
     "indices:admin/index_template/put",
+    "indices:admin/index_template/delete",
+    "indices:admin/index_template/simulate",
     "indices:admin/index_template/simulate_index",
     "cluster:admin/component_template/get",
     "cluster:admin/component_template/put",
+    "cluster:admin/component_template/delete",
 )
 
 # roll, role, index (or the cluster), action, allowed?
@@ -39,6 +42,9 @@ TABLE: list[tuple[Roll, str, str | None, str, bool]] = [
     ("day", "worker", "p-2024.01.15", "indices:admin/delete", False),
     ("day", "worker", "p-2024.01.15", "indices:admin/mapping/put", False),
     ("day", "worker", "other-2024.01.15", "indices:data/write/bulk", False),
+    ("day", "worker", "p-staging-2024.01.15", "indices:data/write/bulk", False),
+    ("day", "worker", "p-undated", "indices:data/write/bulk", True),
+    ("day", "worker", "p-overflow", "indices:data/write/bulk", True),
     ("day", "worker", "p", "indices:data/write/bulk", False),
     ("day", "worker", None, "indices:admin/index_template/put", False),
     ("day", "worker", None, "cluster:admin/settings/update", False),
@@ -46,6 +52,7 @@ TABLE: list[tuple[Roll, str, str | None, str, bool]] = [
     *(("day", "setup", None, action, True) for action in TEMPLATES),
     ("day", "setup", None, "cluster:admin/ilm/get", True),
     ("day", "setup", None, "cluster:admin/ilm/put", True),
+    ("day", "setup", None, "cluster:admin/ilm/delete", True),
     ("day", "setup", "p-2024.01.15", "indices:admin/delete", True),  # by ILM, in its name
     ("ilm", "setup", "p-2024.01.15-000001", "indices:admin/create", True),
     ("ilm", "setup", "p-2024.01.15-000001", "indices:admin/aliases", True),
@@ -62,6 +69,7 @@ TABLE: list[tuple[Roll, str, str | None, str, bool]] = [
     ("day", "reader", "p-2024.01.15", "indices:data/write/bulk", False),
     ("day", "reader", "p-2024.01.15", "indices:admin/delete", False),
     ("day", "reader", "other-2024.01.15", "indices:data/read/search", False),
+    ("day", "reader", "p-staging-2024.01.15", "indices:data/read/search", False),
     # setup --kibana: nothing in Elasticsearch itself
     ("day", "dashboards", "p-2024.01.15", "indices:data/read/search", False),
 ]

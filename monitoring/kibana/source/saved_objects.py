@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from monitoring.kibana.source.charts import DATA_VIEW, Chart, Reference, lens_attributes, stable_id
+from pipeline.events.indices import log_index_patterns
 
 __all__ = ["COLUMNS", "Dashboard", "Row", "SavedSearch", "data_view", "ndjson"]
 
@@ -156,7 +157,7 @@ def data_view() -> SavedObject:
         },
     }
     attributes = {
-        "title": f"{DATA_VIEW}-*",
+        "title": ",".join(log_index_patterns(DATA_VIEW)),
         "name": "Claude Code Bot: logs",
         "timeFieldName": "@timestamp",
         "fieldFormatMap": _json(formats),
