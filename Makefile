@@ -10,7 +10,7 @@ ACTIONLINT := $(VENV)/.actionlint-$(ACTIONLINT_VERSION)
 export UV_SYSTEM_CERTS := true
 export UV_NATIVE_TLS := true
 
-.PHONY: help demo unit test lint format bench soak docs dashboards deploy clean
+.PHONY: help demo unit test lint format bench soak docs pictures dashboards deploy clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,8 +39,9 @@ $(ACTIONLINT): | $(STAMP)
 demo: $(STAMP)  ## Start real servers, send sample traffic through the pipeline, show what arrived
 	$(BIN)/logpipe demo
 
+# Two processes have to collect the same tests in the same order: hence the seed, for sets among the parameters.
 unit: lint  ## Lint, type-check, and run the tests that start no server: the inner loop
-	$(BIN)/python -m pytest -m 'not server'
+	PYTHONHASHSEED=0 $(BIN)/python -m pytest -m 'not server' -n 2 --dist worksteal --hypothesis-profile unit
 
 test: lint $(MONITORING) $(ACTIONLINT)  ## Lint, type-check, and run every test against real servers
 	$(BIN)/python -m tests.deploy.helm
@@ -62,8 +63,15 @@ bench: $(STAMP)  ## Measure; writes benchmarks/results/
 soak: $(STAMP)  ## Run the fault suite at length, twenty minutes of steady traffic; writes benchmarks/results/soak.md
 	$(BIN)/python -m tests.faults.soak
 
-docs: $(STAMP)  ## Regenerate the settings reference
-	$(BIN)/python -m pipeline.settings.reference > docs/settings.md
+docs: $(STAMP)  ## Regenerate the generated pages, build the site strictly, check every command and block
+	$(BIN)/python -m docs.source.generated
+	$(BIN)/python -m docs.source.pictures
+	$(BIN)/python -m docs.source.site
+	$(BIN)/python -m pytest -m 'not server' tests/docs
+
+pictures: $(STAMP)  ## Draw the pictures of docs/ again; runs the demonstration
+	$(BIN)/python -m docs.source.pictures
+	$(BIN)/python -m docs.source.demo_picture
 
 dashboards: $(STAMP)  ## Regenerate the dashboards of Grafana and Kibana
 	$(BIN)/python -m monitoring.grafana.source
@@ -73,4 +81,4 @@ deploy: $(STAMP)  ## Regenerate what deploy/ takes from the rules and from the c
 	$(BIN)/python -m deploy.generate
 
 clean:  ## Remove the environment and caches
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .site dist

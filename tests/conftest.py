@@ -15,12 +15,25 @@ from tests.own_pipeline import Pipeline, own_pipeline
 
 # How long an example takes says nothing but how busy the machine is; on CI Hypothesis sees to that itself.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# The inner loop, `make unit`, asks for it: fewer examples each time, and all of them in `make test`.
+settings.register_profile("unit", settings.get_profile("busy"), max_examples=20)
 if "CI" not in os.environ:
     settings.load_profile("busy")
 
 
 # All or nearly all of their tests start one.
-_FOLDERS_WITH_PROCESSES = {"benchmarks", "cli", "deploy", "faults", "monitoring", "sandbox", "security"}
+_FOLDERS_WITH_PROCESSES = {
+    "benchmarks",
+    "cli",
+    "deploy",
+    "faults",
+    "monitoring",
+    "packaging",
+    "sandbox",
+    "security",
+    "worker",
+}
+_FILES_WITH_PROCESSES = {"install/test_policy.py", "install/test_resources.py"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,8 +48,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what starts a server or another process, so that `make unit` can leave it out."""
     here = Path(__file__).parent
     for item in items:
-        folder = item.path.relative_to(here).parts[0]
-        if folder in _FOLDERS_WITH_PROCESSES or "servers" in getattr(item, "fixturenames", ()):
+        file = item.path.relative_to(here)
+        apart = file.parts[0] in _FOLDERS_WITH_PROCESSES or file.as_posix() in _FILES_WITH_PROCESSES
+        if apart or "servers" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.server)
 
 

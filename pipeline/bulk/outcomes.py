@@ -1,6 +1,6 @@
 """The table: what Elasticsearch's answer means for a document, or for a whole request.
 
-Sources: observed on Elasticsearch 9.1 for the operation `create`. The README shows the same table, and the
+Sources: observed on Elasticsearch 9.1 for the operation `create`. docs/documents.md shows the same table, and the
 tests go through it row by row.
 """
 

@@ -14,6 +14,8 @@ from pipeline.events.document import Coordinates, DocumentBuilder
 from pipeline.settings import Events, Index
 
 TOPIC = "logs"
+# Four times as many as elsewhere: what comes in here is anything.
+EXAMPLES = 4 * hypothesis_settings().max_examples
 KAFKA_MS = 1_705_314_600_500  # 2024-01-15T10:30:00.500Z
 KAFKA_TEXT = "2024-01-15T10:30:00.500Z"
 GUIDE_EVENT: dict[str, Any] = {
@@ -566,7 +568,7 @@ def test_any_bytes_in_one_document_out(value: bytes) -> None:
 
 
 @given(anything | events | sparse_events | st.lists(sparse_events, max_size=3))
-@hypothesis_settings(max_examples=400)
+@hypothesis_settings(max_examples=EXAMPLES)
 def test_any_json_in_one_document_out(value: Any) -> None:
     check_outcome(orjson.dumps(value))
 
@@ -576,7 +578,7 @@ def test_any_json_in_one_document_out(value: Any) -> None:
     st.sampled_from(["claude-code-bot", "other", None]),
     sparse_events | envelopes,
 )
-@hypothesis_settings(max_examples=400)
+@hypothesis_settings(max_examples=EXAMPLES)
 def test_any_envelope_in_one_document_out(inner: Any, service: Any, outer: dict[str, Any]) -> None:
     value = {**envelope(orjson.dumps(inner).decode(), service), **outer}
     check_outcome(orjson.dumps(value))
@@ -644,7 +646,7 @@ record_values = st.one_of(
         max_size=12,
     )
 )
-@hypothesis_settings(max_examples=400)
+@hypothesis_settings(max_examples=EXAMPLES)
 def test_records_that_travel_together_become_what_each_becomes_by_itself(
     given_records: list[tuple[bytes | None, int]],
 ) -> None:

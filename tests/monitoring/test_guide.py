@@ -1,4 +1,4 @@
-"""The README's list of what the guide asks for: complete, and what it says is so."""
+"""docs/monitoring.md's list of what the guide asks for: complete, and what it says is so."""
 
 import json
 import re
@@ -15,6 +15,7 @@ from tests.monitoring.kql import fields_of
 from tests.monitoring.manifests import MONITORING
 
 ROOT = MONITORING.parent
+PAGE = ROOT / "docs/monitoring.md"
 TITLE = "## The guide's monitoring, and where its data comes from"
 
 # monitoring-guide.md, "Метрики системы", and what only its alerts and its trace queries name.
@@ -109,7 +110,7 @@ class Row(NamedTuple):
 
 
 def _section() -> str:
-    text = (ROOT / "README.md").read_text()
+    text = PAGE.read_text()
     assert text.count(f"{TITLE}\n") == 1
     return re.split(r"^## ", text.split(f"{TITLE}\n")[1], flags=re.MULTILINE)[0]
 
@@ -125,7 +126,7 @@ def _tables() -> dict[str, dict[str, list[Row]]]:
         if line.startswith("### "):
             heading, dashboard, group = line.removeprefix("### "), "", ""
             tables[heading] = {}
-        elif board := re.fullmatch(r"\[\w+\]\(monitoring/grafana/dashboards/(\w+)\.json\)", line):
+        elif board := re.fullmatch(r"\[\w+\]\(\.\./monitoring/grafana/dashboards/(\w+)\.json\)", line):
             dashboard = f"{board[1]}: "
         elif line.startswith("|") and not line.startswith(("| the guide's", "|---")):
             item, here, source = (cell.strip() for cell in line.strip("|").split("|"))
@@ -217,7 +218,7 @@ def test_every_metric_of_the_guide_has_one_row() -> None:
 def test_every_alert_of_the_guides_groups_has_one_row_and_its_runbook() -> None:
     rules = yaml.safe_load((MONITORING / "prometheus/rules/alerts.rules.yml").read_text())["groups"]
     wanted = {
-        f"[{rule['alert']}]({runbook(rule['alert']).relative_to(ROOT)}), {rule['labels']['priority']}"
+        f"[{rule['alert']}](../{runbook(rule['alert']).relative_to(ROOT)}), {rule['labels']['priority']}"
         for group in rules
         if group["name"] in GROUPS
         for rule in group["rules"]
@@ -356,4 +357,4 @@ def test_fields_are_those_that_the_rules_and_panels_look_at(row: Row) -> None:
 def test_files_that_are_named_exist() -> None:
     links = re.findall(r"\]\(([^)]+)\)", SECTION)
     assert len(links) > 30
-    assert [link for link in links if not (ROOT / link).is_file()] == []
+    assert [link for link in links if not (PAGE.parent / link).is_file()] == []

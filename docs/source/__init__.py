@@ -1,0 +1,1 @@
+"""What makes the documentation: pictures, generated parts of pages, and the site."""
