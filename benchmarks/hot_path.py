@@ -82,7 +82,7 @@ def measure_hot_path(events: int, repetitions: int) -> HotPath:
 
 def _encode(encoder: BatchEncoder, records: Sequence[MemoryRecord]) -> None:
     for start in range(0, len(records), _RECORDS_PER_POLL):
-        encoder.encode(_TOPIC, 0, records[start : start + _RECORDS_PER_POLL])
+        encoder.encode(_TOPIC, 0, records[start : start + _RECORDS_PER_POLL], records[-1].timestamp)
 
 
 def _decode(records: Sequence[MemoryRecord]) -> None:
@@ -96,7 +96,9 @@ def _decode(records: Sequence[MemoryRecord]) -> None:
 
 def _build(builder: DocumentBuilder, records: Sequence[MemoryRecord]) -> None:
     for record in records:
-        builder.documents(record.value, Coordinates(_TOPIC, 0, record.offset, record.timestamp))
+        builder.documents(
+            record.value, Coordinates(_TOPIC, 0, record.offset, record.timestamp), records[-1].timestamp
+        )
 
 
 def _in_envelope(value: bytes) -> bytes:

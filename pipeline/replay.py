@@ -1,6 +1,7 @@
 """Dead letters that are chosen → Elasticsearch, under the ids and in the indices that their records would have had."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -246,10 +247,11 @@ async def _chunks(letters: AsyncIterable[DeadLetter], replayed: Replayed) -> Asy
 def _build(builder: DocumentBuilder, chunk: _Chunk) -> dict[Partition, list[_Rebuilt]]:
     """Make the documents anew, by partition in the order of the offsets."""
     built: dict[Partition, list[_Rebuilt]] = {}
+    now_ms = time.time_ns() // 1_000_000
     for record in sorted(chunk):
         letters = chunk[record]
         first = letters[0]
-        documents = builder.documents(first.value, record)
+        documents = builder.documents(first.value, record, now_ms)
         elements = {letter.element for letter in letters}
         if None not in elements:
             documents = [one for number, one in enumerate(documents) if number in elements]

@@ -24,8 +24,9 @@ from pipeline.events.document import (
     Document,
     DocumentBuilder,
 )
-from pipeline.events.field_names import ASIDE_FIELD, is_taken
+from pipeline.events.field_names import ASIDE_FIELD, KAFKA_FIELD, is_below_own_object, is_taken
 from pipeline.events.fingerprints import FINGERPRINT_FIELD, fingerprint
+from pipeline.events.indices import is_plausible
 from pipeline.events.levels import normalise_level
 from pipeline.events.timestamps import parse_timestamp
 from pipeline.log_metrics.errors import LogErrors
@@ -43,13 +44,16 @@ _SPECIAL_NAMES = frozenset(
     {
         "tags",
         "fields",
+        "fields.service",
         "@timestamp",
         "@metadata",
-        "kafka",
+        KAFKA_FIELD,
         ASIDE_FIELD,
         "service_name",
         "log",
+        "log.level",
         FINGERPRINT_FIELD,
+        "message.keyword",
     }
 )
 
@@ -77,6 +81,11 @@ class Payload(NamedTuple):
     """Kafka's time of its first record."""
     record_bytes: int = 0
     """Size of its records' values."""
+    implausible: int = 0
+    """How many of its records have a Kafka timestamp that cannot be true."""
+    undated: int = 0
+    overflow: int = 0
+    """How many of its documents are in no index of a day, see `Indices`."""
 
 
 class _Others(NamedTuple):
@@ -86,6 +95,8 @@ class _Others(NamedTuple):
     lines: bytes
     stamp: str
     """Time of the last."""
+    undated: int
+    overflow: int
 
 
 class BatchEncoder:
@@ -103,26 +114,26 @@ class BatchEncoder:
         self._outer_names: set[str] = set()
         self._levels: dict[str | int | None, str | None] = {}
 
-    def encode(self, topic: str, partition: int, records: Sequence[Record]) -> list[Payload]:
-        """Encode records, each to at least one document, in their order."""
+    def encode(self, topic: str, partition: int, records: Sequence[Record], now_ms: int) -> list[Payload]:
+        """Encode records, each to at least one document, in their order; `now_ms` is the time of reading."""
         cache = self._caches.get((topic, partition))
         if cache is None:
             cache = self._caches[topic, partition] = PartitionCache(topic, partition)
         return [
-            self._payload(cache, records[start : start + _RECORDS_PER_CHUNK])
+            self._payload(cache, records[start : start + _RECORDS_PER_CHUNK], now_ms)
             for start in range(0, len(records), _RECORDS_PER_CHUNK)
         ]
 
-    def _payload(self, cache: PartitionCache, records: Sequence[Record]) -> Payload:
+    def _payload(self, cache: PartitionCache, records: Sequence[Record], now_ms: int) -> Payload:
         """Take a chunk through all steps."""
-        chunk = RecordChunk(cache, records)
+        chunk = RecordChunk(cache, records, now_ms)
         values = [record.value for record in records]
         sizes = sizes_of(values)
         decode_values(chunk, values, max(sizes))
         self._take_stamps(chunk)
         templates = self._templates.of(chunk)
         self._look_at_names(chunk)
-        logged, components, services, contexts, traces, spans = columns_of(chunk)
+        logged, components, services, contexts, traces, spans, _ = columns_of(chunk)
         normalise_ids(chunk, traces, spans)
         levels, errors = self._normalise_levels(chunk, logged)
         sources = encode_events(chunk)
@@ -134,7 +145,17 @@ class BatchEncoder:
         last = len(records) - 1
         time = parse_timestamp(others[last].stamp if last in others else chunk.stamps[last])
         documents = len(records) + sum([some.documents - 1 for some in others.values()])
-        return Payload(documents, body, time and time.epoch_ms, records[0].timestamp, sum(sizes))
+        record_ms = chunk.times[0]
+        return Payload(
+            documents,
+            body,
+            time and time.epoch_ms,
+            record_ms if not chunk.implausible or is_plausible(record_ms, chunk.now_ms) else None,
+            sum(sizes),
+            chunk.implausible,
+            sum([some.undated for some in others.values()]),
+            sum([some.overflow for some in others.values()]),
+        )
 
     def _take_stamps(self, chunk: RecordChunk) -> None:
         """Take each event's `timestamp` out of it; where there is none it may be inside an envelope."""
@@ -154,7 +175,10 @@ class BatchEncoder:
     def _look_at_names(self, chunk: RecordChunk) -> None:
         """See that Elasticsearch takes the names at the root of each event."""
         known = self._root_names
-        if known.issuperset(set().union(*chunk.events)) and all(chunk.events):
+        names: set[str] = set().union(*chunk.events)
+        if "error" in names:
+            _look_into_errors(chunk)
+        if known.issuperset(names) and all(chunk.events):
             return
         for position, event in enumerate(chunk.events):
             if not event:
@@ -215,21 +239,28 @@ class BatchEncoder:
 
     def _build_uncommon(self, chunk: RecordChunk, values: Sequence[bytes | None]) -> dict[int, _Others]:
         """Let document.py do what has not the common shape, and count it; gives what came of it by position."""
-        cache = chunk.cache
+        cache, indices = chunk.cache, self.builder.indices
+        dated = not indices.rolled_by_ilm
         others = {}
         for position in sorted(chunk.uncommon):
             documents = self.builder.documents(
                 values[position],
                 Coordinates(cache.topic, cache.number, chunk.offsets[position], chunk.times[position]),
+                chunk.now_ms,
             )
             for document in documents:
                 if self._metrics is not None:
                     self._metrics.count(document.fields)
                 if self._errors is not None and FINGERPRINT_FIELD in document.fields:
                     self._errors.count(document.fields)
+            names = [document.index_name for document in documents]
             # Not the documents themselves: a small record may be an array of thousands of events.
             others[position] = _Others(
-                len(documents), b"".join(bulk_lines(documents)), documents[-1].fields["@timestamp"]
+                len(documents),
+                b"".join(bulk_lines(documents)),
+                documents[-1].fields["@timestamp"],
+                names.count(indices.undated) if dated else 0,
+                names.count(indices.overflow) if dated else 0,
             )
         return others
 
@@ -270,17 +301,28 @@ class BatchEncoder:
 
     def _learn_outer_names(self, outer: dict[str, Any]) -> None:
         for name in outer:
-            if name not in _ENVELOPE_NAMES and (
-                name == "context" or name in _SPECIAL_NAMES or not is_taken(name)
-            ):
+            if name not in _ENVELOPE_NAMES and (name in {"context", "error"} or _is_special(name)):
                 raise _Uncommon
         _remember(self._outer_names, outer)
 
     def _learn_root_names(self, event: dict[str, Any]) -> None:
         for name in event:
-            if name in _SPECIAL_NAMES or not is_taken(name):
+            if _is_special(name):
                 raise _Uncommon
         _remember(self._root_names, event)
+
+
+def _is_special(name: str) -> bool:
+    """Tell whether document.py has to look at a field of this name at the root."""
+    return name in _SPECIAL_NAMES or is_below_own_object(name) or not is_taken(name)
+
+
+def _look_into_errors(chunk: RecordChunk) -> None:
+    """Leave events to document.py that may have a fingerprint of their own inside `error`."""
+    for position, event in enumerate(chunk.events):
+        error = event.get("error")
+        if type(error) is list or (type(error) is dict and "fingerprint" in error):
+            chunk.give_up(position)
 
 
 def _body(

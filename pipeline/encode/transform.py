@@ -34,13 +34,15 @@ def transform(values: Iterable[bytes], settings: Settings, timestamp_ms: int) ->
     """Yield a JSON line `{"index": …, "id": …, "document": …}` for each document, in order.
 
     The records are offsets 0, 1, 2 … of partition 0 of the first configured topic, with `timestamp_ms` as
-    Kafka's timestamp. The documents are made by the same code as in production.
+    Kafka's timestamp and the time of reading. The documents are made by the same code as in production.
     """
     topic = settings.kafka.topics[0] if settings.kafka.topics else settings.index.prefix
     encoder = BatchEncoder(DocumentBuilder(settings.events, settings.index))
     records = (_Record(offset, timestamp_ms, value) for offset, value in enumerate(values))
     while batch := list(islice(records, _BATCH)):
-        lines = b"".join(payload.body for payload in encoder.encode(topic, 0, batch)).splitlines()
+        lines = b"".join(
+            payload.body for payload in encoder.encode(topic, 0, batch, timestamp_ms)
+        ).splitlines()
         for action, source in zip(lines[::2], lines[1::2], strict=True):
             target = orjson.loads(action)["create"]
             yield orjson.dumps(

@@ -60,6 +60,8 @@ def _unpack(event: dict[str, Any], service: str) -> Event:
     envelope_fields = event.get("fields")
     sender = envelope_fields.get("service") if isinstance(envelope_fields, dict) else None
     if sender is None:
+        sender = event.get("fields.service")
+    if sender is None:
         return Event(event)
     if sender != service:
         return Event(event, ours=False)

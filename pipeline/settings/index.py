@@ -19,6 +19,11 @@ class Index(Group):
     """`day`: an index per event day, replays are no-ops. `ilm`: one alias that ILM rolls over by size and
     age; a replay across a rollover indexes a second copy."""
 
+    max_open_days: int = Field(default=100, ge=1, le=40_000)
+    """Indices of days that may be written to at a time, and the most that one day of traffic can create: up to
+    two days ahead. Events of any other day go to `<prefix>-overflow`. At least `events.retention_days`, and
+    `events.max_future_seconds` in days, and 3."""
+
     @field_validator("prefix")
     @classmethod
     def _prefix_is_legal(cls, prefix: str) -> str:

@@ -5,9 +5,11 @@ The first source that names a setting wins: command-line options, environment va
 file, the default.
 """
 
+import math
 from pathlib import Path
 from typing import ClassVar
 
+from pydantic import model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -50,6 +52,17 @@ class Settings(BaseSettings):
 
     config_file: ClassVar[Path | None] = None
     secrets_directory: ClassVar[Path | None] = None
+
+    @model_validator(mode="after")
+    def _every_day_of_the_window_is_open(self) -> "Settings":
+        least = self.events.retention_days + math.ceil(self.events.max_future_seconds / 86_400) + 3
+        if self.index.roll == "day" and self.index.max_open_days < least:
+            raise ValueError(
+                f"index.max_open_days = {self.index.max_open_days} is too small: with "
+                f"events.retention_days = {self.events.retention_days} and events.max_future_seconds = "
+                f"{self.events.max_future_seconds} events of {least} days can arrive within one day"
+            )
+        return self
 
     @classmethod
     def settings_customise_sources(

@@ -20,6 +20,18 @@ class Telemetry:
         self.record_bytes = Counter(
             "logpipe_record_bytes", "Bytes of record values read from Kafka", ["topic"], registry=registry
         )
+        self.implausible = Counter(
+            "logpipe_records_implausible_timestamp",
+            "Records whose Kafka timestamp cannot be true: before 2000, or more than a day ahead",
+            ["topic"],
+            registry=registry,
+        )
+        self.dayless = Counter(
+            "logpipe_documents_without_day",
+            "Documents made for an index without a day in its name: undated, overflow",
+            ["index"],
+            registry=registry,
+        )
         self.documents = Counter(
             "logpipe_documents",
             "Documents by what became of them: indexed, already_there, dead_lettered; of several workers also "

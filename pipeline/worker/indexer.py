@@ -152,7 +152,7 @@ class Indexer:
     def _take(self, batch: Batch) -> None:
         partition, records = batch
         started_ns = time.time_ns()
-        payloads = self._encoder.encode(partition.topic, partition.number, records)
+        payloads = self._encoder.encode(partition.topic, partition.number, records, started_ns // 1_000_000)
         next_offset = records[-1].offset + 1
         span = self._ledger.deliver(partition, next_offset, len(records))
         self._traces.delivered(span, records, payloads, started_ns)
@@ -163,6 +163,12 @@ class Indexer:
         telemetry.record_bytes.labels(partition.topic).inc(
             sum([payload.record_bytes for payload in payloads])
         )
+        if implausible := sum([payload.implausible for payload in payloads]):
+            telemetry.implausible.labels(partition.topic).inc(implausible)
+        if undated := sum([payload.undated for payload in payloads]):
+            telemetry.dayless.labels("undated").inc(undated)
+        if overflow := sum([payload.overflow for payload in payloads]):
+            telemetry.dayless.labels("overflow").inc(overflow)
 
     async def _wait_for_room(self) -> None:
         """Hold reading back while too much is in flight; the group keeps hearing from this worker."""

@@ -1,6 +1,7 @@
 """The audit: finds what is missing and what is there twice, and nothing else."""
 
 import asyncio
+import time
 from typing import Any
 
 import orjson
@@ -58,7 +59,9 @@ async def produce(pipeline: Pipeline, stamps: list[int], value: bytes = b'{"mess
 async def put(pipeline: Pipeline, value: bytes, record: Coordinates, *, leave_out: int | None = None) -> None:
     """Index what a record makes, as the pipeline would."""
     settings = pipeline.settings
-    made = DocumentBuilder(settings.events, settings.index).documents(value, record)
+    made = DocumentBuilder(settings.events, settings.index).documents(
+        value, record, time.time_ns() // 1_000_000
+    )
     for number, document in enumerate(made):
         if number != leave_out:
             await pipeline.client.create(
