@@ -203,7 +203,14 @@ async def _writer(settings: Settings, replayed: Replayed, *, dry_run: bool) -> A
             await client.cluster.health()
     ledger, telemetry = Ledger(), Telemetry()
     async with make_client(settings.elasticsearch, serializers=bulk_serializers()) as client:
-        bulk = BulkWriter(client, settings.elasticsearch, ledger.settle_part, _Collected(replayed), telemetry)
+        bulk = BulkWriter(
+            client,
+            settings.elasticsearch,
+            ledger.settle_part,
+            _Collected(replayed),
+            telemetry,
+            max_salvaged_fields=settings.salvage.max_fields,
+        )
         writer = _Writer(bulk, ledger, telemetry, replayed)
         try:
             yield writer

@@ -26,8 +26,13 @@ class Left(NamedTuple):
     """Whether to wait before it is sent again."""
 
 
-def settle_mixed(part: Part, items: Sequence[BulkItem], in_flight: InFlight, telemetry: Telemetry) -> Left:
-    """Look at each document of a part, and count those that are done."""
+def settle_mixed(
+    part: Part, items: Sequence[BulkItem], in_flight: InFlight, telemetry: Telemetry, max_salvaged_fields: int
+) -> Left:
+    """Look at each document of a part, and count those that are done.
+
+    Of a document that has been salvaged `max_salvaged_fields` times no further field is moved aside.
+    """
     outcomes = [classify(item.status, item.error_type or None) for item in items]
     for done in _DONE:
         in_flight.count(part, done, outcomes.count(done))
@@ -50,7 +55,7 @@ def settle_mixed(part: Part, items: Sequence[BulkItem], in_flight: InFlight, tel
         elif outcome is Outcome.RETRY_ONCE and not part.last_chance:
             once_more += (action, source)
             wait = True
-        elif outcome is Outcome.REJECTED and not part.last_chance:
+        elif outcome is Outcome.REJECTED and part.salvaged < max_salvaged_fields:
             moved = salvage(source, item.reason)
             if moved is None:
                 dead.append((action, item))
@@ -63,8 +68,8 @@ def settle_mixed(part: Part, items: Sequence[BulkItem], in_flight: InFlight, tel
             documents=len(lines) // LINES_PER_DOCUMENT,
             body=b"".join(lines),
             attempts=part.attempts + 1,
-            last_chance=part.last_chance or lines is not retried,
-            salvaged=part.salvaged or lines is salvaged,
+            last_chance=part.last_chance or lines is once_more,
+            salvaged=part.salvaged + (lines is salvaged),
         )
         for lines in (retried, once_more, salvaged)
         if lines

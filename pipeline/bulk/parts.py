@@ -27,8 +27,8 @@ class Part(NamedTuple):
     record_ms: int | None = None
     attempts: int = 1
     last_chance: bool = False
-    salvaged: bool = False
-    """Whether a field of each has been moved aside."""
+    salvaged: int = 0
+    """How many fields of each have been moved aside."""
 
 
 def halves(part: Part) -> list[Part]:

@@ -43,7 +43,9 @@ class Sender:
         dead: DeadLetterQueue,
         telemetry: Telemetry,
         traces: BatchTraces,
+        max_salvaged_fields: int,
     ) -> None:
+        self._max_salvaged_fields = max_salvaged_fields
         self._client = client
         self._settings = settings
         self._in_flight = in_flight
@@ -173,7 +175,7 @@ class Sender:
             if items is None:
                 self._in_flight.created(part)
                 continue
-            left = settle_mixed(part, items, self._in_flight, self._telemetry)
+            left = settle_mixed(part, items, self._in_flight, self._telemetry, self._max_salvaged_fields)
             self._continue(part, left.again, left.dead)
             again += left.again
             wait |= left.wait

@@ -33,12 +33,16 @@ class BulkWriter:
         dead_letters: DeadLetters,
         telemetry: Telemetry,
         traces: BatchTraces = NO_TRACES,
+        *,
+        max_salvaged_fields: int = 8,
     ) -> None:
         self._settings = settings
         self._telemetry = telemetry
         self._in_flight = InFlight(on_settled, telemetry, traces)
         self._dead = DeadLetterQueue(dead_letters, settings, self._in_flight, telemetry, traces)
-        self._sender = Sender(client, settings, self._in_flight, self._dead, telemetry, traces)
+        self._sender = Sender(
+            client, settings, self._in_flight, self._dead, telemetry, traces, max_salvaged_fields
+        )
         self._buffer: list[Part] = []
         self._buffer_bytes = 0
         self._flush_timer: asyncio.TimerHandle | None = None

@@ -13,6 +13,7 @@ from pipeline.settings.metrics import Metrics
 from pipeline.settings.model import Settings
 from pipeline.settings.otlp import Otlp
 from pipeline.settings.processes import Http, Run, Shutdown
+from pipeline.settings.salvage import Salvage
 
 __all__ = [
     "CONFIG_FILE_VARIABLE",
@@ -25,6 +26,7 @@ __all__ = [
     "Metrics",
     "Otlp",
     "Run",
+    "Salvage",
     "Settings",
     "Shutdown",
     "load_settings",

@@ -25,6 +25,7 @@ from pipeline.settings.kafka import Kafka
 from pipeline.settings.metrics import Metrics
 from pipeline.settings.otlp import Otlp
 from pipeline.settings.processes import Http, Run, Shutdown
+from pipeline.settings.salvage import Salvage
 from pipeline.settings.secret_files import SecretFiles
 
 __all__ = ["Settings"]
@@ -44,6 +45,7 @@ class Settings(BaseSettings):
     elasticsearch: Elasticsearch = Elasticsearch()
     events: Events = Events()
     index: Index = Index()
+    salvage: Salvage = Salvage()
     metrics: Metrics = Metrics()
     otlp: Otlp = Otlp()
     http: Http = Http()

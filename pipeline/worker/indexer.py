@@ -67,6 +67,7 @@ class Indexer:
             self._dead_letters,
             telemetry,
             self._traces,
+            max_salvaged_fields=settings.salvage.max_fields,
         )
         self._stopping = asyncio.Event()
         self._held = False

@@ -1,12 +1,8 @@
 """The table of outcomes, row by row, and the moving aside of a rejected field."""
 
-from typing import Any
-
-import orjson
 import pytest
 
 from pipeline.bulk.outcomes import Outcome, RequestOutcome, classify, classify_request, innermost_cause
-from pipeline.bulk.salvage import field_of, salvage
 
 
 @pytest.mark.parametrize(
@@ -59,50 +55,3 @@ def test_the_innermost_cause_is_shown() -> None:
     error = {"reason": "outer", "caused_by": {"reason": "middle", "caused_by": {"type": "inner"}}}
     assert innermost_cause(error) == "inner"
     assert innermost_cause("text") == "text"
-
-
-@pytest.mark.parametrize(
-    ("reason", "field"),
-    [
-        ("[1:23] failed to parse field [context.x] of type [long] in document with id 'a'", "context.x"),
-        ("object mapping for [a] tried to parse field [a.b] as object, but found a concrete value", "a.b"),
-        ("mapping set to strict, dynamic introduction of [foo] within [_doc] is not allowed", "foo"),
-        ("mapping set to strict, dynamic introduction of [foo] within [bar] is not allowed", "bar.foo"),
-        (
-            'Document contains at least one immense term in field="context.y" (whose UTF8 encoding',
-            "context.y",
-        ),
-        ("no field is named", None),
-    ],
-)
-def test_the_field_is_read_from_the_reason(reason: str, field: str | None) -> None:
-    assert field_of(reason) == field
-
-
-@pytest.mark.parametrize(
-    ("document", "path", "rest", "aside"),
-    [
-        ({"a": {"b": 1, "c": 2}}, "a.b", {"a": {"c": 2}}, 1),
-        ({"a.b": 1}, "a.b", {}, 1),
-        ({"a": {"b.c": {"d": 1}}}, "a.b.c.d", {"a": {"b.c": {}}}, 1),
-        ({"a": {"x": 1}, "a.b": {"c": "t"}}, "a.b.c", {"a": {"x": 1}, "a.b": {}}, "t"),
-        ({"a": [1, 2]}, "a", {}, "[1,2]"),
-    ],
-)
-def test_the_field_moves_aside(document: dict[str, Any], path: str, rest: dict[str, Any], aside: Any) -> None:
-    salvaged = salvage(orjson.dumps(document), f"failed to parse field [{path}] of type [long]")
-    assert salvaged is not None
-    assert orjson.loads(salvaged[0]) == {**rest, "unmapped": {path: aside}, "tags": ["_mappingconflict"]}
-    assert salvaged[1] == path
-
-
-def test_what_is_aside_already_and_the_tags_stay() -> None:
-    source = orjson.dumps({"a": 1, "unmapped": {"x": 2}, "tags": ["error"]})
-    salvaged = salvage(source, "failed to parse field [a]")
-    assert salvaged is not None
-    assert orjson.loads(salvaged[0]) == {"unmapped": {"x": 2, "a": 1}, "tags": ["error", "_mappingconflict"]}
-
-
-@pytest.mark.parametrize("reason", ["no field is named", "failed to parse field [not.there]"])
-def test_nothing_to_move_is_no_salvage(reason: str) -> None:
-    assert salvage(b'{"a":{"b":1}}', reason) is None

@@ -97,7 +97,7 @@ class Delivery:
 
 
 @asynccontextmanager
-async def delivery(answer: Answer, **settings: Any) -> AsyncIterator[Delivery]:
+async def delivery(answer: Answer, *, most_salvaged: int = 8, **settings: Any) -> AsyncIterator[Delivery]:
     async with answering_server(answer) as (url, requests):
         options = Elasticsearch(
             **{
@@ -110,7 +110,14 @@ async def delivery(answer: Answer, **settings: Any) -> AsyncIterator[Delivery]:
         )
         ledger, telemetry, letters = Ledger(), Telemetry(), Letters()
         async with make_client(options, serializers=bulk_serializers()) as client:
-            writer = BulkWriter(client, options, ledger.settle_part, letters, telemetry)
+            writer = BulkWriter(
+                client,
+                options,
+                ledger.settle_part,
+                letters,
+                telemetry,
+                max_salvaged_fields=most_salvaged,
+            )
             running = asyncio.create_task(writer.run())
             try:
                 yield Delivery(writer, ledger, telemetry, requests, letters)
@@ -403,15 +410,40 @@ async def test_a_field_that_is_named_is_moved_aside_and_the_document_sent_once_m
         assert to.count_documents("indexed") == 3
 
 
-async def test_a_document_is_salvaged_once_only() -> None:
-    async with delivery(
-        lambda ids, request: rejected(ids, "1", f"failed to parse field [{'pn'[min(request, 1)]}]")
-    ) as to:
+async def test_a_document_with_several_conflicts_is_salvaged_as_often() -> None:
+    bodies: list[bytes] = []
+
+    def answer(ids: list[str], request: int, body: bytes) -> web.Response:
+        bodies.append(body)
+        if request > 1:
+            return answer_items([201] * len(ids))
+        return rejected(ids, "1", f"failed to parse field [{'pn'[request]}] of type [long]")
+
+    async with delivery(answer) as to:
         to.add(3, payload(0, 1, 2))
         assert await to.settled() == {PARTITION: 3}
-        assert to.requests == [["0", "1", "2"], ["1"]]
+        assert to.requests == [["0", "1", "2"], ["1"], ["1"]]
+        assert orjson.loads(bodies[2].splitlines()[1]) == {
+            "unmapped": {"p": "", "n": 1},
+            "tags": ["_mappingconflict"],
+        }
+        assert to.letters.written == []
+        assert to.count("logpipe_documents_salvaged_total") == 1
+
+
+@pytest.mark.parametrize("most", [0, 1, 3])
+async def test_a_document_is_salvaged_no_more_often_than_the_setting_allows(most: int) -> None:
+    document = orjson.dumps({f"f{number}": number for number in range(10)})
+    line = b'{"create":{"_index":"i","_id":"logs-0-%012d-1000"}}\n%b\n' % (0, document)
+    async with delivery(
+        lambda ids, request: rejected(ids, "0", f"failed to parse field [f{request}] of type [long]"),
+        most_salvaged=most,
+    ) as to:
+        to.add(1, Payload(1, line))
+        assert await to.settled() == {PARTITION: 1}
+        assert len(to.requests) == most + 1
         (letter,) = to.letters.written
-        assert (letter.attempts, letter.field) == (2, "n")
+        assert (letter.attempts, letter.field, letter.value) == (most + 1, f"f{most}", b"original")
         assert to.count("logpipe_documents_salvaged_total") == 0
 
 

@@ -1,6 +1,5 @@
 """Names of the pipeline's own, in every spelling that Elasticsearch takes for the same field, are moved aside."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -9,9 +8,9 @@ from hypothesis import given, settings as hypothesis_settings, strategies as st
 
 from pipeline.events.field_names import set_aside, take_all
 from tests.events.both_paths import transform_all, transform_one
+from tests.events.own_names import check_own_fields, own_events, values_in
 
 EVENT: dict[str, Any] = {"timestamp": "2024-01-15T10:30:00.123Z", "level": "error", "message": "m"}
-OWN = ("kafka.topic", "kafka.partition", "kafka.offset", "error.fingerprint", "log.level", "message.keyword")
 
 
 @pytest.mark.parametrize(
@@ -97,28 +96,6 @@ def test_a_dotted_service_of_others_passes_through() -> None:
 
 # --- any spelling ---------------------------------------------------------------------------------------
 
-PARTS = (
-    "kafka",
-    "offset",
-    "topic",
-    "error",
-    "fingerprint",
-    "log",
-    "level",
-    "message",
-    "keyword",
-    "unmapped",
-    "x",
-)
-names = st.lists(st.sampled_from(PARTS), min_size=1, max_size=3).map(".".join)
-scalars = st.integers(0, 9) | st.sampled_from(["a", "error", "INFO", None, True])
-spellings = st.recursive(
-    scalars,
-    lambda inner: st.dictionaries(names, inner, max_size=3) | st.lists(inner, max_size=3),
-    max_leaves=8,
-)
-own_events = st.dictionaries(names, spellings, max_size=5)
-
 
 @given(own_events, st.sampled_from([{}, {"timestamp": "2024-01-15T10:30:00.123Z"}]), st.booleans())
 @hypothesis_settings(max_examples=1500)
@@ -137,50 +114,6 @@ def test_any_spelling_gives_one_value_and_loses_none(
     kept = sorted(values_in(indexed.document), key=str)
     for each in values_in(event):
         kept.remove(each)
-
-
-def check_own_fields(document: dict[str, Any]) -> None:
-    """See that no own field has another value than the pipeline's: at most one each, and Kafka's exactly one."""
-    values = {path: [value for at, value in leaves(document) if at == path] for path in OWN}
-    assert values["kafka.topic"] == ["logs"]
-    assert values["kafka.partition"] == [3]
-    assert values["kafka.offset"] == [7]
-    fingerprints = values["error.fingerprint"]
-    assert len(fingerprints) == (document.get("level") == "ERROR")
-    assert all(len(each) == 16 for each in fingerprints)
-    assert values["message.keyword"] == []
-    spelt = {
-        "log.level" in document,
-        "level" in (document["log"] if type(document.get("log")) is dict else ()),
-    }
-    assert spelt != {True}
-    assert {at for at, _ in leaves(document) if at.startswith("kafka.")} == set(OWN[:3])
-    aside = document.get("unmapped", {})
-    assert not any(name.startswith("unmapped.") for name in document)
-    assert not any(isinstance(value, dict | list) for value in aside.values())
-
-
-def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """List the values of a document by the field that Elasticsearch puts them into."""
-    if isinstance(value, dict):
-        for name, child in value.items():
-            yield from leaves(child, f"{path}.{name}" if path else name)
-    elif isinstance(value, list):
-        for child in value:
-            yield from leaves(child, path)
-    elif value is not None:
-        yield path, value
-
-
-def values_in(document: Any) -> list[Any]:
-    """List all values, also those that were written as JSON text to be moved aside."""
-    found = []
-    for path, value in leaves(document):
-        if path.startswith("unmapped.") and isinstance(value, str) and value[:1] in "[{":
-            found += values_in(orjson.loads(value))
-        else:
-            found.append(value)
-    return found
 
 
 def made_by_the_pipeline(document: dict[str, Any], given_fields: dict[str, Any]) -> list[Any]:
