@@ -171,7 +171,7 @@ async def own_pipeline(servers: Servers) -> AsyncIterator[Pipeline]:
         yield one
     finally:
         await one.delete_indices()
-        await one.client.indices.delete_index_template(name=one.name)
+        await one.client.indices.delete_index_template(name=f"{one.name}*")
         await one.client.cluster.delete_component_template(name=f"{one.name}@*")
         await one.client.close()
 

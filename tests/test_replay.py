@@ -185,7 +185,8 @@ async def test_records_of_an_earlier_topic_keep_their_own_ids(pipeline: Pipeline
     )
     replayed = await replay(pipeline.settings, read_dead_letters(pipeline.settings))
     assert (replayed.letters, replayed.indexed) == (2, 2)
-    assert set(await pipeline.counts()) == {f"{pipeline.name}-2023.11.14", f"{pipeline.name}-2020.09.13"}
+    # Their days may not be written to any more; there they would be deleted at once.
+    assert await pipeline.counts() == {f"{pipeline.name}-overflow": 2}
 
 
 async def test_of_an_array_only_the_element_is_replayed_when_it_is_known(pipeline: Pipeline) -> None:

@@ -20,8 +20,8 @@ class Index(Group):
     age; a replay across a rollover indexes a second copy."""
 
     max_open_days: int = Field(default=100, ge=1, le=40_000)
-    """Indices of days that may be written to at a time, and the most that one day of traffic can create: up to
-    two days ahead. Events of any other day go to `<prefix>-overflow`. At least `events.retention_days`, and
+    """The most indices of days that can come into being within 24 hours, whatever is sent: those of the newest
+    days. Events of an older day go to `<prefix>-overflow`. At least the sum of `events.retention_days`,
     `events.max_future_seconds` in days, and 3."""
 
     @field_validator("prefix")
