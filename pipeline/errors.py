@@ -2,6 +2,7 @@
 
 LogpipeError
 ├── SettingsError        a setting is wrong; the message names it and what is allowed
+│   └── FencedInstanceId another worker has the same kafka.group_instance_id
 ├── ProbeFailed          a synthetic event did not arrive in time or as it was sent
 ├── ServerUnavailable    Kafka, Elasticsearch or Kibana did not answer as hoped; trying again may help
 ├── ServerRefused        Kafka, Elasticsearch or Kibana understood and said no; trying again will not help
@@ -10,6 +11,7 @@ LogpipeError
 """
 
 __all__ = [
+    "FencedInstanceId",
     "LogpipeError",
     "ProbeFailed",
     "SandboxError",
@@ -30,6 +32,10 @@ class SettingsError(LogpipeError):
     """Say which setting is wrong, what it was, and what is allowed."""
 
     exit_code = 2
+
+
+class FencedInstanceId(SettingsError):  # noqa: N818 - Kafka's name for it
+    """Say which id is used twice; the worker that joined last keeps it."""
 
 
 class ProbeFailed(LogpipeError):  # noqa: N818 - reads as a state, which it is

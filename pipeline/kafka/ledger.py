@@ -63,6 +63,33 @@ class Ledger:
     def __init__(self) -> None:
         self._entries: dict[Partition, _Entry] = {}
 
+    def begin(self, partition: Partition, position: int, *, committed: bool) -> None:
+        """Note where reading of a partition begins; that is committable unless it has been committed already."""
+        entry = self._entries.setdefault(partition, _Entry())
+        entry.position = position
+        if committed:
+            entry.committed = position
+
+    def skip_to(self, partition: Partition, position: int, *, again: bool = False) -> None:
+        """Note that nothing more is to come below a position: markers, aborted records, what can never be read.
+
+        With `again` the position is committed even if it has been before: there is more to say of it. Without effect
+        while records are in flight: what is delivered next takes the position along.
+        """
+        entry = self._entries.get(partition)
+        if entry is None or entry.spans:
+            return
+        entry.position = max(entry.position or 0, position)
+        if again:
+            entry.committed = None
+
+    def committed_position(self, partition: Partition) -> int | None:
+        """Give what Kafka has accepted, else where reading began; None where neither is known."""
+        entry = self._entries.get(partition)
+        if entry is None:
+            return None
+        return entry.position if entry.committed is None else entry.committed
+
     def deliver(self, partition: Partition, next_offset: int, records: int) -> Span:
         """Note records that have been delivered; `next_offset` is the one after the last of them.
 

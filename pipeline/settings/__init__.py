@@ -7,7 +7,7 @@ A file for each group; `model.py` joins them, `loading.py` reads them from file 
 from pipeline.settings.elasticsearch import Elasticsearch
 from pipeline.settings.events import Events
 from pipeline.settings.index import Index
-from pipeline.settings.kafka import Kafka
+from pipeline.settings.kafka import Kafka, is_own_topic
 from pipeline.settings.loading import CONFIG_FILE_VARIABLE, WORKER_PIPE_VARIABLE, load_settings
 from pipeline.settings.metrics import Metrics
 from pipeline.settings.model import Settings
@@ -29,5 +29,6 @@ __all__ = [
     "Salvage",
     "Settings",
     "Shutdown",
+    "is_own_topic",
     "load_settings",
 ]

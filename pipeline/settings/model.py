@@ -7,7 +7,7 @@ file, the default.
 
 import math
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from pydantic import model_validator
 from pydantic_settings import (
@@ -21,7 +21,7 @@ from pydantic_settings import (
 from pipeline.settings.elasticsearch import Elasticsearch
 from pipeline.settings.events import Events
 from pipeline.settings.index import Index
-from pipeline.settings.kafka import Kafka
+from pipeline.settings.kafka import Kafka, is_own_topic
 from pipeline.settings.metrics import Metrics
 from pipeline.settings.otlp import Otlp
 from pipeline.settings.processes import Http, Run, Shutdown
@@ -51,6 +51,18 @@ class Settings(BaseSettings):
     http: Http = Http()
     run: Run = Run()
     shutdown: Shutdown = Shutdown()
+
+    @model_validator(mode="after")
+    def _own_topics_are_not_read(self) -> Self:
+        """Refuse what would go round in circles: a letter that is read and refused makes another letter."""
+        prefix = self.index.prefix
+        for topic in self.kafka.topics:
+            if topic.startswith(f"{prefix}.") and is_own_topic(topic):
+                raise ValueError(
+                    f"kafka.topics names {topic}, which is the pipeline's own (index.prefix = {prefix}) and never "
+                    "read; `logpipe dlq replay` indexes dead letters"
+                )
+        return self
 
     config_file: ClassVar[Path | None] = None
     secrets_directory: ClassVar[Path | None] = None

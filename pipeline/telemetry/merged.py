@@ -28,6 +28,7 @@ _NOT_SUMMED: dict[str, Callable[[float, float], float]] = {
     "logpipe_committed_offset": max,
     "logpipe_dependency_up": min,
     "logpipe_ready": min,
+    "logpipe_topics_missing": max,
     "process_start_time_seconds": min,
 }
 _TIME_SUFFIX = "_updated_timestamp_seconds"

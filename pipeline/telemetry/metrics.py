@@ -112,7 +112,47 @@ class Telemetry:
         )
         self.lag = Gauge(
             "logpipe_consumer_lag_records",
-            "Records of the partition that have not been read yet",
+            "Offsets between what is committed and the partition's end (its high watermark)",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self.readable_lag = Gauge(
+            "logpipe_consumer_readable_lag_records",
+            "Offsets between what is committed and what can be read now: up to the last stable offset, where an open "
+            "transaction begins",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self.expired = Counter(
+            "logpipe_records_expired",
+            "Records that retention removed before they were read",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self.topics_recreated = Counter(
+            "logpipe_topics_recreated",
+            "Topics deleted and made anew, and read from their beginning",
+            ["topic"],
+            registry=registry,
+        )
+        self.topics_missing = Gauge(
+            "logpipe_topics_missing", "Topics of kafka.topics that do not exist", registry=registry
+        )
+        self.corrupt_batches = Counter(
+            "logpipe_corrupt_batches",
+            "Damaged batches by what was done: stopped, skipped (kafka.corrupt_batches)",
+            ["topic", "partition", "action"],
+            registry=registry,
+        )
+        self.corrupt_records = Counter(
+            "logpipe_corrupt_records",
+            "Offsets of damaged batches that were skipped",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self.stopped = Gauge(
+            "logpipe_partition_stopped",
+            "1 while the partition stands still before a damaged batch",
             ["topic", "partition"],
             registry=registry,
         )

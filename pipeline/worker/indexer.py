@@ -5,7 +5,7 @@ import logging
 import signal
 import time
 from collections.abc import Awaitable, Callable, Collection
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 
 from pipeline.bulk.batch_traces import CLOSE_SECONDS
 from pipeline.bulk.client import make_client
@@ -16,8 +16,8 @@ from pipeline.encode.fast_path import BatchEncoder
 from pipeline.errors import SettingsError
 from pipeline.events.document import DocumentBuilder
 from pipeline.kafka.dead_letters import DeadLetterProducer
-from pipeline.kafka.ledger import Ledger, Partition
-from pipeline.kafka.source import Batch, Source
+from pipeline.kafka.ledger import Partition
+from pipeline.kafka.source import Batch
 from pipeline.log_metrics.errors import LogErrors
 from pipeline.log_metrics.gather import LogMetrics
 from pipeline.log_metrics.rules import chosen_rules
@@ -25,6 +25,7 @@ from pipeline.settings import Settings
 from pipeline.telemetry.families import dump_families
 from pipeline.telemetry.health import Health
 from pipeline.telemetry.metrics import Telemetry
+from pipeline.worker.offsets import Offsets
 from pipeline.worker.open_traces import open_traces
 from pipeline.worker.worker_pipe import supervised
 
@@ -34,7 +35,6 @@ log = logging.getLogger(__name__)
 
 _QUIET_SECONDS = 0.1
 _COMMIT_SECONDS = 1.0
-_LAG_SECONDS = 5.0
 # A wait longer than this pauses the partitions: until then what has been fetched is kept, since pausing
 # throws it away; after that memory and the broker's patience count for more.
 _PAUSE_AFTER_SECONDS = 5.0
@@ -52,12 +52,12 @@ class Indexer:
         self._telemetry = telemetry
         self._health = health
         self._traces = open_traces(settings)
-        self._ledger = Ledger()
+        self._offsets = Offsets(settings, telemetry, health, self._settled)
+        self._ledger, self._source = self._offsets.ledger, self._offsets.source
         self._metrics, self._errors = _derived(settings, telemetry)
         self._encoder = BatchEncoder(
             DocumentBuilder(settings.events, settings.index), self._metrics, self._errors
         )
-        self._source = Source(settings.kafka, self._revoked, self._assigned)
         self._client = make_client(settings.elasticsearch, serializers=bulk_serializers())
         self._dead_letters = DeadLetterProducer(settings)
         self._writer = BulkWriter(
@@ -117,7 +117,7 @@ class Indexer:
             async with asyncio.TaskGroup() as tasks:
                 sending = tasks.create_task(self._writer.run(), name="bulk")
                 committing = tasks.create_task(self._commit_regularly(), name="commit")
-                measuring = tasks.create_task(self._measure_lag(), name="lag")
+                measuring = tasks.create_task(self._offsets.measure_lag(), name="lag")
                 others = [sending, committing, measuring]
                 if self._errors is not None and self._settings.metrics.new_errors:
                     prefix = self._settings.index.prefix
@@ -134,7 +134,10 @@ class Indexer:
             raise
         finally:
             # Also after a failure: what has been settled in order need not be read again.
-            await _within(_LAST_WORD_SECONDS, self._commit)
+            if not await self._offsets.commit_within(_LAST_WORD_SECONDS):
+                log.warning(
+                    "the last commit was not taken: what it was about is read again, and is there already"
+                )
 
     async def _read(self) -> None:
         while not self._stopping.is_set():
@@ -148,6 +151,7 @@ class Indexer:
             if not batches:
                 # Kafka has nothing more to give now: what there is need not wait for company.
                 self._writer.flush()
+                self._offsets.nothing_more()
             self._health.beat()
 
     def _take(self, batch: Batch) -> None:
@@ -187,16 +191,16 @@ class Indexer:
                 paused = True
             if paused:
                 # Partitions may have been assigned since, so that pausing is repeated.
-                self._source.pause()
+                self._source.hold_all()
                 await self._source.poll(0)
         if paused:
-            self._source.resume_all_but(self._writer.stalled)
+            self._source.hold(self._writer.stalled)
         self._telemetry.paused_seconds.inc(loop.time() - started)
 
     def _hold_stalled(self) -> None:
         """Pause partitions whose dead letters cannot be written, so that nothing of them is skipped."""
         if self._writer.stalled or self._held:
-            self._source.resume_all_but(self._writer.stalled)
+            self._source.hold(self._writer.stalled)
             self._held = bool(self._writer.stalled)
 
     async def _drain(self) -> None:
@@ -223,64 +227,19 @@ class Indexer:
             await asyncio.sleep(_COMMIT_SECONDS)
             self._writer.show()
             self._telemetry.in_flight_records.set(self._ledger.in_flight())
+            self._health.kafka = self._source.reachable
             self._health.elasticsearch = self._writer.reachable and self._writer.forbidden is None
             self._health.dead_letters = not self._writer.stalled
             self._show_health()
             if self._metrics is not None:
                 self._metrics.flush()
-            await self._commit()
-
-    async def _measure_lag(self) -> None:
-        """Ask for the lag regularly: what is fetched does not tell it of partitions that are paused."""
-        while True:
-            await asyncio.sleep(_LAG_SECONDS)
-            for partition, lag in (await self._source.lag()).items():
-                self._telemetry.lag.labels(*partition).set(lag)
+            await self._offsets.commit()
 
     def _show_health(self) -> None:
         checks = self._health.checks()
         for name, good in checks.items():
             self._telemetry.dependency_up.labels(name).set(good)
         self._telemetry.ready.set(all(checks.values()))
-
-    async def _commit(self) -> None:
-        positions = self._ledger.committable()
-        if not positions:
-            return
-        if await self._source.commit(positions):
-            self._ledger.committed(positions)
-            for partition, position in positions.items():
-                self._telemetry.committed.labels(*partition).set(position)
-        else:
-            self._telemetry.commit_failures.inc()
-
-    async def _revoked(self, partitions: Collection[Partition]) -> None:
-        """Settle and commit what is in flight before the partitions go to another worker."""
-        if not partitions:
-            return
-        self._telemetry.rebalances.inc()
-        # The broker waits for the group's slowest member; half a session leaves the time to commit.
-        timeout = min(
-            self._settings.shutdown.timeout_seconds, self._settings.kafka.session_timeout_seconds / 2
-        )
-        if not await self._settled(partitions, timeout):
-            log.warning("giving partitions up with %d records in flight", self._ledger.in_flight(partitions))
-        await self._commit()
-        self._ledger.drop(partitions)
-        for partition in partitions:
-            with suppress(KeyError):
-                self._telemetry.lag.remove(*map(str, partition))
-            with suppress(KeyError):
-                self._telemetry.committed.remove(*map(str, partition))
-
-    def _assigned(self, partitions: Collection[Partition]) -> None:
-        log.info(
-            "assigned %s", ", ".join(f"{topic}/{number}" for topic, number in sorted(partitions)) or "nothing"
-        )
-        # A partition that comes back begins at its committed offset, below what was delivered before.
-        self._ledger.drop(partitions)
-        self._telemetry.assigned.set(len(partitions))
-        self._health.assigned = True
 
 
 def _derived(settings: Settings, telemetry: Telemetry) -> tuple[LogMetrics | None, LogErrors | None]:

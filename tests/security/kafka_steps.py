@@ -6,6 +6,7 @@ from typing import Any
 from pipeline.kafka.ledger import Partition
 from pipeline.kafka.source import Source
 from pipeline.settings import Settings, load_settings
+from pipeline.telemetry.metrics import Telemetry
 
 __all__ = ["read_values", "settings_for"]
 
@@ -21,12 +22,24 @@ def settings_for(kafka: Mapping[str, Any], name: str) -> Settings:
     )
 
 
+class _Owner:
+    """Whom nothing concerns."""
+
+    async def revoked(self, partitions: Any) -> None: ...
+
+    def assigned(self, partitions: Any) -> None: ...
+
+    def lost(self, partitions: Any) -> None: ...
+
+    def placed(self, partition: Partition, position: int, *, committed: bool) -> None: ...
+
+    def passed_over(self, partition: Partition, position: int) -> None: ...
+
+
 async def read_values(settings: Settings, count: int) -> list[bytes | None]:
     """Join the group, read and commit."""
 
-    async def revoked(_: Any) -> None: ...
-
-    source = Source(settings.kafka, revoked, lambda _: None)
+    source = Source(settings.kafka, _Owner(), Telemetry())
     await source.start()
     values: list[bytes | None] = []
     try:
@@ -36,7 +49,7 @@ async def read_values(settings: Settings, count: int) -> list[bytes | None]:
                 assert await source.commit({batch.partition: batch.records[-1].offset + 1})
             if len(values) >= count:
                 break
-        assert source.assignment() == [Partition(settings.kafka.topics[0], 0)]
+        assert list(source.positions()) == [Partition(settings.kafka.topics[0], 0)]
         return values
     finally:
         await source.stop()
