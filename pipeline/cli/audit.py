@@ -28,11 +28,19 @@ _COUNTS = (
     "duplicated",
     "of_earlier_topic",
     "without_record",
+    "expired",
+    "corrupt",
 )
 _HEADINGS = {
     "expected": "documents",
     "of_earlier_topic": "of an earlier topic",
     "without_record": "no record",
+    "expired": "expired unread",
+    "corrupt": "damaged",
+}
+_UNREAD = {
+    "expired": "expired before being read: retention has removed these offsets",
+    "corrupt": "damaged in Kafka: these offsets cannot be read",
 }
 
 
@@ -88,16 +96,21 @@ def audit_command(
 
 
 def _as_json(result: "AuditResult") -> bytes:
-    totals = ("records", "expected", "indexed", "dead", "missing", "duplicated")
+    totals = ("records", "expected", "indexed", "dead", "missing", "duplicated", "expired", "corrupt")
     return orjson.dumps(
         {
             "clean": result.clean,
             **{name: getattr(result, name) for name in totals},
             "partitions": [
-                {**one.range._asdict(), **{name: getattr(one, name) for name in _COUNTS}}
+                {
+                    **one.range._asdict(),
+                    **{name: getattr(one, name) for name in _COUNTS},
+                    "commit_of_earlier_topic": one.commit_of_earlier_topic,
+                }
                 for one in result.partitions
             ],
             "findings": [finding._asdict() for finding in result.findings],
+            "unread": [unread._asdict() for unread in result.unread],
         },
         option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE,
     )
@@ -120,6 +133,17 @@ def _print(result: "AuditResult", settings: Settings) -> None:
         where = f"{finding.topic}/{finding.partition}@{finding.offset}"
         text = f"{finding.what}  {where}  {finding.id}  {', '.join(finding.indices)}"
         out.print(Text(text.rstrip(), style="red"), soft_wrap=True)
+    for what, topic, number, start, end in result.unread:
+        out.print(Text(f"{topic}/{number}@{start}-{end - 1}  {_UNREAD[what]}", style="red"), soft_wrap=True)
+    for topic in sorted({one.range.topic for one in result.partitions if one.commit_of_earlier_topic}):
+        out.print(
+            Text(
+                f"The topic {topic} has been made anew since the group {settings.kafka.group_id} committed: nothing "
+                "of it counts as committed until a worker has read it.",
+                style="yellow",
+            ),
+            soft_wrap=True,
+        )
     if not result.records:
         out.print(
             f"Nothing was compared: the group {settings.kafka.group_id} has committed nothing of this; "
