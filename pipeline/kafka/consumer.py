@@ -1,5 +1,7 @@
 """The group's consumer: how aiokafka's is set up, what it subscribes to, and the parts of it that are ours."""
 
+import asyncio
+import logging
 from typing import cast
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
@@ -13,7 +15,9 @@ from pipeline.kafka.groups import ASSIGNOR
 from pipeline.kafka.topics import TopicPattern
 from pipeline.settings import Kafka
 
-__all__ = ["cluster_client", "group_member", "make_consumer", "subscribe"]
+__all__ = ["cluster_client", "group_member", "make_consumer", "stop", "subscribe"]
+
+log = logging.getLogger(__name__)
 
 # Longer than any pause: the worker polls at least this often, so that the group never takes a worker that waits
 # for Elasticsearch for one that hangs.
@@ -65,6 +69,23 @@ async def subscribe(consumer: AIOKafkaConsumer, kafka: Kafka, listener: Consumer
             )
         consumer.subscribe(topics=list(kafka.topics), listener=listener)
     await subscription.wait_for_assignment()
+
+
+async def stop(consumer: AIOKafkaConsumer) -> None:
+    """Leave the group and disconnect.
+
+    aiokafka cancels a fetch that waits for a broker, and lets the cancellation out as if its caller had been
+    cancelled: the worker would end as after a second signal. Hence a task of its own.
+    """
+    stopping = asyncio.create_task(consumer.stop())
+    try:
+        await asyncio.wait({stopping})
+    finally:
+        stopping.cancel()
+    if stopping.cancelled():
+        await cluster_client(consumer).close()
+    elif error := stopping.exception():
+        log.debug("the consumer did not end in order: %r", error)
 
 
 def cluster_client(consumer: AIOKafkaConsumer) -> ClusterClient:

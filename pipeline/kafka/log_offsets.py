@@ -3,16 +3,18 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from enum import IntEnum
+from typing import NamedTuple
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.offset import OffsetRequest
 
 from pipeline.kafka.cluster_client import ClusterClient
+from pipeline.kafka.ledger import Partition
 
-__all__ = ["Isolation", "Place", "log_offsets"]
+__all__ = ["Ends", "Isolation", "Place", "log_offsets", "partition_ends"]
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,24 @@ class Isolation(IntEnum):
     """All that is replicated."""
     LAST_STABLE_OFFSET = 1
     """What is before the first open transaction."""
+
+
+class Ends(NamedTuple):
+    """Where a partition ends."""
+
+    high_watermark: int
+    readable: int
+    """The last stable offset, where only committed records are read."""
+
+
+async def partition_ends(
+    client: ClusterClient, partitions: Collection[TopicPartition], *, committed_only: bool
+) -> dict[Partition, Ends]:
+    """Ask where partitions end, and where what can be read now does; those without an answer are left out."""
+    isolation = Isolation.LAST_STABLE_OFFSET if committed_only else Isolation.HIGH_WATERMARK
+    readable = await log_offsets(client, partitions, Place.END, isolation)
+    ends = await log_offsets(client, partitions, Place.END)
+    return {Partition(*each): Ends(ends[each], readable[each]) for each in ends.keys() & readable.keys()}
 
 
 async def log_offsets(

@@ -21,21 +21,21 @@ from aiokafka.errors import (
 from pipeline.errors import FencedInstanceId, ServerRefused, ServerUnavailable, SettingsError
 from pipeline.kafka.client import start_client
 from pipeline.kafka.cluster_client import ClusterClient
-from pipeline.kafka.consumer import cluster_client, group_member, make_consumer, subscribe
+from pipeline.kafka.consumer import cluster_client, group_member, make_consumer, stop, subscribe
 from pipeline.kafka.damaged import DamagedPartitions
 from pipeline.kafka.dead_letters import SourceRecord
 from pipeline.kafka.fetched_records import InBatches
 from pipeline.kafka.group_member import GroupMember
 from pipeline.kafka.groups import why_not_joined
 from pipeline.kafka.ledger import Partition
-from pipeline.kafka.log_offsets import Isolation, Place, log_offsets
+from pipeline.kafka.log_offsets import Ends, partition_ends
 from pipeline.kafka.partition_owner import PartitionOwner
 from pipeline.kafka.positions import Positions
 from pipeline.kafka.starting_point import commit_the_end
 from pipeline.settings import Kafka
 from pipeline.telemetry.metrics import Telemetry
 
-__all__ = ["Batch", "Ends", "Source"]
+__all__ = ["Batch", "Source"]
 
 log = logging.getLogger(__name__)
 
@@ -53,14 +53,6 @@ class Batch(NamedTuple):
     records: Sequence[SourceRecord]
 
 
-class Ends(NamedTuple):
-    """Where a partition ends."""
-
-    high_watermark: int
-    readable: int
-    """The last stable offset, where only committed records are read."""
-
-
 class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """Read the records of a consumer group member."""
 
@@ -75,6 +67,7 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self._place_at = 0.0
         self._all_held = False
         self._held: Collection[Partition] = ()
+        self._skipped: list[tuple[Partition, int]] = []
         self._damaged = DamagedPartitions(settings.corrupt_batches, telemetry)
         self._missing: frozenset[str] = frozenset()
         self._commits_fail = False
@@ -104,7 +97,7 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
     async def stop(self) -> None:
         """Leave the group. Commits nothing by itself."""
-        await self._consumer.stop()
+        await stop(self._consumer)
 
     @property
     def reachable(self) -> bool:
@@ -137,6 +130,8 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         except KafkaError as error:
             self._refuse_if_fenced()
             raise self._refusal(error) from error
+        if self._damaged:
+            self._damaged.goes_on(Partition(*partition) for partition in delivered)
         if self._batches.corrupt:
             self._deal_with_damage()
         polled = [
@@ -148,8 +143,6 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             batches = sum(map(len, delivered.values()))
             # aiokafka counts producers' batches, whose size is the producers' choice.
             self._batches_a_poll = max(1, self._settings.max_poll_records * batches // records)
-            if self._damaged:
-                self._damaged.goes_on(delivered_from for delivered_from, _ in polled)
         return polled
 
     def positions(self) -> dict[Partition, int]:
@@ -186,19 +179,14 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
     async def ends(self) -> dict[Partition, Ends]:
         """Ask Kafka where the owned partitions end; those whose leader does not answer are left out."""
-        owned = list(self._consumer.assignment())
-        isolation = (
-            Isolation.LAST_STABLE_OFFSET
-            if self._settings.isolation_level == "read_committed"
-            else Isolation.HIGH_WATERMARK
-        )
+        committed_only = self._settings.isolation_level == "read_committed"
         try:
             async with asyncio.timeout(_ASK_SECONDS):
-                readable = await log_offsets(self._client, owned, Place.END, isolation)
-                ends = await log_offsets(self._client, owned, Place.END)
+                return await partition_ends(
+                    self._client, self._consumer.assignment(), committed_only=committed_only
+                )
         except TimeoutError:
             return {}
-        return {Partition(*each): Ends(ends[each], readable[each]) for each in ends.keys() & readable.keys()}
 
     # --- committing ---------------------------------------------------------------------------------------
 
@@ -242,6 +230,7 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self._positions.assigned(partitions)
         self._batches.corrupt.clear()
         self._damaged.forget()
+        self._skipped.clear()
         # Nothing is fetched before the position is known.
         self._apply_holds()
         self._owner.assigned(partitions)
@@ -250,6 +239,10 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
     async def _look_around(self) -> None:
         """Do what has become due since the last poll."""
         self._refuse_if_fenced()
+        # What was delivered before these has been taken over by now.
+        for partition, position in self._skipped:
+            self._owner.passed_over(partition, position)
+        self._skipped.clear()
         if self._client.missing != self._missing:
             self._tell_missing()
         if self._client.recreated:
@@ -330,13 +323,18 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
                 with suppress(IllegalStateError):  # given up meanwhile
                     self._consumer.seek(each, batch.behind)
                     self._positions.passed_over(partition, batch.offset, batch.behind)
-                    self._owner.passed_over(partition, batch.behind)
+                    self._skipped.append((partition, batch.behind))
         self._apply_holds()
 
     # --- errors -------------------------------------------------------------------------------------------
 
+    @property
+    def fenced(self) -> bool:
+        """Whether another worker has taken this one's place: nothing can be committed any more."""
+        return self._member.fenced
+
     def _refuse_if_fenced(self) -> None:
-        if self._member.fenced:
+        if self.fenced:
             name = self._settings.group_instance_id
             raise FencedInstanceId(
                 f"kafka.group_instance_id = {name!r}: another worker of the group {self._settings.group_id} has joined "

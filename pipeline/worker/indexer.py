@@ -4,7 +4,7 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import AsyncExitStack
 
 from pipeline.bulk.batch_traces import CLOSE_SECONDS
@@ -13,7 +13,7 @@ from pipeline.bulk.new_errors import NewErrors
 from pipeline.bulk.requests import bulk_serializers
 from pipeline.bulk.writer import BulkWriter
 from pipeline.encode.fast_path import BatchEncoder
-from pipeline.errors import SettingsError
+from pipeline.errors import LogpipeError
 from pipeline.events.document import DocumentBuilder
 from pipeline.kafka.dead_letters import DeadLetterProducer
 from pipeline.kafka.ledger import Partition
@@ -83,7 +83,7 @@ class Indexer:
     async def run(self) -> None:
         """Work until `stop`, then drain.
 
-        Raises ServerUnavailable when Kafka cannot be reached at the start.
+        Raises ServerUnavailable when Kafka cannot be reached at the start, and what `Source.poll` does.
         """
         async with AsyncExitStack() as closing:
             closing.push_async_callback(self._traces.close)
@@ -94,6 +94,12 @@ class Indexer:
                 if await self._started():
                     self._health.kafka = True
                     await self._work()
+            except ExceptionGroup as group:
+                # What one task has to say to the user, not that there were several.
+                said, _ = group.split(LogpipeError)
+                if said is None:
+                    raise
+                raise next(_leaves(said)) from group
             finally:
                 self._health.kafka = False
 
@@ -127,11 +133,6 @@ class Indexer:
                 await self._drain()
                 for task in others:
                     task.cancel()
-        except ExceptionGroup as group:
-            for error in group.exceptions:
-                if isinstance(error, SettingsError):  # for the user, and for the supervisor, not to try again
-                    raise error from group
-            raise
         finally:
             # Also after a failure: what has been settled in order need not be read again.
             if not await self._offsets.commit_within(_LAST_WORD_SECONDS):
@@ -252,6 +253,14 @@ def _derived(settings: Settings, telemetry: Telemetry) -> tuple[LogMetrics | Non
         return None, None
     metrics = LogMetrics(chosen_rules(wanted), telemetry.registry)
     return metrics, LogErrors(wanted.top_errors, telemetry.registry) if settings.events.fingerprints else None
+
+
+def _leaves(group: ExceptionGroup[LogpipeError]) -> Iterator[LogpipeError]:
+    for each in group.exceptions:
+        if isinstance(each, ExceptionGroup):
+            yield from _leaves(each)
+        else:
+            yield each
 
 
 async def _within(seconds: float, action: Callable[[], Awaitable[None]]) -> None:

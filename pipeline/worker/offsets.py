@@ -65,9 +65,10 @@ class Offsets:
         """Commit, again and again for so long: for the last time that it can be done."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while not await self.commit():  # noqa: ASYNC110 - there is no event to wait for
+                while not self.source.fenced:
+                    if await self.commit():
+                        return True
                     await asyncio.sleep(_COMMIT_AGAIN_SECONDS)
-                return True
         return False
 
     def nothing_more(self) -> None:

@@ -46,10 +46,10 @@ class Scenario:
         self.sent += count
 
     @contextmanager
-    def worker(self, **settings: str) -> Iterator["subprocess.Popen[bytes]"]:
+    def worker(self, log_level: str = "ERROR", **settings: str) -> Iterator["subprocess.Popen[bytes]"]:
         """Run a worker whose memory is watched."""
         environment = self.pipeline.environment(**{**QUICK, **self.settings, **settings})
-        with running("--log-level", "ERROR", "index", settings=environment) as process:
+        with running("--log-level", log_level, "index", settings=environment) as process:
             self._watched.append(psutil.Process(process.pid))
             yield process
 
