@@ -19,6 +19,7 @@ from tests.own_pipeline import PARTITIONS, stop
 EVENTS = 2000
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("policy", ["stop", "skip"])
 async def test_damaged_batch(fragile: Scenario, policy: str) -> None:
     """One flipped byte: its partition waits or skips the batch, the others are read on."""

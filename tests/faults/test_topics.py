@@ -69,6 +69,7 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("stopped", [False, True], ids=["at work", "while no worker runs"])
 async def test_topic_made_anew_in_an_outage(scenario: Scenario, proxy: FaultyProxy, stopped: bool) -> None:
     pipeline = scenario.pipeline
@@ -156,6 +157,7 @@ async def test_topic_missing_at_the_start_does_not_hold_up_the_others(scenario: 
         await scenario.finish(process)
 
 
+@pytest.mark.timeout(300)
 async def test_latest_is_the_end_once(scenario: Scenario, proxy: FaultyProxy) -> None:
     """Neither an idle restart nor a kill in an outage skips anything, nor do more partitions."""
     pipeline = scenario.pipeline
@@ -186,6 +188,7 @@ async def test_latest_is_the_end_once(scenario: Scenario, proxy: FaultyProxy) ->
         await scenario.finish(process)
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("start_at", ["earliest", "latest"])
 async def test_records_that_expire_before_they_are_read(
     scenario: Scenario, proxy: FaultyProxy, start_at: str
