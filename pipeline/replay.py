@@ -17,6 +17,7 @@ from pipeline.events.decode import decode
 from pipeline.events.document import Coordinates, Document, DocumentBuilder
 from pipeline.kafka.dead_letters import DeadLetter, Headers
 from pipeline.kafka.ledger import Ledger, Partition
+from pipeline.kafka.source_records import SourceRecords, source_records
 from pipeline.settings import Events, Settings
 from pipeline.telemetry.metrics import Telemetry
 
@@ -80,6 +81,8 @@ class Replayed:
     rejected: int = 0
     rejections: list[Rejection] = field(default_factory=list)
     """The first thousand."""
+    gone: int = 0
+    """Letters that hold only the beginning of their record, which Kafka does not hold any more."""
     unusable: int = 0
     """Records in the topic that do not say where they come from: not written by this pipeline."""
 
@@ -114,8 +117,8 @@ async def replay(
     """
     replayed = Replayed()
     builder = DocumentBuilder(settings.events, settings.index)
-    async with _writer(settings, replayed, dry_run=dry_run) as writer:
-        async for chunk in _chunks(letters, replayed):
+    async with _writer(settings, replayed, dry_run=dry_run) as writer, source_records(settings) as records:
+        async for chunk in _chunks(letters, records, replayed):
             built = _build(builder, chunk)
             replayed.letters += sum(map(len, chunk.values()))
             replayed.documents += sum(len(each.documents) for some in built.values() for each in some)
@@ -230,15 +233,21 @@ def _outcomes(telemetry: Telemetry) -> Counter[str]:
 _Chunk = dict[Coordinates, list[DeadLetter]]
 
 
-async def _chunks(letters: AsyncIterable[DeadLetter], replayed: Replayed) -> AsyncIterator[_Chunk]:
+async def _chunks(
+    letters: AsyncIterable[DeadLetter], records: SourceRecords, replayed: Replayed
+) -> AsyncIterator[_Chunk]:
     """Collect letters by record; an offset is in a chunk once only, for the writer knows records by it."""
     chunk: _Chunk = {}
     offsets: set[tuple[str, int, int]] = set()
     size = 0
-    async for letter in letters:
-        record = letter.record
+    async for written in letters:
+        record = written.record
         if not record.topic or record.partition < 0 or record.offset < 0:
             replayed.unusable += 1
+            continue
+        letter = await records.whole(written)
+        if letter is None:
+            replayed.gone += 1
             continue
         other_topic = record not in chunk and record[:3] in offsets
         if other_topic or len(chunk) >= _CHUNK_RECORDS or size >= _CHUNK_BYTES:

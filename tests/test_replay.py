@@ -171,7 +171,7 @@ async def test_more_letters_than_a_chunk_holds_in_no_order(pipeline: Pipeline) -
     ]
     await write(pipeline, *letters, *letters[:100])
     replayed = await replay(pipeline.settings, read_dead_letters(pipeline.settings))
-    assert replayed.letters == 1400
+    assert replayed.letters == 1300  # each once, however often it was written
     assert (replayed.indexed, replayed.rejected) == (1300, 0)
     assert sum((await pipeline.counts()).values()) == 1300
 

@@ -129,3 +129,30 @@ async def test_dead_letter_topic_unwritable(scenario: Scenario) -> None:
         assert process.poll() is None
         await scenario.pipeline.alter_topic(topic, {"max.message.bytes": str(16 << 20)})
         await scenario.finish(process, dead=1)
+
+
+async def test_every_document_refused_and_no_letter_can_be_written(scenario: Scenario) -> None:
+    """What waits to be buried counts as in flight: it is not all of the topic that is read into memory."""
+    await custom_mapping(scenario, {"context.n": STRICT_NUMBER, "context.m": STRICT_NUMBER})
+    topic = f"{scenario.pipeline.name}.dead-letters"
+    await scenario.pipeline.alter_topic(topic, {"max.message.bytes": "1"})
+    await scenario.pipeline.send([b'{"context":{"n":"x","m":"y"}}'] * 9000)
+    scenario.sent, scenario.faults = 9000, 1
+    bound = 1_000_000
+    with scenario.worker(LOGPIPE_ELASTICSEARCH__MAX_IN_FLIGHT_BYTES=str(bound)) as process:
+        async with asyncio.timeout(60):
+            while await in_flight(scenario, "bytes") < bound:
+                await asyncio.sleep(0.2)
+        await asyncio.sleep(3)
+        # What is read counts as documents of 250 bytes until it has been refused, and then as letters.
+        assert await in_flight(scenario, "records") <= bound / 250 + 1500
+        assert process.poll() is None
+        await scenario.pipeline.alter_topic(topic, {"max.message.bytes": str(16 << 20)})
+        await scenario.finish(process, dead=9000)
+
+
+async def in_flight(scenario: Scenario, what: str) -> float:
+    try:
+        return (await scenario.pipeline.metrics())[f"logpipe_in_flight_{what}"]
+    except OSError:
+        return 0
