@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from pipeline.audit.result import PartitionAudit, Range, Unread
 from pipeline.encode.fast_path import Record
 from pipeline.errors import ServerUnavailable
-from pipeline.kafka.client import connection_options, partitions_of_topics, start_client
+from pipeline.kafka.client import connection_options, group_offsets, partitions_of_topics, start_client
 from pipeline.kafka.commit_note import CommitNote
 from pipeline.kafka.consumer import cluster_client
 from pipeline.kafka.fetched_records import CorruptBatch, InBatches
@@ -124,11 +124,10 @@ async def partitions_of(
 
 async def commits_of_group(settings: Settings, admin: AIOKafkaAdminClient) -> dict[TopicPartition, Commit]:
     """Give what the group has committed."""
-    offsets = await admin.list_consumer_group_offsets(settings.kafka.group_id)
+    offsets = await group_offsets(admin, settings.kafka.group_id)
     return {
         partition: Commit(committed.offset, CommitNote.read(committed.metadata))
         for partition, committed in offsets.items()
-        if committed.offset >= 0
     }
 
 

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaError
 
 from pipeline.errors import ServerUnavailable
-from pipeline.kafka.client import admin_client, connection_options, partitions_of_topics
+from pipeline.kafka.client import admin_client, connection_options, group_offsets, partitions_of_topics
 from pipeline.kafka.commit_note import CommitNote
 from pipeline.kafka.topics import chosen_topics
 from pipeline.settings import Kafka
@@ -31,8 +31,7 @@ async def commit_the_end(kafka: Kafka) -> None:
     Raises KafkaError as the clients do, ServerUnavailable when the commit gets no answer.
     """
     async with admin_client(kafka, "start") as admin:
-        commits = await admin.list_consumer_group_offsets(kafka.group_id)
-        if any(commit.offset >= 0 for commit in commits.values()):
+        if await group_offsets(admin, kafka.group_id):
             return
         topics = chosen_topics(kafka, await admin.list_topics())
         partitions = await partitions_of_topics(admin, topics) if topics else []

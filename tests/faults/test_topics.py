@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
 
 from pipeline.audit import Unread, audit
+from pipeline.kafka.client import group_offsets
 from tests.faults.proxy import FaultyProxy, unavailable
 from tests.faults.scenario import Scenario
 from tests.logpipe import logpipe
@@ -49,7 +50,7 @@ async def until(pipeline: Pipeline, name: str, least: float) -> None:
 async def has_begun(pipeline: Pipeline) -> None:
     """Wait until a worker has committed where it reads each partition from."""
     async with asyncio.timeout(60), administration(pipeline) as admin:
-        while len(await admin.list_consumer_group_offsets(pipeline.name)) < PARTITIONS:
+        while len(await group_offsets(admin, pipeline.name)) < PARTITIONS:
             await asyncio.sleep(0.2)
 
 
@@ -105,7 +106,7 @@ async def test_commit_for_an_earlier_topic_counts_for_nothing(scenario: Scenario
         await scenario.committed()
         stop(process)
     async with administration(pipeline) as admin:
-        left = await admin.list_consumer_group_offsets(pipeline.name)
+        left = await group_offsets(admin, pipeline.name)
     await pipeline.delete_topic(pipeline.name)
     await pipeline.create_topic()
     scenario.faults, scenario.sent = 1, 0
