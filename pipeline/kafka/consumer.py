@@ -4,7 +4,7 @@ import asyncio
 import logging
 from typing import cast
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 
 from pipeline.errors import ServerRefused
 from pipeline.kafka.client import connection_options
@@ -15,7 +15,7 @@ from pipeline.kafka.groups import ASSIGNOR
 from pipeline.kafka.topics import TopicPattern
 from pipeline.settings import Kafka
 
-__all__ = ["cluster_client", "group_member", "make_consumer", "stop", "subscribe"]
+__all__ = ["cluster_client", "group_member", "make_consumer", "reading_positions", "stop", "subscribe"]
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +86,16 @@ async def stop(consumer: AIOKafkaConsumer) -> None:
         await cluster_client(consumer).close()
     elif error := stopping.exception():
         log.debug("the consumer did not end in order: %r", error)
+
+
+def reading_positions(consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
+    """Give where each partition will be read next; nothing while a rebalance goes on, whose end `position` waits for."""
+    state = consumer._subscription  # noqa: SLF001 - as above
+    if state.reassignment_in_progress:
+        return {}
+    assignment = state.subscription.assignment
+    states = {partition: assignment.state_value(partition) for partition in assignment.tps}
+    return {partition: each.position for partition, each in states.items() if each.has_valid_position}
 
 
 def cluster_client(consumer: AIOKafkaConsumer) -> ClusterClient:

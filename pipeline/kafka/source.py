@@ -21,7 +21,14 @@ from aiokafka.errors import (
 from pipeline.errors import FencedInstanceId, ServerRefused, ServerUnavailable, SettingsError
 from pipeline.kafka.client import start_client
 from pipeline.kafka.cluster_client import ClusterClient
-from pipeline.kafka.consumer import cluster_client, group_member, make_consumer, stop, subscribe
+from pipeline.kafka.consumer import (
+    cluster_client,
+    group_member,
+    make_consumer,
+    reading_positions,
+    stop,
+    subscribe,
+)
 from pipeline.kafka.damaged import DamagedPartitions
 from pipeline.kafka.dead_letters import SourceRecord
 from pipeline.kafka.fetched_records import InBatches
@@ -147,15 +154,10 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
     def positions(self) -> dict[Partition, int]:
         """Give where each partition that is read will be read next; nothing while a rebalance goes on."""
-        subscription = self._consumer._subscription  # noqa: SLF001 - `position` waits for one
-        if subscription.reassignment_in_progress:
-            return {}
-        assignment = subscription.subscription.assignment
-        states = {Partition(*each): assignment.state_value(each) for each in assignment.tps}
         return {
-            partition: state.position
-            for partition, state in states.items()
-            if state.has_valid_position and partition not in self._positions.waiting
+            Partition(*each): position
+            for each, position in reading_positions(self._consumer).items()
+            if Partition(*each) not in self._positions.waiting
         }
 
     def hold_all(self) -> None:

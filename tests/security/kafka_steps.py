@@ -7,6 +7,7 @@ from pipeline.kafka.ledger import Partition
 from pipeline.kafka.source import Source
 from pipeline.settings import Settings, load_settings
 from pipeline.telemetry.metrics import Telemetry
+from tests.unconcerned import Unconcerned
 
 __all__ = ["read_values", "settings_for"]
 
@@ -22,24 +23,10 @@ def settings_for(kafka: Mapping[str, Any], name: str) -> Settings:
     )
 
 
-class _Owner:
-    """Whom nothing concerns."""
-
-    async def revoked(self, partitions: Any) -> None: ...
-
-    def assigned(self, partitions: Any) -> None: ...
-
-    def lost(self, partitions: Any) -> None: ...
-
-    def placed(self, partition: Partition, position: int, *, committed: bool) -> None: ...
-
-    def passed_over(self, partition: Partition, position: int) -> None: ...
-
-
 async def read_values(settings: Settings, count: int) -> list[bytes | None]:
     """Join the group, read and commit."""
 
-    source = Source(settings.kafka, _Owner(), Telemetry())
+    source = Source(settings.kafka, Unconcerned(), Telemetry())
     await source.start()
     values: list[bytes | None] = []
     try:
