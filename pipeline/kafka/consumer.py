@@ -89,7 +89,7 @@ async def stop(consumer: AIOKafkaConsumer) -> None:
 
 
 def reading_positions(consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
-    """Give where each partition will be read next; nothing while a rebalance goes on, whose end `position` waits for."""
+    """Give where each partition will be read next; nothing during a rebalance, whose end `position` waits for."""
     state = consumer._subscription  # noqa: SLF001 - as above
     if state.reassignment_in_progress:
         return {}

@@ -15,12 +15,12 @@ from aiokafka.errors import (
     KafkaError,
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
-    UnknownTopicOrPartitionError,
 )
 
 from pipeline.errors import FencedInstanceId, ServerRefused, ServerUnavailable, SettingsError
 from pipeline.kafka.client import start_client
 from pipeline.kafka.cluster_client import ClusterClient
+from pipeline.kafka.commits import Commits
 from pipeline.kafka.consumer import (
     cluster_client,
     group_member,
@@ -77,7 +77,7 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self._skipped: list[tuple[Partition, int]] = []
         self._damaged = DamagedPartitions(settings.corrupt_batches, telemetry)
         self._missing: frozenset[str] = frozenset()
-        self._commits_fail = False
+        self._commits = Commits(self._positions.note)
         self._consumer = make_consumer(settings, self._batches)
 
     async def start(self) -> None:
@@ -193,32 +193,8 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
     # --- committing ---------------------------------------------------------------------------------------
 
     async def commit(self, positions: Mapping[Partition, int]) -> set[Partition]:
-        """Commit positions, once; gives the partitions whose position Kafka has, which the next commit leaves out.
-
-        A topic that has been deleted has no use for one: it is as good as committed.
-        """
-        offsets = {
-            TopicPartition(*partition): (position, self._positions.note(partition).text())
-            for partition, position in positions.items()
-        }
-        try:
-            refused = await self._member.commit_once(offsets)
-        except (KafkaError, IllegalStateError) as error:
-            self._tell_of_commits(f"{type(error).__name__}: {error}")
-            return set()
-        names = ", ".join(sorted({error.__name__ for error in refused.values()}))
-        some = ", ".join(f"{topic}/{number}" for topic, number in sorted(refused)[:5])
-        self._tell_of_commits(f"{names} for {len(refused)} partitions, such as {some}" if refused else None)
-        gone = {each for each, error in refused.items() if error is UnknownTopicOrPartitionError}
-        return {partition for partition in positions if partition not in refused.keys() - gone}
-
-    def _tell_of_commits(self, problem: str | None) -> None:
-        """Say once that commits fail, and once that they do not any more."""
-        if problem is not None and not self._commits_fail:
-            log.warning("commit refused, each later one includes it: %s", problem)
-        elif problem is None and self._commits_fail:
-            log.info("commits are taken again")
-        self._commits_fail = problem is not None
+        """Commit positions, once; gives the partitions whose position Kafka has, which the next commit leaves out."""
+        return await self._commits.commit(self._member, positions)
 
     # --- what becomes of partitions -----------------------------------------------------------------------
 

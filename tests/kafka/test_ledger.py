@@ -154,3 +154,38 @@ class LedgerMachine(RuleBasedStateMachine):
 
 
 TestLedgerMachine = LedgerMachine.TestCase
+
+
+def test_where_reading_begins_is_committable_unless_it_is_committed() -> None:
+    ledger = Ledger()
+    ledger.begin(P0, 5, committed=False)
+    ledger.begin(P1, 7, committed=True)
+    assert ledger.committable() == {P0: 5}
+    assert (ledger.committed_position(P0), ledger.committed_position(P1)) == (5, 7)
+    ledger.committed({P0: 5})
+    assert ledger.committable() == {}
+
+
+def test_what_needs_no_settling_is_taken_along_once_nothing_is_in_flight() -> None:
+    ledger = Ledger()
+    ledger.begin(P0, 0, committed=True)
+    span = ledger.deliver(P0, 10, 10)
+    ledger.skip_to(P0, 12)
+    assert ledger.committable() == {}
+    ledger.settle_part(span)
+    assert ledger.committable() == {P0: 10}
+    ledger.skip_to(P0, 12)
+    assert ledger.committable() == {P0: 12}
+    ledger.skip_to(P0, 11)
+    assert ledger.committable() == {P0: 12}
+    ledger.skip_to(P1, 3)  # not begun yet
+    assert ledger.committable() == {P0: 12}
+
+
+def test_a_position_is_committed_again_where_there_is_more_to_say_of_it() -> None:
+    ledger = Ledger()
+    ledger.begin(P0, 4, committed=True)
+    ledger.skip_to(P0, 4)
+    assert ledger.committable() == {}
+    ledger.skip_to(P0, 4, again=True)
+    assert ledger.committable() == {P0: 4}
