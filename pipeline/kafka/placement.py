@@ -34,6 +34,8 @@ class Found(NamedTuple):
     """First offset that Kafka holds."""
     end: int
     """The high watermark."""
+    refused: bool = False
+    """Whether the partition's leader has refused the position: until then an end before it may be one of a moment."""
 
 
 class Placement(NamedTuple):
@@ -51,7 +53,7 @@ def place(found: Found) -> Placement:
 
     `start_at = latest` needs no rule here: the end has been committed before (`starting_point.py`).
     """
-    position, note, topic_id, start, end = found
+    position, note, topic_id, start, end, refused = found
     afresh = CommitNote(topic_id, start)
     if position is None:
         return Placement(start, afresh, Reason.NEW)
@@ -59,7 +61,7 @@ def place(found: Found) -> Placement:
         return Placement(start, afresh, Reason.RECREATED)
     # A commit from before there were notes, or of another program, is taken for one of this topic.
     note = note._replace(topic_id=topic_id or note.topic_id)
-    if position > end:
+    if position > end and refused:
         return Placement(start, note, Reason.TRUNCATED)
     if position < start:
         note = note._replace(expired=note.expired.plus(position, start))

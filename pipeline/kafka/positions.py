@@ -38,11 +38,13 @@ class Positions:
         self._telemetry = telemetry
         self._notes: dict[Partition, CommitNote] = {}
         self._recreated: dict[str, str | None] = {}
+        self._changes = 0
         self.waiting: dict[Partition, int | None] = {}
         """Partitions that must not be read yet; with the position that had been reached, where there is one."""
 
     def assigned(self, partitions: Iterable[Partition]) -> None:
         """Take over an assignment, which replaces what was owned before."""
+        self._changes += 1
         self._notes.clear()
         self.waiting = dict.fromkeys(partitions)
         for partition in self.waiting:
@@ -62,18 +64,23 @@ class Positions:
     async def find(self, client: ClusterClient, member: GroupMember) -> list[Placed]:
         """Choose positions for those that wait; gives those that have one now, which wait no more.
 
+        None while what waits changes under it: what was asked may be of another assignment, or of an earlier topic.
+
         Raises KafkaError when the group's commits are not told.
         """
-        wanted = [TopicPartition(*partition) for partition in self.waiting]
+        changes, waiting = self._changes, dict(self.waiting)
+        wanted = [TopicPartition(*partition) for partition in waiting]
         starts = await log_offsets(client, wanted, Place.BEGINNING)
         ends = await log_offsets(client, wanted, Place.END)
         known = [partition for partition in wanted if partition in starts and partition in ends]
-        asked = [partition for partition in known if self.waiting[Partition(*partition)] is None]
+        asked = [partition for partition in known if waiting[Partition(*partition)] is None]
         commits = await member.fetch_committed_offsets(asked)
+        if changes != self._changes:
+            return []
         found: dict[Partition, Found] = {}
         for each in known:
             partition = Partition(*each)
-            reached = self.waiting[partition]
+            reached = waiting[partition]
             commit = commits.get(each)
             found[partition] = Found(
                 reached if commit is None else commit.offset,
@@ -81,6 +88,7 @@ class Positions:
                 client.topic_ids.get(each.topic),
                 starts[each],
                 ends[each],
+                refused=reached is not None,
             )
         return self._placed(found)
 
@@ -133,5 +141,6 @@ class Positions:
 
     def displace(self, partitions: Iterable[Partition], reached: int | None = None) -> None:
         """Have partitions wait for another position; `reached` is what they were read up to, None asks the commits."""
+        self._changes += 1
         for partition in partitions:
             self.waiting.setdefault(partition, reached)
