@@ -65,7 +65,7 @@ def audit_command(
 ) -> None:
     """Prove that no record is lost or indexed twice: compare Kafka, Elasticsearch and the dead letters.
 
-    Exit code 0 when nothing is missing and nothing duplicated, else 1.
+    Exit code 0 when nothing is missing, duplicated, damaged in Kafka or expired before it was read, else 1.
     """
     from pipeline.audit import audit
 
