@@ -43,8 +43,8 @@ class CommitNote(NamedTuple):
     corrupt: Gaps = Gaps()
     """What was damaged and skipped (`kafka.corrupt_batches = skip`)."""
 
-    def text(self) -> str:
-        """Write the note."""
+    def text(self, *, ranges: bool = True) -> str:
+        """Write the note; without its ranges it has less than 300 bytes."""
         parts: dict[str, Any] = {}
         if self.topic_id is not None:
             parts["topic_id"] = self.topic_id
@@ -52,7 +52,7 @@ class CommitNote(NamedTuple):
             parts["start"] = self.start
         for name, gaps in (("expired", self.expired), ("corrupt", self.corrupt)):
             if gaps.offsets:
-                parts[name] = {"offsets": gaps.offsets, "ranges": gaps.ranges}
+                parts[name] = {"offsets": gaps.offsets} | ({"ranges": gaps.ranges} if ranges else {})
         return orjson.dumps(parts).decode()
 
     @classmethod

@@ -4,7 +4,12 @@ import logging
 from collections.abc import Callable, Mapping
 
 from aiokafka import TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError, UnknownTopicOrPartitionError
+from aiokafka.errors import (
+    IllegalStateError,
+    KafkaError,
+    OffsetMetadataTooLargeError,
+    UnknownTopicOrPartitionError,
+)
 
 from pipeline.kafka.commit_note import CommitNote
 from pipeline.kafka.group_member import GroupMember
@@ -21,6 +26,7 @@ class Commits:
     def __init__(self, note: Callable[[Partition], CommitNote]) -> None:
         self._note = note
         self._failing = False
+        self._ranges = True
 
     async def commit(self, member: GroupMember, positions: Mapping[Partition, int]) -> set[Partition]:
         """Commit positions, once; gives the partitions whose position Kafka has, which the next commit leaves out.
@@ -28,7 +34,7 @@ class Commits:
         A topic that has been deleted has no use for one: it is as good as committed.
         """
         offsets = {
-            TopicPartition(*partition): (position, self._note(partition).text())
+            TopicPartition(*partition): (position, self._note(partition).text(ranges=self._ranges))
             for partition, position in positions.items()
         }
         try:
@@ -36,6 +42,11 @@ class Commits:
         except (KafkaError, IllegalStateError) as error:
             self._tell(f"{type(error).__name__}: {error}")
             return set()
+        if OffsetMetadataTooLargeError in refused.values() and self._ranges:
+            self._ranges = False
+            log.warning(
+                "the broker's offset.metadata.max.bytes is too small to note which offsets were not read"
+            )
         names = ", ".join(sorted({error.__name__ for error in refused.values()}))
         some = ", ".join(f"{topic}/{number}" for topic, number in sorted(refused)[:5])
         self._tell(f"{names} for {len(refused)} partitions, such as {some}" if refused else None)

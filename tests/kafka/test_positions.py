@@ -62,6 +62,8 @@ def test_a_note_is_read_as_it_was_written_and_fits_into_a_commit(
     text = note.text()
     assert CommitNote.read(text) == note
     assert len(text.encode()) <= 4096
+    brief = note.text(ranges=False)
+    assert CommitNote.read(brief).expired.offsets == note.expired.offsets
 
 
 @pytest.mark.parametrize(
