@@ -27,6 +27,8 @@ __all__ = ["Rejection", "Replayed", "Selection", "replay", "select"]
 _CHUNK_RECORDS = 500
 _CHUNK_BYTES = 8 << 20
 _LISTED_REJECTIONS = 1_000
+# How long an index may take no documents: somebody waits for the replay, and the letters stay.
+_LONGEST_WAIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +215,9 @@ async def _writer(settings: Settings, replayed: Replayed, *, dry_run: bool) -> A
             _Collected(replayed),
             telemetry,
             max_salvaged_fields=settings.salvage.max_fields,
+            index_wait=settings.index_wait.model_copy(update={"max_seconds": _LONGEST_WAIT_SECONDS}),
+            # They have been refused before: that all are again is no flood.
+            max_dead_ratio=1,
         )
         writer = _Writer(bulk, ledger, telemetry, replayed)
         try:

@@ -8,6 +8,10 @@ __all__ = ["RequestLimits"]
 
 _LEAST_BYTES = 64 << 10
 _STEPS_TO_FULL_SIZE = 16
+_STEPS_TO_DOUBLE = 8
+_LEAST_STEP = 512
+# A request that timed out may have been a little too large, or far too large: a timeout takes a minute.
+_CUT_AFTER_TIMEOUT = 4
 # One overload is answered by many requests in flight; only the first of them counts.
 _CALM_SECONDS = 1.0
 
@@ -52,7 +56,11 @@ class RequestLimits:
             return self.overloaded()
         # One slot more after as many answers as there are slots: linear in time.
         self._exact_concurrency = min(self._max_concurrency, self._exact_concurrency + 1 / self.concurrency)
-        self.request_bytes = min(self._max_bytes, self.request_bytes + self._max_bytes // _STEPS_TO_FULL_SIZE)
+        # In steps of what there is: one that is too large for a slow link costs a whole timeout.
+        step = min(
+            self._max_bytes // _STEPS_TO_FULL_SIZE, max(_LEAST_STEP, self.request_bytes // _STEPS_TO_DOUBLE)
+        )
+        self.request_bytes = min(self._max_bytes, self.request_bytes + step)
         self._freed.set()
         return False
 
@@ -65,3 +73,10 @@ class RequestLimits:
         self._exact_concurrency = max(1.0, self._exact_concurrency / 2)
         self.request_bytes = max(min(_LEAST_BYTES, self._max_bytes), self.request_bytes // 2)
         return True
+
+    def timed_out(self, size: int) -> None:
+        """Note a request of so many bytes that was not answered in time: smaller ones may get through.
+
+        Several of one size that were on their way together count once.
+        """
+        self.request_bytes = max(1, min(self.request_bytes, size // _CUT_AFTER_TIMEOUT))

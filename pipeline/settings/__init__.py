@@ -14,14 +14,17 @@ from pipeline.settings.model import Settings
 from pipeline.settings.otlp import Otlp
 from pipeline.settings.processes import Http, Run, Shutdown
 from pipeline.settings.salvage import Salvage
+from pipeline.settings.waiting import DeadLetterLimit, IndexWait
 
 __all__ = [
     "CONFIG_FILE_VARIABLE",
     "WORKER_PIPE_VARIABLE",
+    "DeadLetterLimit",
     "Elasticsearch",
     "Events",
     "Http",
     "Index",
+    "IndexWait",
     "Kafka",
     "Metrics",
     "Otlp",

@@ -27,6 +27,7 @@ from pipeline.settings.otlp import Otlp
 from pipeline.settings.processes import Http, Run, Shutdown
 from pipeline.settings.salvage import Salvage
 from pipeline.settings.secret_files import SecretFiles
+from pipeline.settings.waiting import DeadLetterLimit, IndexWait
 
 __all__ = ["Settings"]
 
@@ -43,6 +44,8 @@ class Settings(BaseSettings):
 
     kafka: Kafka = Kafka()
     elasticsearch: Elasticsearch = Elasticsearch()
+    index_wait: IndexWait = IndexWait()
+    dead_letters: DeadLetterLimit = DeadLetterLimit()
     events: Events = Events()
     index: Index = Index()
     salvage: Salvage = Salvage()

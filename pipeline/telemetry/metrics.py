@@ -1,5 +1,7 @@
 """The pipeline's own metrics, counted per batch and never per event."""
 
+from collections.abc import Sequence
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
 from pipeline.version import version
@@ -9,6 +11,8 @@ __all__ = ["Telemetry"]
 # From what a busy pipeline takes to what is left when it has been away for a day.
 _AGES = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600, 21_600, 86_400)
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+# Label values of what waits.
+_MOST_INDICES = 20
 
 
 class Telemetry:
@@ -104,6 +108,17 @@ class Telemetry:
         self.request_bytes_limit = Gauge(
             "logpipe_bulk_size_limit_bytes", "Size at which a bulk request is sent now", registry=registry
         )
+        self.waiting = Gauge(
+            "logpipe_index_waiting_documents",
+            "Documents that wait because their index takes none; the indices for which most wait, and all others",
+            ["index"],
+            registry=registry,
+        )
+        self.dead_letter_flood = Gauge(
+            "logpipe_dead_letter_flood",
+            "Whether so many documents were refused that nothing more is read or given up",
+            registry=registry,
+        )
         self.in_flight_bytes = Gauge(
             "logpipe_in_flight_bytes", "Document bytes waiting for or in a bulk request", registry=registry
         )
@@ -189,3 +204,11 @@ class Telemetry:
         ProcessCollector(registry=registry)
         self.build = Info("logpipe_build", "Version of the pipeline", registry=registry)
         self.build.info({"version": version()})
+
+    def show_waiting(self, documents: Sequence[tuple[str, int]]) -> None:
+        """Show how many documents wait for which index, given from the most to the least."""
+        self.waiting.clear()
+        for index, number in documents[:_MOST_INDICES]:
+            self.waiting.labels(index).set(number)
+        if others := sum([number for _, number in documents[_MOST_INDICES:]]):
+            self.waiting.labels("other").set(others)

@@ -68,6 +68,8 @@ class Indexer:
             telemetry,
             self._traces,
             max_salvaged_fields=settings.salvage.max_fields,
+            index_wait=settings.index_wait,
+            max_dead_ratio=settings.dead_letters.max_ratio,
         )
         self._stopping = asyncio.Event()
         self._held = False
@@ -179,13 +181,12 @@ class Indexer:
     async def _wait_for_room(self) -> None:
         """Hold reading back while too much is in flight; the group keeps hearing from this worker."""
         writer = self._writer
-        most = self._settings.elasticsearch.max_in_flight_bytes
-        if writer.in_flight_bytes < most and writer.forbidden is None:
+        if not writer.full and writer.forbidden is None:
             return
         loop = asyncio.get_running_loop()
         started = loop.time()
         paused = False
-        while (writer.in_flight_bytes >= most or writer.forbidden) and not self._stopping.is_set():
+        while (writer.full or writer.forbidden) and not self._stopping.is_set():
             await writer.wait_for_change(timeout=1.0)
             self._health.beat()
             if not paused and loop.time() - started > _PAUSE_AFTER_SECONDS:
@@ -217,7 +218,10 @@ class Indexer:
         self._writer.flush()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
-        while self._ledger.in_flight(partitions):
+        # What waits for an index that takes none would be waited for in vain: it is read again.
+        while self._ledger.moving(partitions) or (
+            self._writer.soon_over and self._ledger.in_flight(partitions)
+        ):
             if loop.time() >= deadline:
                 return False
             await self._writer.wait_for_change(timeout=min(0.5, timeout))
@@ -229,7 +233,9 @@ class Indexer:
             self._writer.show()
             self._telemetry.in_flight_records.set(self._ledger.in_flight())
             self._health.kafka = self._source.reachable
-            self._health.elasticsearch = self._writer.reachable and self._writer.forbidden is None
+            self._health.reason = self._writer.not_ready
+            self._health.elasticsearch = self._health.reason is None
+            self._health.waiting = self._writer.waiting
             self._health.dead_letters = not self._writer.stalled
             self._show_health()
             if self._metrics is not None:

@@ -10,6 +10,7 @@ from elasticsearch import Elasticsearch
 
 from pipeline.bulk.requests import items_of
 from pipeline.bulk.salvage import salvage
+from pipeline.encode.line_templates import action_line
 from pipeline.settings import Salvage
 
 # As Logstash's dynamic mapping makes it of its first events, with some of an older template.
@@ -101,13 +102,14 @@ def test_each_field_in_conflict_is_moved_aside_until_the_document_is_taken(
 def index(foreign: tuple[Elasticsearch, str], source: bytes) -> str | None:
     """Index a document; gives the reason, as the writer reads it, why it is refused."""
     client, name = foreign
+    body = action_line(name, uuid4().hex) + source + b"\n"
     answer = client.perform_request(
         "POST",
-        f"/{name}/_bulk",
+        "/_bulk",
         headers={"accept": "application/json", "content-type": "application/x-ndjson"},
-        body=b'{"create":{}}\n' + source + b"\n",
+        body=body,
     )
-    items = items_of(orjson.dumps(answer.body), [1])
+    items = items_of(orjson.dumps(answer.body), [body], [1])
     assert items is not None
     (only,) = items
     if only is None or only[0].status == 201:

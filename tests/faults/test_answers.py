@@ -29,6 +29,9 @@ ENOUGH = 2  # faults
         (faults.html, 3),
         (faults.one_item_too_few, 3),
         (faults.too_large, 1),
+        (faults.items_in_another_order, 1),
+        (faults.slow_link, 1),
+        (faults.block_one_of_a_hundred, 1),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -43,9 +46,52 @@ async def test_answer(
             await scenario.send(EVENTS_A_TURN, seed=scenario.sent)
             await asyncio.sleep(0.5)
         # Of a single document a third is all of it.
-        if fault is faults.refuse_a_third_of_the_items:
+        if fault in {faults.refuse_a_third_of_the_items, faults.items_in_another_order}:
+            proxy.fault = None
+        # Those that are blocked wait, and the others of their index do not.
+        if fault is faults.block_one_of_a_hundred:
+            await scenario.pipeline.indexed(scenario.sent * 9 // 10)
             proxy.fault = None
         await scenario.committed()
+        scenario.faults = proxy.faults
+        await scenario.finish(process)
+
+
+_MAY_PASS = (408, 429)
+NO_SHARD_LEFT = "this cluster currently has [1000]/[1000] maximum normal shards open;"
+
+
+@pytest.mark.parametrize(
+    ("status", "error_type", "reason"),
+    [
+        (401, "security_exception", "missing authentication credentials"),
+        (403, "security_exception", "action [indices:data/write/bulk[s]] is unauthorized"),
+        (404, "index_not_found_exception", "no such index"),
+        (404, "odd_exception", "of no row of the table"),
+        (408, "timeout_exception", "too slow"),
+        (400, "validation_exception", NO_SHARD_LEFT),
+    ],
+)
+async def test_every_item_refused_through_no_fault_of_the_document(
+    scenario: Scenario,
+    proxy: FaultyProxy,
+    request: pytest.FixtureRequest,
+    status: int,
+    error_type: str,
+    reason: str,
+) -> None:
+    seconds = request.config.getoption("--fault-answer-seconds")
+    proxy.fault = faults.refuse_every_item(status, error_type, reason)
+    with scenario.worker(LOGPIPE_ELASTICSEARCH__HOSTS=proxy.url) as process:
+        await scenario.send(EVENTS)
+        async with asyncio.timeout(60):
+            while proxy.faults <= ENOUGH:
+                await asyncio.sleep(0.1)
+        await asyncio.sleep(seconds)
+        if status not in _MAY_PASS and error_type != "odd_exception":
+            assert (await scenario.pipeline.metrics())["logpipe_ready"] == 0
+        assert sum((await scenario.pipeline.committed()).values()) == 0
+        proxy.fault = None
         scenario.faults = proxy.faults
         await scenario.finish(process)
 
