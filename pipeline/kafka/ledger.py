@@ -81,7 +81,7 @@ class Ledger:
 
     def begin(self, partition: Partition, position: int, *, committed: bool) -> None:
         """Note where reading of a partition begins; that is committable unless it has been committed already."""
-        entry = self._entries.setdefault(partition, _Entry())
+        entry = self._entries.setdefault(partition, _Entry(self._few_spans))
         entry.position = position
         if committed:
             entry.committed = position
