@@ -61,7 +61,7 @@ def measure_start(servers: Servers, runs: int, report: Callable[[str], None]) ->
                 index_prefix=_PREFIX,
             ).settings()
             install_our_template(settings)
-            builder = DocumentBuilder(settings.events, settings.index)
+            builder = DocumentBuilder(settings.events, settings.index, settings.inputs)
             record = Coordinates(topic, 0, 0, events[0].timestamp_ms)
             first = builder.documents(events[0].value, record, time.time_ns() // 1_000_000)[0]
             seconds.append(_start_once(settings, first))

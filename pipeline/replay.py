@@ -118,7 +118,7 @@ async def replay(
     after that it is tried for as long as it takes, as in the pipeline.
     """
     replayed = Replayed()
-    builder = DocumentBuilder(settings.events, settings.index)
+    builder = DocumentBuilder(settings.events, settings.index, settings.inputs)
     async with _writer(settings, replayed, dry_run=dry_run) as writer, source_records(settings) as records:
         async for chunk in _chunks(letters, records, replayed):
             built = _build(builder, chunk)

@@ -11,6 +11,7 @@ from pipeline.cli.audit import audit_command
 from pipeline.cli.check import check_command
 from pipeline.cli.demo import demo_command
 from pipeline.cli.dlq import dlq
+from pipeline.cli.formats import formats_command
 from pipeline.cli.generate import generate_command
 from pipeline.cli.index import index_command
 from pipeline.cli.init import init_command
@@ -87,6 +88,7 @@ app.command("setup")(setup_command)
 app.command("check")(check_command)
 app.command("generate")(generate_command)
 app.command("transform")(transform_command)
+app.command("formats")(formats_command)
 app.command("sandbox")(sandbox_command)
 app.command("demo")(demo_command)
 app.command("audit")(audit_command)

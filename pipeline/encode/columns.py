@@ -3,7 +3,7 @@
 Each is called once a chunk, so that a function and a module of its own cost nothing.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, repeat
 from operator import itemgetter
 from typing import Any, cast
@@ -13,17 +13,34 @@ import orjson
 from pipeline.encode.record_chunk import ABSENT, STAND_IN, RecordChunk
 from pipeline.events.document import normalise_trace_id
 from pipeline.events.field_names import LONGEST_NAME
+from pipeline.events.trace_ids import NONE_TEXTS, is_none
 
-__all__ = ["columns_of", "decode_values", "encode_events", "filling", "normalise_ids", "sizes_of"]
+__all__ = [
+    "columns_of",
+    "decode_values",
+    "encode_events",
+    "filling",
+    "leave_large_integers",
+    "normalise_ids",
+    "sizes_of",
+]
 
-# What `str.strip` takes away, of ASCII.
-_WHITE_SPACE = "\t\n\v\f\r\x1c\x1d\x1e\x1f "
+# What `str.strip` takes away, of ASCII, and the x of `0x`.
+_NOT_NORMAL = "\t\n\v\f\r\x1c\x1d\x1e\x1f x"
+
+# An id of nothing but zeros, or one that is a word: the long ones hold the first, the others are compared whole.
+_ZEROS = "0" * 8
+_SHORT_NONES = (*NONE_TEXTS, *("0" * length for length in range(1, len(_ZEROS))))
 
 _CONTEXTS = list(ABSENT).index("context")
 _MESSAGES = list(ABSENT).index("message")
 _row_of = itemgetter(*ABSENT)
 _DICTIONARIES = {dict}
 _CONTAINERS = {dict, list}
+_SCALARS = frozenset({str, int, bool, type(None)})
+_PLAIN = _SCALARS | {dict}
+# Every integer beyond 64 bits, of either sign, is a double of at least this.
+_LARGE = 2.0**63
 
 
 def filling(column: list[Any], values: Iterator[Any], *errors: type[Exception]) -> Iterator[int]:
@@ -78,19 +95,29 @@ def columns_of(chunk: RecordChunk) -> list[tuple[Any, ...]]:
     return columns
 
 
-def normalise_ids(chunk: RecordChunk, traces: Iterable[Any], spans: Iterable[Any]) -> None:
+def normalise_ids(chunk: RecordChunk, traces: Sequence[Any], spans: Sequence[Any]) -> None:
     """Normalise the ids of traces and spans, if there is one among them that may not be normal."""
     try:
         text = "".join(filter(None, chain(traces, spans)))
     except TypeError:
         text = " "
-    if text.isascii() and text.lower() == text and not any(map(text.__contains__, _WHITE_SPACE)):
+    if (
+        text.isascii()
+        and text.lower() == text
+        and _ZEROS not in text
+        and not any(map(text.__contains__, _NOT_NORMAL))
+        and not any(none in column for column in (traces, spans) for none in _SHORT_NONES)
+    ):
         return
-    for event in chunk.events:
+    for position, event in enumerate(chunk.events):
         for name in ("trace_id", "span_id"):
             identifier = event.get(name)
-            if type(identifier) is str and (normal := normalise_trace_id(identifier)) != identifier:
-                event[name] = normal
+            if type(identifier) is not str:
+                continue
+            if is_none(identifier):
+                chunk.give_up(position)
+                break
+            event[name] = normalise_trace_id(identifier)
 
 
 def encode_events(chunk: RecordChunk) -> list[bytes]:
@@ -112,3 +139,26 @@ def sizes_of(values: Sequence[bytes | None]) -> list[int]:
         return list(map(len, values))  # type: ignore[arg-type]
     except TypeError:
         return [len(value or b"") for value in values]
+
+
+def leave_large_integers(chunk: RecordChunk, contexts: Sequence[Any]) -> None:
+    """Leave events to document.py that may hold an integer beyond 64 bits, which orjson has read as a double."""
+    events = chunk.events
+    types = set(map(type, chain.from_iterable(map(dict.values, events))))
+    if types <= _PLAIN and _SCALARS.issuperset(map(type, chain.from_iterable(map(dict.values, contexts)))):
+        return
+    for position, event in enumerate(events):
+        try:
+            large = _has_large(event)
+        except RecursionError:  # nested too deep to be encoded either
+            large = True
+        if large:
+            chunk.give_up(position)
+
+
+def _has_large(value: Any) -> bool:
+    if type(value) is float:
+        return not -_LARGE < value < _LARGE
+    if type(value) is dict:
+        return any(map(_has_large, value.values()))
+    return type(value) is list and any(map(_has_large, value))

@@ -15,16 +15,30 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from pipeline.encode.columns import columns_of, decode_values, encode_events, filling, normalise_ids, sizes_of
+from pipeline.encode.columns import (
+    columns_of,
+    decode_values,
+    encode_events,
+    filling,
+    leave_large_integers,
+    normalise_ids,
+    sizes_of,
+)
 from pipeline.encode.line_templates import LineTemplates, action_line
-from pipeline.encode.record_chunk import ABSENT, PartitionCache, Record, RecordChunk
+from pipeline.encode.record_chunk import ABSENT, STAND_IN, PartitionCache, Record, RecordChunk
 from pipeline.events.document import (
     ERROR_TAG,
     Coordinates,
     Document,
     DocumentBuilder,
 )
-from pipeline.events.field_names import ASIDE_FIELD, KAFKA_FIELD, is_below_own_object, is_taken
+from pipeline.events.field_names import (
+    ASIDE_FIELD,
+    KAFKA_FIELD,
+    OBJECT_FIELDS,
+    is_below_own_object,
+    is_taken,
+)
 from pipeline.events.fingerprints import FINGERPRINT_FIELD, fingerprint
 from pipeline.events.indices import is_plausible
 from pipeline.events.levels import normalise_level
@@ -54,6 +68,7 @@ _SPECIAL_NAMES = frozenset(
         "log.level",
         FINGERPRINT_FIELD,
         "message.keyword",
+        *(name for name in OBJECT_FIELDS if name != "context"),
     }
 )
 
@@ -113,6 +128,7 @@ class BatchEncoder:
         self._root_names: set[str] = set(ABSENT)
         self._outer_names: set[str] = set()
         self._levels: dict[str | int | None, str | None] = {}
+        self._triggers = builder.formats.triggers | {"fields", "fields.service", "agent", "@metadata"}
 
     def encode(self, topic: str, partition: int, records: Sequence[Record], now_ms: int) -> list[Payload]:
         """Encode records, each to at least one document, in their order; `now_ms` is the time of reading."""
@@ -130,10 +146,12 @@ class BatchEncoder:
         values = [record.value for record in records]
         sizes = sizes_of(values)
         decode_values(chunk, values, max(sizes))
+        self._leave_other_formats(chunk)
         self._take_stamps(chunk)
         templates = self._templates.of(chunk)
         self._look_at_names(chunk)
         logged, components, services, contexts, traces, spans, _ = columns_of(chunk)
+        leave_large_integers(chunk, contexts)
         normalise_ids(chunk, traces, spans)
         levels, errors = self._normalise_levels(chunk, logged)
         sources = encode_events(chunk)
@@ -156,6 +174,16 @@ class BatchEncoder:
             sum([some.undated for some in others.values()]),
             sum([some.overflow for some in others.values()]),
         )
+
+    def _leave_other_formats(self, chunk: RecordChunk) -> None:
+        """Leave what is not of the guide's format to document.py."""
+        wanted = self.builder.inputs.of(chunk.cache.topic).format
+        if wanted == "guide":
+            return
+        for position, event in enumerate(chunk.events):
+            if wanted != "auto" or type(event) is not dict or not self._triggers.isdisjoint(event):
+                chunk.uncommon.add(position)
+                chunk.events[position] = STAND_IN
 
     def _take_stamps(self, chunk: RecordChunk) -> None:
         """Take each event's `timestamp` out of it; where there is none it may be inside an envelope."""

@@ -10,10 +10,10 @@ import orjson
 
 from pipeline.encode.fast_path import BatchEncoder
 from pipeline.errors import LogpipeError
-from pipeline.events.document import DocumentBuilder
+from pipeline.events.document import Coordinates, Document, DocumentBuilder
 from pipeline.settings import Settings
 
-__all__ = ["BadInputError", "decode_base64", "split_lines", "transform"]
+__all__ = ["BadInputError", "Explained", "decode_base64", "explain", "split_lines", "transform"]
 
 _BATCH = 1000
 
@@ -22,6 +22,27 @@ class BadInputError(LogpipeError):
     """Say which line of the input could not be read."""
 
     exit_code = 2
+
+
+class Explained(NamedTuple):
+    """A document, which says of itself what it was made of, and the number of its record."""
+
+    record: int
+    document: Document
+
+    def as_json(self) -> bytes:
+        """Write a line as `transform` does, with `format` and `taken`."""
+        document = self.document
+        return orjson.dumps(
+            {
+                "index": document.index_name,
+                "id": document.id,
+                "format": document.format,
+                "taken": dict(document.taken),
+                "document": orjson.Fragment(document.source),
+            },
+            option=orjson.OPT_APPEND_NEWLINE,
+        )
 
 
 class _Record(NamedTuple):
@@ -37,7 +58,7 @@ def transform(values: Iterable[bytes], settings: Settings, timestamp_ms: int) ->
     Kafka's timestamp and the time of reading. The documents are made by the same code as in production.
     """
     topic = settings.kafka.topics[0] if settings.kafka.topics else settings.index.prefix
-    encoder = BatchEncoder(DocumentBuilder(settings.events, settings.index))
+    encoder = BatchEncoder(DocumentBuilder(settings.events, settings.index, settings.inputs))
     records = (_Record(offset, timestamp_ms, value) for offset, value in enumerate(values))
     while batch := list(islice(records, _BATCH)):
         lines = b"".join(
@@ -53,6 +74,15 @@ def transform(values: Iterable[bytes], settings: Settings, timestamp_ms: int) ->
                 },
                 option=orjson.OPT_APPEND_NEWLINE,
             )
+
+
+def explain(values: Iterable[bytes], settings: Settings, timestamp_ms: int) -> Iterator[Explained]:
+    """Yield what each document was made of, by the definition itself; records as in `transform`."""
+    topic = settings.kafka.topics[0] if settings.kafka.topics else settings.index.prefix
+    builder = DocumentBuilder(settings.events, settings.index, settings.inputs)
+    for offset, value in enumerate(values):
+        for document in builder.documents(value, Coordinates(topic, 0, offset, timestamp_ms), timestamp_ms):
+            yield Explained(offset, document)
 
 
 def split_lines(lines: Iterable[bytes]) -> Iterator[bytes]:

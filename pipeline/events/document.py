@@ -5,31 +5,43 @@ give is the definition, and the tests hold the two against each other.
 """
 
 import string
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import orjson
 
-from pipeline.events.decode import Event, decode, unparsable
+from pipeline.events.canonical import Window
+from pipeline.events.decode import decode
+from pipeline.events.event import Event, unparsable
 from pipeline.events.field_names import (
     ASIDE_FIELD,
     KAFKA_FIELD,
+    OBJECT_FIELDS,
     all_taken,
+    as_object,
     is_below_own_object,
     set_aside,
     take_all,
     take_refused,
 )
+from pipeline.events.field_paths import ABSENT
 from pipeline.events.fingerprints import FINGERPRINT_FIELD, fingerprint
+from pipeline.events.formats import load_formats
 from pipeline.events.indices import Indices, is_plausible
+from pipeline.events.inputs import Inputs
 from pipeline.events.levels import normalise_level
-from pipeline.events.timestamps import Timestamp, from_epoch_ms, parse_timestamp
-from pipeline.settings import Events, Index
+from pipeline.events.reading import EventReader
+from pipeline.events.runtime_times import is_no_time, read_time
+from pipeline.events.timestamps import Timestamp, from_epoch_ms
+from pipeline.events.trace_ids import is_none
+from pipeline.settings import Events, Index, Input
 
 __all__ = [
     "DATE_FAILURE_TAG",
     "ERROR_TAG",
     "IMPLAUSIBLE_TAG",
     "JSON_FAILURE_TAG",
+    "NO_TIME_TAG",
     "OUT_OF_RANGE_TAG",
     "OVERFLOW_TAG",
     "TAGS_FAILURE_TAG",
@@ -47,6 +59,8 @@ DATE_FAILURE_TAG = "_dateparsefailure"
 TAGS_FAILURE_TAG = "_tagsparsefailure"
 TIMESTAMP_FAILURE_TAG = "_timestampparsefailure"
 OUT_OF_RANGE_TAG = "_timestampoutofrange"
+# A time that programs write when they have none, such as the year 1.
+NO_TIME_TAG = "_timestampmeansnone"
 IMPLAUSIBLE_TAG = "_kafkatimestampimplausible"
 OVERFLOW_TAG = "_indexoverflow"
 
@@ -76,6 +90,10 @@ class Document(NamedTuple):
     id: str
     source: bytes
     fields: dict[str, Any]
+    format: str = "guide"
+    """What the event was recognised as, outermost first: `filebeat>pino`."""
+    taken: tuple[tuple[str, str], ...] = ()
+    """Fields that the event has under another name, and the paths that they were taken from."""
 
 
 class DocumentBuilder:
@@ -85,18 +103,44 @@ class DocumentBuilder:
     `indices.py`. It stands in a document only when neither the event nor Kafka has a time that can be.
     """
 
-    def __init__(self, events: Events, index: Index) -> None:
+    def __init__(self, events: Events, index: Index, inputs: Mapping[str, Input] | None = None) -> None:
         self.events = events
         self.indices = Indices(index, events)
+        self.formats = load_formats(events.formats_file)
+        self.inputs = Inputs(inputs or {}, self.formats.by_name)
+        self.reader = EventReader(
+            self.formats,
+            service=events.service,
+            max_array_events=events.max_array_events,
+            syslog_levels=events.syslog_levels,
+        )
 
     def documents(self, value: bytes | None, record: Coordinates, now_ms: int) -> list[Document]:
         """Make at least one document of any bytes; `now_ms` is the time of reading."""
-        decoded = decode(value, service=self.events.service, max_array_events=self.events.max_array_events)
+        window = self.window(record.timestamp_ms, now_ms)
         try:
-            return self._documents(decoded, record, now_ms, len(value or b""))
+            return self._documents(self._read(value, record.topic, window), record, now_ms, len(value or b""))
         except (TypeError, RecursionError):
             # Nested deeper than orjson encodes (254 levels): nobody queries that, it is kept as text.
             return self._documents([unparsable(value or b"")], record, now_ms, 0)
+
+    def window(self, record_ms: int, now_ms: int) -> Window:
+        """Give the bounds within which a time counts that is not under its canonical name."""
+        around_ms = record_ms if is_plausible(record_ms, now_ms) else now_ms
+        return Window(
+            around_ms + self.indices.oldest_ms, around_ms + self.indices.newest_ms, self.events.zone
+        )
+
+    def _read(self, value: bytes | None, topic: str, window: Window) -> list[Event]:
+        wanted = self.inputs.of(topic)
+        if wanted.format == "guide":
+            return decode(value, service=self.events.service, max_array_events=self.events.max_array_events)
+        events = self.reader.read(value, window, wanted.format)
+        if wanted.service is not None:
+            for event in events:
+                if event.ours and event.fields.get("service") is None:
+                    event.fields["service"] = wanted.service
+        return events
 
     def _documents(self, decoded: list[Event], record: Coordinates, now_ms: int, size: int) -> list[Document]:
         if len(decoded) == 1:
@@ -109,29 +153,33 @@ class DocumentBuilder:
     def _document(
         self, event: Event, record: Coordinates, now_ms: int, identifier: str, size: int
     ) -> Document:
-        aside: dict[str, Any] = {}
+        aside: dict[str, Any] = dict(event.aside or {})
         fields = event.fields if all_taken(event.fields, size) else take_refused(event.fields, aside)
         _make_room(fields, aside)
         tags = _take_tags(fields, aside)
-        if event.failed:
-            _add_tag(tags, JSON_FAILURE_TAG)
-        own_time = self._take_time(fields, tags, aside, ours=event.ours)
+        for tag in (JSON_FAILURE_TAG, *event.tags) if event.failed else event.tags:
+            _add_tag(tags, tag)
+        window = self.window(record.timestamp_ms, now_ms)
+        own_time = self._take_time(fields, window, tags, aside, ours=event.ours)
         if event.ours:
             _add_service_name(fields, self.events.service)
+            if event.logged is not ABSENT:
+                _keep_logged_level(fields, aside, event.logged)
             if _normalise_level(fields, aside, syslog_numbers=self.events.syslog_levels) == "ERROR":
                 _add_tag(tags, ERROR_TAG)
                 if self.events.fingerprints:
                     fields[FINGERPRINT_FIELD] = fingerprint(fields)
-            _normalise_ids(fields)
+            _normalise_ids(fields, aside)
         plausible = is_plausible(record.timestamp_ms, now_ms)
         time = own_time or from_epoch_ms(record.timestamp_ms if plausible else now_ms)
         index = self.indices.choose(own_time and own_time.epoch_ms, record.timestamp_ms, now_ms)
-        if not index.in_range:
-            _add_tag(tags, OUT_OF_RANGE_TAG)
-        if not plausible:
-            _add_tag(tags, IMPLAUSIBLE_TAG)
-        if index.overflow:
-            _add_tag(tags, OVERFLOW_TAG)
+        for tag, wanted in (
+            (OUT_OF_RANGE_TAG, not index.in_range),
+            (IMPLAUSIBLE_TAG, not plausible),
+            (OVERFLOW_TAG, index.overflow),
+        ):
+            if wanted:
+                _add_tag(tags, tag)
         fields["@timestamp"] = time.text
         fields[KAFKA_FIELD] = {
             "topic": record.topic,
@@ -142,27 +190,39 @@ class DocumentBuilder:
             fields["tags"] = tags
         if aside:
             fields[ASIDE_FIELD] = aside
-        return Document(index.name, identifier, orjson.dumps(fields), fields)
+        return Document(index.name, identifier, orjson.dumps(fields), fields, event.format, event.taken)
 
     def _take_time(
-        self, fields: dict[str, Any], tags: list[str], aside: dict[str, Any], *, ours: bool
+        self, fields: dict[str, Any], window: Window, tags: list[str], aside: dict[str, Any], *, ours: bool
     ) -> Timestamp | None:
         """Take the event's time out of its fields: `timestamp`, else its own `@timestamp`; None is for Kafka's."""
         own = fields.pop("@timestamp", None)
-        parsed_own = parse_timestamp(own, self.events.zone) if isinstance(own, str) else None
+        parsed_own = self._read_own_time(own, window)
         if own is not None and parsed_own is None:
             set_aside(aside, "@timestamp", own)
-            _add_tag(tags, TIMESTAMP_FAILURE_TAG)
+            none = type(own) is str and read_time(own, self.events.zone) is not None
+            _add_tag(tags, NO_TIME_TAG if none else TIMESTAMP_FAILURE_TAG)
         if not ours:
             return parsed_own
         stamp = fields.pop("timestamp", None)
         if stamp is None:
             return parsed_own
-        parsed = parse_timestamp(stamp, self.events.zone)
+        parsed = read_time(stamp, self.events.zone)
         if parsed is None:
             fields["timestamp"] = stamp
             _add_tag(tags, DATE_FAILURE_TAG)
+        elif is_no_time(stamp, parsed):
+            fields["timestamp"] = stamp
+            _add_tag(tags, NO_TIME_TAG)
+            parsed = None
         return parsed
+
+    def _read_own_time(self, own: Any, window: Window) -> Timestamp | None:
+        """Read `@timestamp`: a text is a time, anything else within the window is one too."""
+        if isinstance(own, str):
+            parsed = read_time(own, self.events.zone)
+            return parsed if parsed is not None and not is_no_time(own, parsed) else None
+        return window.time(own)
 
 
 def document_id(record: Coordinates) -> str:
@@ -174,14 +234,15 @@ def document_id(record: Coordinates) -> str:
 
 
 def normalise_trace_id(value: str) -> str:
-    """Trim an id; lower-case it when it has the form of a W3C trace-id or parent-id (32 or 16 hex digits).
+    """Trim an id; lower-case it when it has the form of a W3C trace-id or parent-id.
 
-    Source: W3C Trace Context, which requires lower case. Other ids, such as UUIDs with dashes, keep theirs.
+    That is 32 or 16 hex digits, also behind `0x`. Source: W3C Trace Context, which
+    requires lower case. Other ids, such as UUIDs with dashes, keep theirs.
     """
-    trimmed = value.strip()
+    trimmed = value.strip().removeprefix("0x")
     if len(trimmed) in _TRACE_ID_LENGTHS and _HEX.issuperset(trimmed):
         return trimmed.lower()
-    return trimmed
+    return value.strip()
 
 
 def _make_room(fields: dict[str, Any], aside: dict[str, Any]) -> None:
@@ -204,9 +265,15 @@ def _make_room(fields: dict[str, Any], aside: dict[str, Any]) -> None:
         fields[_LEVEL_FIELD] = first
         for value in others:
             set_aside(aside, _LEVEL_FIELD, value)
-    context = fields.get("context")
-    if context is not None and not isinstance(context, dict):
-        fields["context"] = {"value": context}
+    _make_objects(fields)
+
+
+def _make_objects(fields: dict[str, Any]) -> None:
+    """Give the fields that the mapping takes as objects only a shape that it takes."""
+    for name in OBJECT_FIELDS:
+        value = fields.get(name)
+        if value is not None and not isinstance(value, dict):
+            fields[name] = {"value": value} if name == "context" else as_object(value)
 
 
 def _take_tags(fields: dict[str, Any], aside: dict[str, Any]) -> list[str]:
@@ -245,6 +312,12 @@ def _normalise_level(fields: dict[str, Any], aside: dict[str, Any], *, syslog_nu
     if level is None or level == logged:
         return level
     fields["level"] = level
+    _keep_logged_level(fields, aside, logged)
+    return level
+
+
+def _keep_logged_level(fields: dict[str, Any], aside: dict[str, Any], logged: Any) -> None:
+    """Keep what was logged in `log.level`."""
     log = fields.get("log")
     if log is not None and not isinstance(log, dict):
         set_aside(aside, "log", log)
@@ -252,11 +325,14 @@ def _normalise_level(fields: dict[str, Any], aside: dict[str, Any], *, syslog_nu
     for value in take_all(fields, _LEVEL_FIELD):
         set_aside(aside, _LEVEL_FIELD, value)
     fields["log"] = {**(log or {}), "level": logged}
-    return level
 
 
-def _normalise_ids(fields: dict[str, Any]) -> None:
+def _normalise_ids(fields: dict[str, Any], aside: dict[str, Any]) -> None:
+    """Normalise the ids of trace and span; one that says that there is none is moved aside."""
     for name in ("trace_id", "span_id"):
         value = fields.get(name)
         if isinstance(value, str):
-            fields[name] = normalise_trace_id(value)
+            if is_none(value):
+                set_aside(aside, name, fields.pop(name))
+            else:
+                fields[name] = normalise_trace_id(value)

@@ -9,7 +9,9 @@ __all__ = [
     "ASIDE_FIELD",
     "KAFKA_FIELD",
     "LONGEST_NAME",
+    "OBJECT_FIELDS",
     "all_taken",
+    "as_object",
     "is_below_own_object",
     "is_taken",
     "set_aside",
@@ -26,6 +28,9 @@ _BELOW_OWN_OBJECTS = (f"{KAFKA_FIELD}.", f"{ASIDE_FIELD}.")
 # Lucene refuses dotted paths above 32,766 bytes in some places; UTF-8 takes at most four for a character.
 LONGEST_NAME = 8000
 _LONGEST_PATH = 200
+
+OBJECT_FIELDS = ("context", "attributes", "fields", "labels", "mdc", "resource")
+"""Fields at the root that the mapping takes as objects only."""
 
 
 def is_taken(name: str) -> bool:
@@ -62,6 +67,13 @@ def _no_long_path(event: dict[str, Any]) -> bool:
             inner += [each for each in children if type(each[1]) is dict or type(each[1]) is list]
         level = inner
     return True
+
+
+def as_object(value: Any) -> Any:
+    """Give what the mapping of an object field takes: objects, one or several, as they are; else `value` in one."""
+    if isinstance(value, dict) or (isinstance(value, list) and all(isinstance(each, dict) for each in value)):
+        return value
+    return {"value": value}
 
 
 def set_aside(aside: dict[str, Any], path: str, value: Any) -> None:

@@ -7,6 +7,7 @@ A file for each group; `model.py` joins them, `loading.py` reads them from file 
 from pipeline.settings.elasticsearch import Elasticsearch
 from pipeline.settings.events import Events
 from pipeline.settings.index import Index
+from pipeline.settings.inputs import Input
 from pipeline.settings.kafka import Kafka, is_own_topic
 from pipeline.settings.loading import CONFIG_FILE_VARIABLE, WORKER_PIPE_VARIABLE, load_settings
 from pipeline.settings.metrics import Metrics
@@ -25,6 +26,7 @@ __all__ = [
     "Http",
     "Index",
     "IndexWait",
+    "Input",
     "Kafka",
     "Metrics",
     "Otlp",

@@ -21,6 +21,7 @@ from pydantic_settings import (
 from pipeline.settings.elasticsearch import Elasticsearch
 from pipeline.settings.events import Events
 from pipeline.settings.index import Index
+from pipeline.settings.inputs import Input
 from pipeline.settings.kafka import Kafka, is_own_topic
 from pipeline.settings.metrics import Metrics
 from pipeline.settings.otlp import Otlp
@@ -40,6 +41,7 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
+        use_attribute_docstrings=True,
     )
 
     kafka: Kafka = Kafka()
@@ -47,6 +49,8 @@ class Settings(BaseSettings):
     index_wait: IndexWait = IndexWait()
     dead_letters: DeadLetterLimit = DeadLetterLimit()
     events: Events = Events()
+    inputs: dict[str, Input] = {}
+    """What is known of the records of a topic, by its name or a pattern such as `syslog-*`."""
     index: Index = Index()
     salvage: Salvage = Salvage()
     metrics: Metrics = Metrics()

@@ -56,7 +56,7 @@ class Indexer:
         self._ledger, self._source = self._offsets.ledger, self._offsets.source
         self._metrics, self._errors = _derived(settings, telemetry)
         self._encoder = BatchEncoder(
-            DocumentBuilder(settings.events, settings.index), self._metrics, self._errors
+            DocumentBuilder(settings.events, settings.index, settings.inputs), self._metrics, self._errors
         )
         self._client = make_client(settings.elasticsearch, serializers=bulk_serializers())
         self._dead_letters = DeadLetterProducer(settings)

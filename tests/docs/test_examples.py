@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.events.formats import load_formats
 from pipeline.log_metrics.rules import load_rules
 from pipeline.settings import Settings, load_settings
 from tests.docs.shell import KNOWN, PAGES, ROOT, blocks, check_logpipe, commands, quoted_calls, variables
@@ -115,6 +116,9 @@ def test_settings_and_rules_can_be_loaded(
     file.write_text(text)
     if "[[rules]]" in text:
         assert load_rules(file)
+        return
+    if "take.message" in text:
+        assert load_formats(file)
         return
     # What a page says comes from a secret is given as one, and so is the password that a user has to have.
     if "sasl_username" in text:

@@ -62,7 +62,7 @@ def test_without_any_plausible_time_an_event_is_undated_and_found_when_it_was_re
         (stamp(days=90, seconds=1), "claude-code-bot-undated"),
         (stamp(days=-1), "claude-code-bot-2026.11.29"),
         (stamp(days=-1, seconds=-1), "claude-code-bot-undated"),
-        ("1970-01-01T00:00:00Z", "claude-code-bot-undated"),
+        ("1970-01-01T00:00:01Z", "claude-code-bot-undated"),
         ("9999-12-31T00:00:00Z", "claude-code-bot-undated"),
     ],
 )

@@ -88,7 +88,7 @@ def test_a_dotted_service_makes_an_envelope_too(more: dict[str, Any]) -> None:
 
 
 def test_a_dotted_service_of_others_passes_through() -> None:
-    event = {"message": "m", "level": "error", "fields.service": "billing"}
+    event = {"message": "m", "level": "error", "fields.service": "billing", "agent": {"type": "filebeat"}}
     indexed = transform_one(event).document
     assert {name: indexed[name] for name in event} == event
     assert "service_name" not in indexed

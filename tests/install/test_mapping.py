@@ -25,6 +25,9 @@ FIELDS = (
     '"context":%s',
     '"context":{"new":%s}',
     '"context":{"processing_time_ms":%s}',
+    '"kubernetes":%s',
+    '"kubernetes":{"pod":%s}',
+    '"service.version":%s',
 )
 SHAPES = (
     '"text"',
