@@ -13,8 +13,6 @@ from itertools import chain, repeat
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-import orjson
-
 from pipeline.encode.columns import (
     columns_of,
     decode_values,
@@ -25,7 +23,8 @@ from pipeline.encode.columns import (
     sizes_of,
 )
 from pipeline.encode.line_templates import LineTemplates, action_line
-from pipeline.encode.record_chunk import ABSENT, STAND_IN, PartitionCache, Record, RecordChunk
+from pipeline.encode.record_chunk import ABSENT, PartitionCache, Record, RecordChunk
+from pipeline.encode.shape_plans import ShapePlans
 from pipeline.events.document import (
     ERROR_TAG,
     Coordinates,
@@ -57,23 +56,20 @@ _RECORDS_PER_CHUNK = 128
 _SPECIAL_NAMES = frozenset(
     {
         "tags",
-        "fields",
         "fields.service",
         "@timestamp",
         "@metadata",
         KAFKA_FIELD,
         ASIDE_FIELD,
         "service_name",
-        "log",
         "log.level",
         FINGERPRINT_FIELD,
         "message.keyword",
-        *(name for name in OBJECT_FIELDS if name != "context"),
     }
 )
 
-# Of these, an envelope may have as objects:
-_ENVELOPE_NAMES = frozenset({"fields", "log"})
+# Those that the mapping takes as objects only; of the context it is seen in its column.
+_OBJECTS = frozenset(OBJECT_FIELDS) - {"context"}
 
 # Levels that stay as they are, and need no tag.
 _USUAL_LEVELS = frozenset({"WARN", "INFO", "DEBUG"})
@@ -125,10 +121,9 @@ class BatchEncoder:
         self._errors = errors
         self._templates = LineTemplates(builder)
         self._caches: dict[tuple[str, int], PartitionCache] = {}
-        self._root_names: set[str] = set(ABSENT)
-        self._outer_names: set[str] = set()
+        self._root_names: set[str] = {*ABSENT, "timestamp"}
         self._levels: dict[str | int | None, str | None] = {}
-        self._triggers = builder.formats.triggers | {"fields", "fields.service", "agent", "@metadata"}
+        self._plans = ShapePlans(builder)
 
     def encode(self, topic: str, partition: int, records: Sequence[Record], now_ms: int) -> list[Payload]:
         """Encode records, each to at least one document, in their order; `now_ms` is the time of reading."""
@@ -146,7 +141,7 @@ class BatchEncoder:
         values = [record.value for record in records]
         sizes = sizes_of(values)
         decode_values(chunk, values, max(sizes))
-        self._leave_other_formats(chunk)
+        self._plans.apply(chunk)
         self._take_stamps(chunk)
         templates = self._templates.of(chunk)
         self._look_at_names(chunk)
@@ -154,6 +149,7 @@ class BatchEncoder:
         leave_large_integers(chunk, contexts)
         normalise_ids(chunk, traces, spans)
         levels, errors = self._normalise_levels(chunk, logged)
+        _keep_logged_levels(chunk)
         sources = encode_events(chunk)
         self._derive(
             chunk, EventColumns(levels, components, services, contexts, chunk.stamps, chunk.events), errors
@@ -175,37 +171,24 @@ class BatchEncoder:
             sum([some.overflow for some in others.values()]),
         )
 
-    def _leave_other_formats(self, chunk: RecordChunk) -> None:
-        """Leave what is not of the guide's format to document.py."""
-        wanted = self.builder.inputs.of(chunk.cache.topic).format
-        if wanted == "guide":
-            return
-        for position, event in enumerate(chunk.events):
-            if wanted != "auto" or type(event) is not dict or not self._triggers.isdisjoint(event):
-                chunk.uncommon.add(position)
-                chunk.events[position] = STAND_IN
-
     def _take_stamps(self, chunk: RecordChunk) -> None:
-        """Take each event's `timestamp` out of it; where there is none it may be inside an envelope."""
+        """Take each event's `timestamp` out of it; one without is left to document.py."""
         stamps = chunk.stamps
         for position in filling(
             stamps, map(dict.pop, chunk.events, repeat("timestamp")), KeyError, TypeError
         ):
             stamps.append(chunk.cache.last_stamp)
             if position not in chunk.uncommon:
-                try:
-                    event = chunk.events[position]
-                    chunk.envelopes[position] = self._open_envelope(event)
-                    stamps[position] = event.pop("timestamp")
-                except (_Uncommon, ValueError, TypeError, KeyError, AttributeError):
-                    chunk.give_up(position)
+                chunk.give_up(position)
 
     def _look_at_names(self, chunk: RecordChunk) -> None:
         """See that Elasticsearch takes the names at the root of each event."""
         known = self._root_names
-        names: set[str] = set().union(*chunk.events)
+        names: set[str] = chunk.names if chunk.names is not None else set().union(*chunk.events)
         if "error" in names:
             _look_into_errors(chunk)
+        if not _OBJECTS.isdisjoint(names):
+            _look_at_objects(chunk)
         if known.issuperset(names) and all(chunk.events):
             return
         for position, event in enumerate(chunk.events):
@@ -237,14 +220,11 @@ class BatchEncoder:
             if normal is None:
                 continue
             event = chunk.events[position]
-            # What stands around the event has a say in these.
-            outer = chunk.envelopes.get(position, ())
-            if (normal != level and "log" in outer) or (normal == "ERROR" and "error" in outer):
+            if normal != level and not _keep_logged_level(event, level):
                 chunk.give_up(position)
                 continue
             if normal != level:
                 event["level"] = normal
-                event["log"] = {"level": level}
             if normal == "ERROR":
                 event["tags"] = [ERROR_TAG]
                 if self.builder.events.fingerprints:
@@ -303,36 +283,6 @@ class BatchEncoder:
                     event["@timestamp"] = chunk.stamps[position]
                     self._errors.count(event)
 
-    def _open_envelope(self, event: dict[str, Any]) -> dict[str, Any]:
-        """Put the inner object of a Filebeat envelope in the place of its message.
-
-        Takes the envelope's own objects (`host`, `agent`, `log`, …) out of the event and returns them: they
-        must not be in the way of the inner fields.
-        """
-        fields = event["fields"]
-        if fields.get("service") != self.builder.events.service:
-            raise _Uncommon
-        own_time = event.pop("@timestamp")
-        if type(own_time) is not str or parse_timestamp(own_time, self.builder.events.zone) is None:
-            raise _Uncommon
-        event.pop("@metadata", None)
-        outer = {name: value for name, value in event.items() if type(value) is dict or type(value) is list}
-        if not self._outer_names.issuperset(outer):
-            self._learn_outer_names(outer)
-        inner = orjson.loads(event["message"])
-        if type(inner) is not dict or not outer.keys().isdisjoint(inner):
-            raise _Uncommon
-        for name in outer:
-            del event[name]
-        event.update(inner)
-        return outer
-
-    def _learn_outer_names(self, outer: dict[str, Any]) -> None:
-        for name in outer:
-            if name not in _ENVELOPE_NAMES and (name in {"context", "error"} or _is_special(name)):
-                raise _Uncommon
-        _remember(self._outer_names, outer)
-
     def _learn_root_names(self, event: dict[str, Any]) -> None:
         for name in event:
             if _is_special(name):
@@ -343,6 +293,32 @@ class BatchEncoder:
 def _is_special(name: str) -> bool:
     """Tell whether document.py has to look at a field of this name at the root."""
     return name in _SPECIAL_NAMES or is_below_own_object(name) or not is_taken(name)
+
+
+def _keep_logged_levels(chunk: RecordChunk) -> None:
+    """Keep what was logged where a format's own levels have been converted."""
+    for position, level in chunk.logged.items():
+        if position not in chunk.uncommon and not _keep_logged_level(chunk.events[position], level):
+            chunk.give_up(position)
+
+
+def _keep_logged_level(event: dict[str, Any], logged: Any) -> bool:
+    """Keep a level as it was logged in `log.level`; False where something else is in the way."""
+    log = event.get("log")
+    if log is None:
+        event["log"] = {"level": logged}
+        return True
+    if type(log) is not dict or "level" in log:
+        return False
+    event["log"] = {**log, "level": logged}
+    return True
+
+
+def _look_at_objects(chunk: RecordChunk) -> None:
+    """Leave events to document.py in which a field that has to be an object is none."""
+    for position, event in enumerate(chunk.events):
+        if any(type(event[name]) is not dict for name in _OBJECTS.intersection(event)):
+            chunk.give_up(position)
 
 
 def _look_into_errors(chunk: RecordChunk) -> None:

@@ -89,8 +89,19 @@ class RecordChunk:
         """By position: what stood around the event and goes into the document as well."""
         self.uncommon: set[int] = set()
         """Positions of what goes to document.py."""
+        self.names: set[str] | None = None
+        """The names at the root of all events, while no plan has changed them."""
+        self.formats: dict[int, str] = {}
+        """By position: what is not of the guide's format."""
+        self.logged: dict[int, Any] = {}
+        """By position: the level as it was logged, where it is already a normal one."""
         self.implausible = 0
         """How many of Kafka's timestamps cannot be true."""
+
+    def leave(self, position: int) -> None:
+        """Leave the record at this position to document.py before its time is taken."""
+        self.uncommon.add(position)
+        self.events[position] = STAND_IN
 
     def give_up(self, position: int) -> None:
         """Leave the record at this position to document.py."""

@@ -21,7 +21,7 @@ from pipeline.events.runtime_times import is_no_time, read_time
 from pipeline.events.timestamps import Timestamp
 from pipeline.events.trace_ids import is_none
 
-__all__ = ["KNOWN_LEVELS", "Canonical", "Window", "make_canonical"]
+__all__ = ["KNOWN_LEVELS", "RIGHT", "Canonical", "Window", "make_canonical", "move"]
 
 KNOWN_LEVELS = frozenset({"ERROR", "WARN", "INFO", "DEBUG"})
 _CREATED = "event.created"
@@ -63,19 +63,19 @@ def make_canonical(
     """Give an event of a format the canonical fields that it has under other names; changes it in place."""
     logged: Any = ABSENT
     taken: list[tuple[str, str]] = []
-    for name in CANONICAL:
-        if _is_there(event, name, of, window, syslog_numbers=syslog_numbers):
+    for name, sources in formats.sources(of, frozenset(event)):
+        if not sources or _is_there(event, name, of, window, syslog_numbers=syslog_numbers):
             continue
-        for source in (*of.take.get(name, ()), *formats.aliases.take.get(name, ())):
+        for source in sources:
             found = find(event, source.path)
             if found is ABSENT:
                 continue
             value = found if source.converter is None else source.converter(found, event)
-            if value is None or not _RIGHT[name](value, window):
+            if value is None or not RIGHT[name](value, window):
                 continue
             if name == "level" and not source.lossless:
                 logged = found
-            _move(event, name, source, value, aside)
+            move(event, name, source, value, aside)
             taken.append((name, source.path))
             break
     for name, value in of.missing.items():
@@ -101,7 +101,7 @@ def _is_there(event: dict[str, Any], name: str, of: Format, window: Window, *, s
     return type(value) is str
 
 
-def _move(event: dict[str, Any], name: str, source: Source, value: Any, aside: dict[str, Any]) -> None:
+def move(event: dict[str, Any], name: str, source: Source, value: Any, aside: dict[str, Any]) -> None:
     """Put a value under its canonical name, and make room for it."""
     if source.lossless:
         take(event, source.path)
@@ -126,27 +126,27 @@ def _move(event: dict[str, Any], name: str, source: Source, value: Any, aside: d
     event[name] = value
 
 
-def _is_level(value: Any, _window: Window) -> bool:
+def _is_level(value: Any, _window: Window | None) -> bool:
     return normalise_level(value) is not None
 
 
-def _is_text(value: Any, _window: Window) -> bool:
+def _is_text(value: Any, _window: Window | None) -> bool:
     return type(value) is str and bool(value)
 
 
-def _is_message(value: Any, _window: Window) -> bool:
+def _is_message(value: Any, _window: Window | None) -> bool:
     return type(value) is str
 
 
-def _is_id(value: Any, _window: Window) -> bool:
+def _is_id(value: Any, _window: Window | None) -> bool:
     return type(value) is int or (type(value) is str and not is_none(value))
 
 
-def _is_time(value: Any, window: Window) -> bool:
-    return window.time(value) is not None
+def _is_time(value: Any, window: Window | None) -> bool:
+    return window is not None and window.time(value) is not None
 
 
-_RIGHT: dict[str, Callable[[Any, Window], bool]] = {
+RIGHT: dict[str, Callable[[Any, Window | None], bool]] = {
     **dict.fromkeys(CANONICAL, _is_text),
     "timestamp": _is_time,
     "level": _is_level,

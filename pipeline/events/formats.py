@@ -55,6 +55,16 @@ class Source(NamedTuple):
         """The first of the path's names."""
         return self.path.partition(".")[0]
 
+    def may_be_in(self, names: frozenset[str]) -> bool:
+        """Tell whether there may be a value at this path in an event of these names at its root."""
+        path = self.path
+        end = len(path)
+        while end != -1:
+            if path[:end] in names:
+                return True
+            end = path.rfind(".", 0, end)
+        return False
+
 
 class Test(NamedTuple):
     """One look at a value."""
@@ -114,6 +124,7 @@ class Formats:
         self.aliases = self.by_name.get(ALIASES, Format(ALIASES))
         self._recognisable = [each for each in self.by_name.values() if each.has or each.any_of]
         self._candidates: dict[frozenset[str], tuple[Format, ...]] = {}
+        self._sources: dict[tuple[str, frozenset[str]], tuple[tuple[str, tuple[Source, ...]], ...]] = {}
 
     @cached_property
     def triggers(self) -> frozenset[str]:
@@ -126,6 +137,22 @@ class Formats:
         for source in chain.from_iterable(self.aliases.take.values()):
             names.update({source.path, source.root} - usual)
         return frozenset(names)
+
+    def sources(self, of: Format, names: frozenset[str]) -> tuple[tuple[str, tuple[Source, ...]], ...]:
+        """Give for each field the sources that can be in an event of these names: the format's, then the aliases."""
+        key = (of.name, names)
+        found = self._sources.get(key)
+        if found is None:
+            if len(self._sources) >= _MOST_SHAPES:
+                self._sources.clear()
+            found = self._sources[key] = tuple(
+                (name, tuple(filter(lambda source: source.may_be_in(names), self._all_sources(of, name))))
+                for name in CANONICAL
+            )
+        return found
+
+    def _all_sources(self, of: Format, name: str) -> tuple[Source, ...]:
+        return (*of.take.get(name, ()), *self.aliases.take.get(name, ()))
 
     def recognise(self, event: dict[str, Any]) -> Format | None:
         """Give the format of an event; None for the guide's, and for what is known by nothing."""

@@ -24,7 +24,16 @@ from pipeline.events.repair import big_integers_as_text, repair
 from pipeline.events.runtime_times import read_time
 from pipeline.events.timestamps import from_epoch_ms
 
-__all__ = ["BINARY_TAG", "DAMAGE_FIELD", "INTEGER_TAG", "REPAIRED_TAG", "EventReader"]
+__all__ = [
+    "BINARY_TAG",
+    "DAMAGE_FIELD",
+    "INTEGER_TAG",
+    "MOST_UNWRAPPED",
+    "REPAIRED_TAG",
+    "REPLACED",
+    "EventReader",
+    "both_objects",
+]
 
 REPAIRED_TAG = "_jsonrepaired"
 INTEGER_TAG = "_integertoolarge"
@@ -32,10 +41,11 @@ BINARY_TAG = "_binary"
 DAMAGE_FIELD = "event.original_bytes_damaged"
 _ORIGINAL_FIELD = "event.original"
 _CREATED_FIELD = "event.created"
-_MOST_UNWRAPPED = 2
+MOST_UNWRAPPED = 2
+"""So many payloads are unpacked one out of the other."""
 _LONGEST_ORIGINAL = 32_000
-# What an envelope's field is no loss under: the payload, and the shipper's time as Logstash has it.
-_REPLACED = frozenset({"message", "@timestamp", "timestamp", "level", "log.level", "@version"})
+REPLACED = frozenset({"@metadata", "message", "@timestamp", "timestamp", "level", "log.level", "@version"})
+"""Fields of an envelope that are no loss where the payload has them too, as in Logstash."""
 
 
 class EventReader:
@@ -132,7 +142,7 @@ class EventReader:
         ours = _is_sent_to(fields, self._service)
         inner: list[Event] | None = None
         failed = False
-        for path in of.unwrap if unwrapped < _MOST_UNWRAPPED else ():
+        for path in of.unwrap if unwrapped < MOST_UNWRAPPED else ():
             payload = find(fields, path)
             if payload is ABSENT or (payload_object := _payload(payload)) is None:
                 continue
@@ -271,9 +281,9 @@ def _joined(outer: Event, inner: Event, window: Window) -> Event:
     for name, value in inner.fields.items():
         there = fields.get(name)
         if type(there) is dict and type(value) is dict:
-            fields[name] = _both(there, value)
+            fields[name] = both_objects(there, value)
             continue
-        if there is not None and there != value and name not in _REPLACED:
+        if there is not None and there != value and name not in REPLACED:
             set_aside(aside, f"envelope.{name}", there)
         fields[name] = value
     has_level = inner.fields.get("level") is not None
@@ -289,12 +299,12 @@ def _joined(outer: Event, inner: Event, window: Window) -> Event:
     )
 
 
-def _both(outer: dict[str, Any], inner: dict[str, Any]) -> dict[str, Any]:
+def both_objects(outer: dict[str, Any], inner: dict[str, Any]) -> dict[str, Any]:
     """Join two objects; the inner one's values win."""
     joined = dict(outer)
     for name, value in inner.items():
         there = joined.get(name)
-        joined[name] = _both(there, value) if type(there) is dict and type(value) is dict else value
+        joined[name] = both_objects(there, value) if type(there) is dict and type(value) is dict else value
     return joined
 
 
