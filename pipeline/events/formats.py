@@ -152,7 +152,7 @@ class Formats:
         return found
 
     def _all_sources(self, of: Format, name: str) -> tuple[Source, ...]:
-        return (*of.take.get(name, ()), *self.aliases.take.get(name, ()))
+        return tuple(dict.fromkeys((*of.take.get(name, ()), *self.aliases.take.get(name, ()))))
 
     def recognise(self, event: dict[str, Any]) -> Format | None:
         """Give the format of an event; None for the guide's, and for what is known by nothing."""
