@@ -5,6 +5,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from benchmarks.end_to_end import EndToEnd
+from benchmarks.formats import FormatRow
 from benchmarks.hot_path import HotPath
 from benchmarks.rejections import Rejections
 from benchmarks.start import Start
@@ -43,6 +44,7 @@ class Figures:
     templates: Templates | None = None
     start: Start | None = None
     rejections: Rejections | None = None
+    formats: list[FormatRow] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Give the content of `latest.json`; its keys do not depend on what was left out."""
@@ -50,6 +52,7 @@ class Figures:
         rejected = self.rejections
         return {
             "hot_path": {"us_per_event": _rounded(hot and hot.us_per_event)},
+            "formats": self.formats and [row._asdict() for row in self.formats],
             "end_to_end": {
                 "ours_us_per_event": _rounded(end and end.ours_us_per_event),
                 "ours_without_log_metrics_us_per_event": _rounded(
@@ -97,6 +100,8 @@ class Figures:
         lines: list[Line] = []
         if self.hot_path:
             lines += _hot_path_lines(self.hot_path)
+        if self.formats:
+            lines += _format_lines(self.formats)
         if self.end_to_end:
             lines += _end_to_end_lines(self.end_to_end)
         if self.rejections:
@@ -120,6 +125,21 @@ class Figures:
 def _hot_path_lines(hot: HotPath) -> list[Line]:
     group = "In memory, CPU per event"
     return [Line(group, row.name, f"{row.median:.2f} µs (least {row.minimum:.2f})") for row in hot.rows]
+
+
+def _format_lines(rows: list[FormatRow]) -> list[Line]:
+    """Compare each format with the guide's, and with what its kind may cost."""
+    group = "Formats, in memory, CPU per event"
+    return [
+        Line(
+            group,
+            row.name,
+            f"{row.us_per_event:.2f} µs, {row.times_guide:.2f} x guide",
+            f"≤ {row.most_times_guide:g} x guide" if row.most_times_guide else "",
+            row.times_guide <= row.most_times_guide if row.most_times_guide else None,
+        )
+        for row in rows
+    ]
 
 
 def _end_to_end_lines(end: EndToEnd) -> list[Line]:

@@ -13,6 +13,7 @@ import orjson
 from pipeline.encode.record_chunk import ABSENT, STAND_IN, RecordChunk
 from pipeline.events.document import normalise_trace_id
 from pipeline.events.field_names import LONGEST_NAME
+from pipeline.events.repair import holds_large
 from pipeline.events.trace_ids import NONE_TEXTS, is_none
 
 __all__ = [
@@ -39,8 +40,6 @@ _DICTIONARIES = {dict}
 _CONTAINERS = {dict, list}
 _SCALARS = frozenset({str, int, bool, type(None)})
 _PLAIN = _SCALARS | {dict}
-# Every integer beyond 64 bits, of either sign, is a double of at least this.
-_LARGE = 2.0**63
 
 
 def filling(column: list[Any], values: Iterator[Any], *errors: type[Exception]) -> Iterator[int]:
@@ -149,16 +148,8 @@ def leave_large_integers(chunk: RecordChunk, contexts: Sequence[Any]) -> None:
         return
     for position, event in enumerate(events):
         try:
-            large = _has_large(event)
+            large = holds_large(event)
         except RecursionError:  # nested too deep to be encoded either
             large = True
         if large:
             chunk.give_up(position)
-
-
-def _has_large(value: Any) -> bool:
-    if type(value) is float:
-        return not -_LARGE < value < _LARGE
-    if type(value) is dict:
-        return any(map(_has_large, value.values()))
-    return type(value) is list and any(map(_has_large, value))

@@ -8,9 +8,11 @@ goes to `document.py`, which defines the result; both give the same document. Me
 `hot_path`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, repeat
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from pipeline.encode.columns import (
@@ -74,6 +76,8 @@ _OBJECTS = frozenset(OBJECT_FIELDS) - {"context"}
 # Levels that stay as they are, and need no tag.
 _USUAL_LEVELS = frozenset({"WARN", "INFO", "DEBUG"})
 
+_NO_FORMATS: Mapping[str, int] = MappingProxyType({})
+
 _behind_brace = itemgetter(slice(1, None))
 
 
@@ -97,6 +101,8 @@ class Payload(NamedTuple):
     undated: int = 0
     overflow: int = 0
     """How many of its documents are in no index of a day, see `Indices`."""
+    formats: Mapping[str, int] = _NO_FORMATS
+    """How many of its events are of which format, but the guide's."""
 
 
 class _Others(NamedTuple):
@@ -108,6 +114,7 @@ class _Others(NamedTuple):
     """Time of the last."""
     undated: int
     overflow: int
+    formats: list[str]
 
 
 class BatchEncoder:
@@ -169,6 +176,7 @@ class BatchEncoder:
             chunk.implausible,
             sum([some.undated for some in others.values()]),
             sum([some.overflow for some in others.values()]),
+            _formats(chunk, others) if chunk.formats or others else _NO_FORMATS,
         )
 
     def _take_stamps(self, chunk: RecordChunk) -> None:
@@ -269,6 +277,7 @@ class BatchEncoder:
                 documents[-1].fields["@timestamp"],
                 names.count(indices.undated) if dated else 0,
                 names.count(indices.overflow) if dated else 0,
+                [document.format for document in documents],
             )
         return others
 
@@ -293,6 +302,15 @@ class BatchEncoder:
 def _is_special(name: str) -> bool:
     """Tell whether document.py has to look at a field of this name at the root."""
     return name in _SPECIAL_NAMES or is_below_own_object(name) or not is_taken(name)
+
+
+def _formats(chunk: RecordChunk, others: dict[int, _Others]) -> Mapping[str, int]:
+    """Count the events of each format."""
+    found = Counter([name for position, name in chunk.formats.items() if position not in others])
+    for some in others.values():
+        found.update(some.formats)
+    del found["guide"]
+    return found
 
 
 def _keep_logged_levels(chunk: RecordChunk) -> None:

@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-__all__ = ["Repaired", "big_integers_as_text", "repair"]
+__all__ = ["Repaired", "big_integers_as_text", "holds_large", "repair"]
 
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s"{}\[\],:]+|\s+', re.DOTALL)
 _ESCAPE: Final = re.compile(
@@ -31,7 +31,8 @@ _ESCAPE: Final = re.compile(
 _CONTROL: Final = re.compile(r"[\x00-\x1f]")
 _match_number = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?").fullmatch
 _match_constant = re.compile(r"[+-]?(?:NaN|nan|Infinity|infinity|Inf|inf)").fullmatch
-_BIG: Final = re.compile(rb"[0-9]{19}")
+# Every integer beyond 64 bits, of either sign, is a double of at least this.
+_LARGE: Final = 2.0**63
 _MOST_SAID = 200
 _LEAST_64 = -(2**63)
 _MOST_64 = 2**64 - 1
@@ -159,13 +160,23 @@ def _escape(match: re.Match[str], damage: dict[str, int]) -> str:
     return f"\\\\{body}"
 
 
+def holds_large(value: Any) -> bool:
+    """Tell whether a decoded value holds a double that may have been an integer beyond 64 bits.
+
+    Raises RecursionError for nesting that cannot be encoded either.
+    """
+    if type(value) is float:
+        return not -_LARGE < value < _LARGE
+    if type(value) is dict:
+        return any(map(holds_large, value.values()))
+    return type(value) is list and any(map(holds_large, value))
+
+
 def big_integers_as_text(value: bytes) -> bytes | None:
     """Write integers beyond 64 bits as text, digit by digit; None when there is none.
 
     orjson reads them as doubles, which lose digits. Both ends of 64 bits count: -2^63 to 2^64 - 1.
     """
-    if _BIG.search(value) is None:
-        return None
     parts: list[str] = []
     found = False
     for match in _TOKEN.finditer(value.decode("utf-8", "surrogatepass")):

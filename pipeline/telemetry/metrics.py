@@ -1,6 +1,6 @@
 """The pipeline's own metrics, counted per batch and never per event."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
@@ -13,6 +13,11 @@ _AGES = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600, 21_600, 86_
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 # Label values of what waits.
 _MOST_INDICES = 20
+
+
+# Shippers around shippers around loggers: more than this many are counted as one.
+_MOST_FORMATS = 200
+_OTHER_FORMATS = "other"
 
 
 class Telemetry:
@@ -34,6 +39,13 @@ class Telemetry:
             "logpipe_documents_without_day",
             "Documents made for an index without a day in its name: undated, overflow",
             ["index"],
+            registry=registry,
+        )
+        self._formats: set[str] = set()
+        self.input_events = Counter(
+            "logpipe_input_events",
+            "Events by the format that they were recognised as, the shipper's first: guide, pino, filebeat>zap …",
+            ["topic", "format"],
             registry=registry,
         )
         self.documents = Counter(
@@ -212,3 +224,14 @@ class Telemetry:
             self.waiting.labels(index).set(number)
         if others := sum([number for _, number in documents[_MOST_INDICES:]]):
             self.waiting.labels("other").set(others)
+
+    def count_formats(self, topic: str, events: int, formats: Mapping[str, int]) -> None:
+        """Count events of a topic by format; those that `formats` does not have are the guide's."""
+        for name, number in (("guide", events - sum(formats.values())), *formats.items()):
+            if number <= 0:
+                continue
+            if name not in self._formats:
+                if len(self._formats) >= _MOST_FORMATS:
+                    name = _OTHER_FORMATS  # noqa: PLW2901 - so that no input makes series without end
+                self._formats.add(name)
+            self.input_events.labels(topic, name).inc(number)

@@ -167,6 +167,8 @@ class Indexer:
         self._writer.add(span, records, payloads)
         telemetry = self._telemetry
         telemetry.consumed.labels(*partition).inc(sum([payload.documents for payload in payloads]))
+        for payload in payloads:
+            telemetry.count_formats(partition.topic, payload.documents, payload.formats)
         telemetry.records.labels(partition.topic).inc(len(records))
         telemetry.record_bytes.labels(partition.topic).inc(
             sum([payload.record_bytes for payload in payloads])

@@ -19,6 +19,7 @@ from benchmarks.contenders.task import Task
 from benchmarks.contest import ContenderFailedError, run_contender
 from benchmarks.end_to_end import EndToEnd, Round, measure_end_to_end
 from benchmarks.figures import Figures
+from benchmarks.formats import FormatRow, measure_formats
 from benchmarks.hot_path import HotPath, Row, measure_hot_path
 from benchmarks.machine import describe_machine
 from benchmarks.rejections import RejectionRound, Rejections, measure_rejections
@@ -34,6 +35,7 @@ FIGURES = Figures(
     date="2024-01-15T10:30:00+00:00",
     machine=describe_machine(),
     hot_path=HotPath(1000, [Row("ours", 2.0, 2.1), Row("loads", 1.0, 1.1)]),
+    formats=[FormatRow("guide", 2.0, 1.0), FormatRow("pino", 3.0, 1.5)],
     end_to_end=EndToEnd(
         2000,
         1000,
@@ -81,6 +83,7 @@ def keys(value: object, prefix: str = "") -> set[str]:
 
 FIGURE_KEYS = {
     "hot_path.us_per_event",
+    "formats",
     "end_to_end.ours_us_per_event",
     "end_to_end.ours_without_log_metrics_us_per_event",
     "end_to_end.floor_us_per_event",
@@ -96,6 +99,14 @@ FIGURE_KEYS = {
     "elasticsearch.guide_us_per_document",
     "elasticsearch.real_documents_per_second",
 }
+
+
+def test_formats_are_measured_against_the_guides() -> None:
+    rows = {row.name: row for row in measure_formats(300, 1)}
+    assert rows["guide"].times_guide == 1
+    assert rows["guide"].most_times_guide is None
+    assert {"pino", "filebeat", "otlp", "8 formats at random"} <= rows.keys()
+    assert all(row.us_per_event > 0 for row in rows.values())
 
 
 def test_hot_path_measures_each_way() -> None:
