@@ -3,7 +3,7 @@
 Each is called once a chunk, so that a function and a module of its own cost nothing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from itertools import chain, repeat
 from operator import itemgetter
 from typing import Any, cast
@@ -31,7 +31,7 @@ _NOT_NORMAL = "\t\n\v\f\r\x1c\x1d\x1e\x1f x"
 
 # An id of nothing but zeros, or one that is a word: the long ones hold the first, the others are compared whole.
 _ZEROS = "0" * 8
-_SHORT_NONES = (*NONE_TEXTS, *("0" * length for length in range(1, len(_ZEROS))))
+_NONES = frozenset({*NONE_TEXTS, *("0" * length for length in range(1, len(_ZEROS)))})
 
 _CONTEXTS = list(ABSENT).index("context")
 _MESSAGES = list(ABSENT).index("message")
@@ -39,7 +39,8 @@ _row_of = itemgetter(*ABSENT)
 _DICTIONARIES = {dict}
 _CONTAINERS = {dict, list}
 _SCALARS = frozenset({str, int, bool, type(None)})
-_PLAIN = _SCALARS | {dict}
+_LOOKED_AT = frozenset({*ABSENT, "timestamp"})
+_TEXTS = [at for at, name in enumerate(ABSENT) if name not in ("context", "level")]
 
 
 def filling(column: list[Any], values: Iterator[Any], *errors: type[Exception]) -> Iterator[int]:
@@ -98,16 +99,17 @@ def normalise_ids(chunk: RecordChunk, traces: Sequence[Any], spans: Sequence[Any
     """Normalise the ids of traces and spans, if there is one among them that may not be normal."""
     try:
         text = "".join(filter(None, chain(traces, spans)))
-    except TypeError:
-        text = " "
-    if (
-        text.isascii()
-        and text.lower() == text
-        and _ZEROS not in text
-        and not any(map(text.__contains__, _NOT_NORMAL))
-        and not any(none in column for column in (traces, spans) for none in _SHORT_NONES)
-    ):
-        return
+        if (
+            text.isascii()
+            and text.lower() == text
+            and _ZEROS not in text
+            and not any(map(text.__contains__, _NOT_NORMAL))
+            and _NONES.isdisjoint(traces)
+            and _NONES.isdisjoint(spans)
+        ):
+            return
+    except TypeError:  # a number, an object …
+        pass
     for position, event in enumerate(chunk.events):
         for name in ("trace_id", "span_id"):
             identifier = event.get(name)
@@ -140,16 +142,26 @@ def sizes_of(values: Sequence[bytes | None]) -> list[int]:
         return [len(value or b"") for value in values]
 
 
-def leave_large_integers(chunk: RecordChunk, contexts: Sequence[Any]) -> None:
-    """Leave events to document.py that may hold an integer beyond 64 bits, which orjson has read as a double."""
-    events = chunk.events
-    types = set(map(type, chain.from_iterable(map(dict.values, events))))
-    if types <= _PLAIN and _SCALARS.issuperset(map(type, chain.from_iterable(map(dict.values, contexts)))):
-        return
-    for position, event in enumerate(events):
-        try:
-            large = holds_large(event)
-        except RecursionError:  # nested too deep to be encoded either
-            large = True
-        if large:
+def leave_large_integers(chunk: RecordChunk, columns: Sequence[Sequence[Any]]) -> None:
+    """Leave events to document.py that may hold an integer beyond 64 bits, which orjson has read as a double.
+
+    Events of other formats are looked at one by one. Those of the guide's have texts, which can be joined, and a
+    context, of which the types of all values tell whether there may be one.
+    """
+    events, formats = chunk.events, chunk.formats
+    names = chunk.names if chunk.names is not None else _names_beside(events, formats)
+    others = [tuple(map(dict.get, events, repeat(name))) for name in names - _LOOKED_AT]
+    try:
+        for column in (*(columns[at] for at in _TEXTS), *others):
+            "".join(filter(None, column))
+        plain = _SCALARS.issuperset(map(type, chain.from_iterable(map(dict.values, columns[_CONTEXTS]))))
+    except TypeError:
+        plain = False
+    for position in list(formats) if plain else range(len(events)):
+        if holds_large(events[position]):
             chunk.give_up(position)
+
+
+def _names_beside(events: Sequence[dict[str, Any]], formats: Container[int]) -> set[str]:
+    """Give the names of the events that are of the guide's format."""
+    return set().union(*[event for position, event in enumerate(events) if position not in formats])

@@ -110,10 +110,11 @@ class ShapePlans:
         if wanted.format in ("auto", "guide") and triggers.isdisjoint(names) and wanted.service is None:
             return
         chunk.names = None
+        there = triggers.intersection(names)
         for position, event in enumerate(chunk.events):
             if wanted.format not in ("auto", "guide"):
                 chunk.leave(position)
-            elif not triggers.isdisjoint(event):
+            elif not there.isdisjoint(event):
                 self._apply_to(chunk, position, event, strictly=wanted.format == "guide")
         if wanted.service is not None:
             _add_service(chunk, wanted.service)

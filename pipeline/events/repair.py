@@ -161,15 +161,18 @@ def _escape(match: re.Match[str], damage: dict[str, int]) -> str:
 
 
 def holds_large(value: Any) -> bool:
-    """Tell whether a decoded value holds a double that may have been an integer beyond 64 bits.
-
-    Raises RecursionError for nesting that cannot be encoded either.
-    """
-    if type(value) is float:
-        return not -_LARGE < value < _LARGE
-    if type(value) is dict:
-        return any(map(holds_large, value.values()))
-    return type(value) is list and any(map(holds_large, value))
+    """Tell whether a decoded value holds a double that may have been an integer beyond 64 bits."""
+    containers: list[Any] = [[value]]
+    for container in containers:  # it grows on the way
+        for each in container.values() if type(container) is dict else container:
+            kind = type(each)
+            if kind is str or kind is int:
+                continue
+            if kind is dict or kind is list:
+                containers.append(each)
+            elif kind is float and not -_LARGE < each < _LARGE:
+                return True
+    return False
 
 
 def big_integers_as_text(value: bytes) -> bytes | None:
