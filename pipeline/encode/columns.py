@@ -3,7 +3,7 @@
 Each is called once a chunk, so that a function and a module of its own cost nothing.
 """
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from operator import itemgetter
 from typing import Any, cast
@@ -13,7 +13,7 @@ import orjson
 from pipeline.encode.record_chunk import ABSENT, STAND_IN, RecordChunk
 from pipeline.events.document import normalise_trace_id
 from pipeline.events.field_names import LONGEST_NAME
-from pipeline.events.repair import holds_large
+from pipeline.events.repair import GUIDE_TEXTS, may_hold_large
 from pipeline.events.trace_ids import NONE_TEXTS, is_none
 
 __all__ = [
@@ -39,8 +39,7 @@ _row_of = itemgetter(*ABSENT)
 _DICTIONARIES = {dict}
 _CONTAINERS = {dict, list}
 _SCALARS = frozenset({str, int, bool, type(None)})
-_LOOKED_AT = frozenset({*ABSENT, "timestamp"})
-_TEXTS = [at for at, name in enumerate(ABSENT) if name not in ("context", "level")]
+_GUIDE_NAMES = frozenset({*ABSENT, *GUIDE_TEXTS})
 
 
 def filling(column: list[Any], values: Iterator[Any], *errors: type[Exception]) -> Iterator[int]:
@@ -113,11 +112,11 @@ def normalise_ids(chunk: RecordChunk, traces: Sequence[Any], spans: Sequence[Any
     for position, event in enumerate(chunk.events):
         for name in ("trace_id", "span_id"):
             identifier = event.get(name)
-            if type(identifier) is not str:
-                continue
-            if is_none(identifier):
+            if type(identifier) is float or (type(identifier) is str and is_none(identifier)):
                 chunk.give_up(position)
                 break
+            if type(identifier) is not str:
+                continue
             event[name] = normalise_trace_id(identifier)
 
 
@@ -142,26 +141,18 @@ def sizes_of(values: Sequence[bytes | None]) -> list[int]:
         return [len(value or b"") for value in values]
 
 
-def leave_large_integers(chunk: RecordChunk, columns: Sequence[Sequence[Any]]) -> None:
+def leave_large_integers(chunk: RecordChunk, contexts: Sequence[Any]) -> None:
     """Leave events to document.py that may hold an integer beyond 64 bits, which orjson has read as a double.
 
-    Events of other formats are looked at one by one. Those of the guide's have texts, which can be joined, and a
-    context, of which the types of all values tell whether there may be one.
+    Events with other fields than the guide's are looked at one by one; of the guide's own the types of all values in
+    the context tell whether there may be one, at 0.02 µs a value. Ids that are numbers go to document.py anyway.
     """
-    events, formats = chunk.events, chunk.formats
-    names = chunk.names if chunk.names is not None else _names_beside(events, formats)
-    others = [tuple(map(dict.get, events, repeat(name))) for name in names - _LOOKED_AT]
-    try:
-        for column in (*(columns[at] for at in _TEXTS), *others):
-            "".join(filter(None, column))
-        plain = _SCALARS.issuperset(map(type, chain.from_iterable(map(dict.values, columns[_CONTEXTS]))))
-    except TypeError:
-        plain = False
-    for position in list(formats) if plain else range(len(events)):
-        if holds_large(events[position]):
+    events = chunk.events
+    suspects: Iterable[int] = ()
+    if chunk.names is None or not _GUIDE_NAMES.issuperset(chunk.names):
+        suspects = [at for at, usual in enumerate(map(_GUIDE_NAMES.issuperset, events)) if not usual]
+    if not _SCALARS.issuperset(map(type, chain.from_iterable(map(dict.values, contexts)))):
+        suspects = range(len(events))
+    for position in suspects:
+        if may_hold_large(events[position]):
             chunk.give_up(position)
-
-
-def _names_beside(events: Sequence[dict[str, Any]], formats: Container[int]) -> set[str]:
-    """Give the names of the events that are of the guide's format."""
-    return set().union(*[event for position, event in enumerate(events) if position not in formats])

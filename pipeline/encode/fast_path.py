@@ -152,9 +152,8 @@ class BatchEncoder:
         self._take_stamps(chunk)
         templates = self._templates.of(chunk)
         self._look_at_names(chunk)
-        columns = columns_of(chunk)
-        leave_large_integers(chunk, columns)
-        logged, components, services, contexts, traces, spans, _ = columns
+        logged, components, services, contexts, traces, spans, _ = columns_of(chunk)
+        leave_large_integers(chunk, contexts)
         normalise_ids(chunk, traces, spans)
         levels, errors = self._normalise_levels(chunk, logged)
         _keep_logged_levels(chunk)

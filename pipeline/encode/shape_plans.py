@@ -110,12 +110,13 @@ class ShapePlans:
         if wanted.format in ("auto", "guide") and triggers.isdisjoint(names) and wanted.service is None:
             return
         chunk.names = None
-        there = triggers.intersection(names)
-        for position, event in enumerate(chunk.events):
-            if wanted.format not in ("auto", "guide"):
+        events = chunk.events
+        if wanted.format not in ("auto", "guide"):
+            for position in range(len(events)):
                 chunk.leave(position)
-            elif not there.isdisjoint(event):
-                self._apply_to(chunk, position, event, strictly=wanted.format == "guide")
+        without = map(triggers.intersection(names).isdisjoint, events)
+        for position in [at for at, guides in enumerate(without) if not guides]:
+            self._apply_to(chunk, position, events[position], strictly=wanted.format == "guide")
         if wanted.service is not None:
             _add_service(chunk, wanted.service)
 

@@ -20,7 +20,7 @@ from pipeline.events.field_paths import ABSENT, find, take
 from pipeline.events.formats import Format, Formats
 from pipeline.events.line_prefixes import PARTIAL_TAG, Framed, unframe
 from pipeline.events.otlp import OtlpUnavailableError, is_log_request, split_json, split_protobuf
-from pipeline.events.repair import big_integers_as_text, holds_large, repair
+from pipeline.events.repair import big_integers_as_text, may_hold_large, repair
 from pipeline.events.runtime_times import read_time
 from pipeline.events.timestamps import from_epoch_ms
 
@@ -84,7 +84,7 @@ class EventReader:
 
     def _json(self, decoded: Any, value: bytes, window: Window, known: Format | None) -> list[Event]:
         tags: tuple[str, ...] = ()
-        if holds_large(decoded) and (exact := big_integers_as_text(value)) is not None:
+        if _may_hold_large(decoded) and (exact := big_integers_as_text(value)) is not None:
             decoded, tags = orjson.loads(exact), (INTEGER_TAG,)
         if type(decoded) is dict:
             return _tagged(self._object(decoded, window, known), tags)
@@ -232,6 +232,11 @@ class EventReader:
         if not 0 < len(records) <= self._most:
             return [_binary(value, f"{len(records)} log records in one")]
         return _named(self._each(records, self.formats.by_name["otlp_record"], window, 0), "otlp_proto")
+
+
+def _may_hold_large(decoded: Any) -> bool:
+    elements = decoded if type(decoded) is list else [decoded]
+    return any(may_hold_large(each) for each in elements if type(each) is dict)
 
 
 def _payload(value: Any) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-__all__ = ["Repaired", "big_integers_as_text", "holds_large", "repair"]
+__all__ = ["GUIDE_TEXTS", "Repaired", "big_integers_as_text", "may_hold_large", "repair"]
 
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s"{}\[\],:]+|\s+', re.DOTALL)
 _ESCAPE: Final = re.compile(
@@ -34,6 +34,10 @@ _match_constant = re.compile(r"[+-]?(?:NaN|nan|Infinity|infinity|Inf|inf)").full
 # Every integer beyond 64 bits, of either sign, is a double of at least this.
 _LARGE: Final = 2.0**63
 _MOST_SAID = 200
+GUIDE_TEXTS: Final = frozenset(
+    {"timestamp", "level", "service", "component", "user_id", "integration_id", "message"}
+)
+"""Fields of the guide's that are texts."""
 _LEAST_64 = -(2**63)
 _MOST_64 = 2**64 - 1
 
@@ -160,9 +164,12 @@ def _escape(match: re.Match[str], damage: dict[str, int]) -> str:
     return f"\\\\{body}"
 
 
-def holds_large(value: Any) -> bool:
-    """Tell whether a decoded value holds a double that may have been an integer beyond 64 bits."""
-    containers: list[Any] = [[value]]
+def may_hold_large(event: dict[str, Any]) -> bool:
+    """Tell whether an event holds a double that may have been an integer beyond 64 bits.
+
+    Those fields of the guide's that are texts are not looked at: it would cost each event for what no logger writes.
+    """
+    containers: list[Any] = [[value for name, value in event.items() if name not in GUIDE_TEXTS]]
     for container in containers:  # it grows on the way
         for each in container.values() if type(container) is dict else container:
             kind = type(each)
