@@ -76,6 +76,7 @@ _OBJECTS = frozenset(OBJECT_FIELDS) - {"context"}
 # Levels that stay as they are, and need no tag.
 _USUAL_LEVELS = frozenset({"WARN", "INFO", "DEBUG"})
 
+_OTLP_RECORD = "otlp_record"
 _NO_FORMATS: Mapping[str, int] = MappingProxyType({})
 
 _behind_brace = itemgetter(slice(1, None))
@@ -115,6 +116,14 @@ class _Others(NamedTuple):
     undated: int
     overflow: int
     formats: list[str]
+
+
+class _Place(NamedTuple):
+    """Where the record of an event is."""
+
+    offset: int
+    timestamp: int
+    value: bytes | None = None
 
 
 class BatchEncoder:
@@ -161,7 +170,8 @@ class BatchEncoder:
         self._derive(
             chunk, EventColumns(levels, components, services, contexts, chunk.stamps, chunk.events), errors
         )
-        others = self._build_uncommon(chunk, values)
+        parts = self._encode_parts(chunk) if chunk.splits else {}
+        others = self._build_uncommon(chunk, values, parts)
         body = _body(chunk, templates, sources, others)
         last = len(records) - 1
         time = parse_timestamp(others[last].stamp if last in others else chunk.stamps[last])
@@ -253,12 +263,58 @@ class BatchEncoder:
             self._levels[level] = normal
             return normal
 
-    def _build_uncommon(self, chunk: RecordChunk, values: Sequence[bytes | None]) -> dict[int, _Others]:
+    def _encode_parts(self, chunk: RecordChunk) -> dict[int, _Others]:
+        """Take the events of records that hold several through the same steps; gives them by record.
+
+        A record of which one event is uncommon is left to document.py as a whole.
+        """
+        owners = [position for position, events in chunk.splits.items() for _ in events]
+        places = [_Place(chunk.offsets[position], chunk.times[position]) for position in owners]
+        part = RecordChunk(chunk.cache, places, chunk.now_ms)
+        part.events = [event for events in chunk.splits.values() for event in events]
+        self._plans.apply_to_parts(part, _OTLP_RECORD)
+        self._take_stamps(part)
+        templates = self._templates.of(part)
+        self._look_at_names(part)
+        logged, components, services, contexts, traces, spans, _ = columns_of(part)
+        normalise_ids(part, traces, spans)
+        levels, errors = self._normalise_levels(part, logged)
+        _keep_logged_levels(part)
+        sources = encode_events(part)
+        left = {owners[at] for at in part.uncommon}
+        part.uncommon.update(at for at, owner in enumerate(owners) if owner in left)
+        self._derive(
+            part, EventColumns(levels, components, services, contexts, part.stamps, part.events), errors
+        )
+        found: dict[int, _Others] = {}
+        start = 0
+        for position, events in chunk.splits.items():
+            end = start + len(events)
+            if position not in left:
+                lines = [
+                    (templates[at] if len(events) == 1 else _numbered(templates[at], at - start))
+                    % (
+                        part.offsets[at],
+                        part.times[at],
+                        part.stamps[at].encode(),
+                        part.offsets[at],
+                        sources[at][1:],
+                    )
+                    for at in range(start, end)
+                ]
+                formats = [f"{chunk.formats[position]}>{part.formats[at]}" for at in range(start, end)]
+                found[position] = _Others(len(lines), b"".join(lines), part.stamps[end - 1], 0, 0, formats)
+            start = end
+        return found
+
+    def _build_uncommon(
+        self, chunk: RecordChunk, values: Sequence[bytes | None], parts: Mapping[int, _Others]
+    ) -> dict[int, _Others]:
         """Let document.py do what has not the common shape, and count it; gives what came of it by position."""
         cache, indices = chunk.cache, self.builder.indices
         dated = not indices.rolled_by_ilm
-        others = {}
-        for position in sorted(chunk.uncommon):
+        others = dict(parts)
+        for position in sorted(chunk.uncommon.difference(parts)):
             documents = self.builder.documents(
                 values[position],
                 Coordinates(cache.topic, cache.number, chunk.offsets[position], chunk.times[position]),
@@ -302,6 +358,11 @@ class BatchEncoder:
 def _is_special(name: str) -> bool:
     """Tell whether document.py has to look at a field of this name at the root."""
     return name in _SPECIAL_NAMES or is_below_own_object(name) or not is_taken(name)
+
+
+def _numbered(template: bytes, number: int) -> bytes:
+    """Make the lines of the n-th event of a record: its id ends in the number."""
+    return template.replace(b'%012d-%d"}}', b'%%012d-%%d.%d"}}' % number, 1)
 
 
 def _formats(chunk: RecordChunk, others: dict[int, _Others]) -> Mapping[str, int]:

@@ -93,6 +93,8 @@ class RecordChunk:
         """The names at the root of all events, while no plan has changed them."""
         self.formats: dict[int, str] = {}
         """By position: what is not of the guide's format."""
+        self.splits: dict[int, list[dict[str, Any]]] = {}
+        """By position: the events of a record that holds several; the record itself is left to document.py."""
         self.logged: dict[int, Any] = {}
         """By position: the level as it was logged, where it is already a normal one."""
         self.implausible = 0

@@ -18,7 +18,9 @@ from pipeline.events.field_names import ASIDE_FIELD, is_taken, set_aside
 from pipeline.events.field_paths import ABSENT, find
 from pipeline.events.formats import Format, Source, Test
 from pipeline.events.levels import normalise_level
+from pipeline.events.otlp import split_json
 from pipeline.events.reading import MOST_UNWRAPPED, REPLACED, both_objects
+from pipeline.events.repair import may_hold_large
 from pipeline.events.timestamps import parse_timestamp
 
 __all__ = ["ShapePlans", "UncommonError"]
@@ -26,6 +28,7 @@ __all__ = ["ShapePlans", "UncommonError"]
 _MOST_PLANS = 4096
 _LONGEST_SHAPE = 64
 _CREATED = "event.created"
+_SPLIT = frozenset({"resourceLogs", "resource_logs"})
 _TIMES = (str, int, float)
 _MOMENT_LENGTH = 19
 _NO_YEARS = ("0001", "1601", "1970")
@@ -91,6 +94,7 @@ class ShapePlans:
         self._service = builder.events.service
         self._triggers = builder.formats.triggers | _SENDERS
         self._plans: dict[tuple[str, ...], tuple[_Plan, ...]] = {}
+        self._part_plans: dict[tuple[str, ...], _Plan] = {}
         # Of the record that is being read.
         self._times = (0, 0)
         self._window: Window | None = None
@@ -120,9 +124,48 @@ class ShapePlans:
         if wanted.service is not None:
             _add_service(chunk, wanted.service)
 
+    def apply_to_parts(self, chunk: RecordChunk, of: str) -> None:
+        """Bring the events that were one record's into the guide's form, all of a format that is known."""
+        for position, event in enumerate(chunk.events):
+            aside: dict[str, Any] = {}
+            shape = (of, *event)
+            plan = self._part_plans.get(shape)
+            if plan is None:
+                if len(self._part_plans) >= _MOST_PLANS:
+                    self._part_plans.clear()
+                plan = self._plan(self._formats.by_name[of], frozenset(event))
+                self._part_plans[shape] = plan
+            try:
+                read = self._read_by(plan, event, aside, 0)
+                _take_own_time(read.fields)
+                if read.refused:
+                    raise UncommonError
+            except (UncommonError, RecursionError):
+                chunk.leave(position)
+                continue
+            chunk.events[position] = read.fields
+            chunk.formats[position] = read.name
+            if read.logged is not ABSENT:
+                chunk.logged[position] = read.logged
+            if aside:
+                chunk.envelopes[position] = {ASIDE_FIELD: aside}
+
+    def _split(self, chunk: RecordChunk, position: int, event: dict[str, Any]) -> None:
+        """Take the log records out of OTLP, and leave the record itself to document.py, should they be uncommon."""
+        of = self._formats.recognise(event)
+        if of is not None and of.split == "otlp" and "fields" not in event and not may_hold_large(event):
+            records = list(split_json(event))
+            if 0 < len(records) <= self._builder.events.max_array_events:
+                chunk.splits[position] = records
+                chunk.formats[position] = of.name
+        chunk.leave(position)
+
     def _apply_to(self, chunk: RecordChunk, position: int, event: Any, *, strictly: bool) -> None:
         aside: dict[str, Any] = {}
         self._times, self._window = (chunk.times[position], chunk.now_ms), None
+        if not strictly and type(event) is dict and not _SPLIT.isdisjoint(event):
+            self._split(chunk, position, event)
+            return
         try:
             if strictly or type(event) is not dict:
                 raise UncommonError
