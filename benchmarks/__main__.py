@@ -22,6 +22,7 @@ from benchmarks.rejections import measure_rejections
 from benchmarks.report import table, write_results
 from benchmarks.start import measure_start
 from benchmarks.templates import measure_templates
+from benchmarks.traces import measure_traces
 from pipeline.sandbox import start_sandbox
 
 _RESULTS = Path(__file__).parent / "results"
@@ -30,6 +31,7 @@ _MOST_FORMAT_EVENTS = 8_000
 _MOST_REJECTION_EVENTS = 500_000
 # A real Elasticsearch takes ten times as long for an event as the worker does.
 _MOST_ELASTICSEARCH_EVENTS = 200_000
+_MOST_TRACE_EVENTS = 300_000
 _HOT_PATH_REPETITIONS = 3  # for each round: these are short
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -46,6 +48,7 @@ class Part(StrEnum):
     REJECTIONS = "rejections"
     ELASTICSEARCH = "elasticsearch"
     START = "start"
+    TRACES = "traces"
 
 
 @app.command()
@@ -74,7 +77,7 @@ def main(
 
 def _measure(parts: set[Part], events: int, rounds: int) -> Figures:
     """Measure one part after the other; the servers run only when one of them is needed."""
-    hot_path = formats = end_to_end = rejections = templates = start = None
+    hot_path = formats = end_to_end = rejections = templates = start = traces = None
     if Part.HOT_PATH in parts:
         _say("hot path")
         hot_path = measure_hot_path(min(events, _MOST_HOT_PATH_EVENTS), rounds * _HOT_PATH_REPETITIONS)
@@ -95,6 +98,9 @@ def _measure(parts: set[Part], events: int, rounds: int) -> Figures:
             if Part.START in parts:
                 _say("start to first document")
                 start = measure_start(servers, rounds, _say)
+            if Part.TRACES in parts:
+                _say("the correlator of traces")
+                traces = measure_traces(servers, min(events, _MOST_TRACE_EVENTS), rounds, _say)
             if Part.ELASTICSEARCH in parts:
                 _say("the guide's template against ours")
                 templates = measure_templates(servers, min(events, _MOST_ELASTICSEARCH_EVENTS), rounds, _say)
@@ -107,6 +113,7 @@ def _measure(parts: set[Part], events: int, rounds: int) -> Figures:
         templates=templates,
         start=start,
         formats=formats,
+        traces=traces,
     )
 
 

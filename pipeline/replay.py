@@ -13,13 +13,17 @@ from pipeline.bulk.outcomes import Outcome
 from pipeline.bulk.requests import bulk_serializers
 from pipeline.bulk.writer import BulkWriter
 from pipeline.encode.fast_path import Payload, bulk_lines
+from pipeline.encode.trace_rows import trace_row
 from pipeline.events.decode import decode
 from pipeline.events.document import Coordinates, Document, DocumentBuilder
+from pipeline.events.indices import Indices
 from pipeline.kafka.dead_letters import DeadLetter, Headers
 from pipeline.kafka.ledger import Ledger, Partition
 from pipeline.kafka.source_records import SourceRecords, source_records
+from pipeline.kafka.trace_events import TraceEventProducer, trace_event_partitions
 from pipeline.settings import Events, Settings
 from pipeline.telemetry.metrics import Telemetry
+from pipeline.trace_stories.emission import TraceEvents
 
 __all__ = ["Rejection", "Replayed", "Selection", "replay", "select"]
 
@@ -119,13 +123,19 @@ async def replay(
     """
     replayed = Replayed()
     builder = DocumentBuilder(settings.events, settings.index, settings.inputs)
-    async with _writer(settings, replayed, dry_run=dry_run) as writer, source_records(settings) as records:
+    async with (
+        _writer(settings, replayed, dry_run=dry_run) as writer,
+        source_records(settings) as records,
+        _trace_events(settings, builder, dry_run=dry_run) as traces,
+    ):
         async for chunk in _chunks(letters, records, replayed):
             built = _build(builder, chunk)
             replayed.letters += sum(map(len, chunk.values()))
             replayed.documents += sum(len(each.documents) for some in built.values() for each in some)
             if writer is not None:
                 await writer.write(built)
+            if traces is not None:
+                await traces.write(built)
             report(replayed.letters)
     return replayed
 
@@ -159,6 +169,8 @@ class _Rebuilt(NamedTuple):
 
     record: _Source
     documents: Sequence[Document]
+    numbers: Sequence[int]
+    """Which of its events they are."""
 
 
 class _Writer:
@@ -226,6 +238,42 @@ async def _writer(settings: Settings, replayed: Replayed, *, dry_run: bool) -> A
             await writer.stop()
 
 
+class _TraceEvents:
+    """The trace events of what is replayed: of letters that were written while traces were off there were none."""
+
+    def __init__(self, events: TraceEvents, indices: Indices, producer: TraceEventProducer) -> None:
+        self._events = events
+        self._indices = indices
+        self._producer = producer
+
+    async def write(self, built: Mapping[Partition, Sequence[_Rebuilt]]) -> None:
+        """Return when every trace event is acknowledged; one that was written before counts once all the same."""
+        for (topic, partition), rebuilt in built.items():
+            for record, documents, numbers in rebuilt:
+                place = Coordinates(topic, partition, record.offset, record.timestamp)
+                rows = (
+                    trace_row(one, place, number, self._indices)
+                    for one, number in zip(documents, numbers, strict=True)
+                )
+                self._events.add(row for row in rows if row is not None)
+        await self._producer.write(self._events.take())
+
+
+@asynccontextmanager
+async def _trace_events(
+    settings: Settings, builder: DocumentBuilder, *, dry_run: bool
+) -> AsyncIterator[_TraceEvents | None]:
+    if dry_run or not settings.traces.enabled:
+        yield None
+        return
+    producer = TraceEventProducer(settings)
+    try:
+        events = TraceEvents(await trace_event_partitions(settings))
+        yield _TraceEvents(events, builder.indices, producer)
+    finally:
+        await producer.close()
+
+
 def _outcomes(telemetry: Telemetry) -> Counter[str]:
     counts: Counter[str] = Counter()
     for metric in telemetry.documents.collect():
@@ -274,12 +322,12 @@ def _build(builder: DocumentBuilder, chunk: _Chunk) -> dict[Partition, list[_Reb
         first = letters[0]
         documents = builder.documents(first.value, record, now_ms)
         elements = {letter.element for letter in letters}
-        if None not in elements:
-            documents = [one for number, one in enumerate(documents) if number in elements]
+        numbers = [number for number in range(len(documents)) if None in elements or number in elements]
+        documents = [documents[number] for number in numbers]
         source = _Source(record.offset, record.timestamp_ms, first.value, first.key, first.headers)
         if documents:
             built.setdefault(Partition(record.topic, record.partition), []).append(
-                _Rebuilt(source, documents)
+                _Rebuilt(source, documents, numbers)
             )
     return built
 

@@ -142,7 +142,9 @@ class Pipeline:
 
     async def delete_indices(self) -> None:
         """Delete what the test has indexed; the server refuses to delete by wildcard."""
-        for index in await self.client.indices.get(index=[f"{self.name}-*", f"{self.name}.fingerprints*"]):
+        for index in await self.client.indices.get(
+            index=[f"{self.name}-*", f"{self.name}.fingerprints*", f"{self.name}.traces-*"]
+        ):
             await self.client.indices.delete(index=index)
 
     async def committed(self) -> dict[int, int]:

@@ -76,9 +76,13 @@ class DeadLetterQueue:
         by_offset = {record.offset: record for record in part.records}
         letters: list[DeadLetter] = []
         for action, item in dead:
-            target = orjson.loads(action)["create"]
-            offset, element = place_of(target["_id"])
-            record = by_offset[offset]
+            (target,) = orjson.loads(action).values()
+            try:
+                offset, element = place_of(target["_id"])
+                record = by_offset[offset]
+            except (ValueError, KeyError):
+                # An id that is not made of its record's place: such a document comes with its record alone.
+                record, element = part.records[0], None
             if not letters:
                 # One line for all: what is wrong with the first is mostly wrong with the others.
                 others = len(dead) - 1

@@ -23,12 +23,14 @@ class InFlight:
         telemetry: Telemetry,
         traces: BatchTraces,
         breaker: FloodBreaker,
+        on_conflict: Callable[[Span], None] | None = None,
     ) -> None:
         self.bytes = 0
         self.taken = 0
         """Documents that Elasticsearch has, of all indices."""
         self._breaker = breaker
         self._on_settled = on_settled
+        self._on_conflict = on_conflict
         self._telemetry = telemetry
         self._traces = traces
         self._changed = asyncio.Event()
@@ -61,6 +63,8 @@ class InFlight:
         if documents:
             self.taken += documents
             self._breaker.took(documents)
+            if outcome is Outcome.ALREADY_THERE and self._on_conflict is not None:
+                self._on_conflict(part.span)
             topic, number = part.span.partition
             self._telemetry.documents.labels(topic, number, outcome.value).inc(documents)
             if part.salvaged and outcome is Outcome.INDEXED:

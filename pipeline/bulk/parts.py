@@ -90,6 +90,8 @@ def _documents_within(part: Part, most_bytes: int) -> int:
 
 def own_records(part: Part) -> Part:
     """Let go of the records that no document of this part is of: a part that waits shall hold no batch."""
+    if len(part.records) <= 1:
+        return part
     offsets = {place_of(target_of(action)[1])[0] for action in part.body.splitlines(keepends=True)[::2]}
     return part._replace(records=[record for record in part.records if record.offset in offsets])
 

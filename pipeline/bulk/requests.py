@@ -40,7 +40,8 @@ _CREATED_END = b'"status":201}}'
 _inner = itemgetter("create")
 _status = itemgetter("status")
 # An action line as `action_line` writes it.
-_BEFORE_INDEX = len('{"create":{"_index":"')
+_CREATE = b'{"create":{"_index":"'
+_BEFORE_INDEX = len(_CREATE)
 _BEFORE_ID = b'","_id":"'
 _BEHIND_ID = -len('"}}\n')
 
@@ -118,6 +119,10 @@ def all_created(answer: bytes, documents: int) -> bool:
 
 def target_of(action: bytes) -> tuple[str, str]:
     """Read index and id out of an action line."""
+    if b"\\" in action or not action.startswith(_CREATE):
+        # Not one of `action_line`: an id of somebody else's, or a document that is written over.
+        (target,) = orjson.loads(action).values()
+        return target["_index"], target["_id"]
     index, identifier = action[_BEFORE_INDEX:_BEHIND_ID].split(_BEFORE_ID)
     return index.decode(), identifier.decode()
 
@@ -129,7 +134,7 @@ def items_of(answer: bytes, bodies: Sequence[bytes], documents: Sequence[int]) -
     their ids; an answer that holds no ids at all is taken in order.
     """
     try:
-        results: list[dict[str, Any]] = list(map(_inner, orjson.loads(answer)["items"]))
+        results = _results(orjson.loads(answer)["items"])
         if len(results) != sum(documents):
             return None
         statuses = list(map(_status, results))
@@ -147,6 +152,14 @@ def items_of(answer: bytes, bodies: Sequence[bytes], documents: Sequence[int]) -
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     return items
+
+
+def _results(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Take what was answered out of its operation: `create`, but for summaries of traces that are written over."""
+    try:
+        return list(map(_inner, items))
+    except KeyError:
+        return [result for item in items for result in item.values()]
 
 
 def _in_order(body: bytes, results: Sequence[dict[str, Any]]) -> bool:

@@ -26,6 +26,8 @@ __all__ = ["BulkWriter", "DeadLetters"]
 class BulkWriter:
     """Collect documents and send them; call `on_settled` for a span's part when each of its documents is.
 
+    `on_conflict` is called for a span before, when a document of it was there already, or was changed since.
+
     `run` must be running for anything to be sent. Not safe across threads: one event loop owns it.
     """
 
@@ -41,11 +43,12 @@ class BulkWriter:
         max_salvaged_fields: int = 8,
         index_wait: IndexWait = IndexWait(),  # noqa: B008 - it is frozen
         max_dead_ratio: float = DeadLetterLimit().max_ratio,
+        on_conflict: Callable[[Span], None] | None = None,
     ) -> None:
         self._settings = settings
         self._telemetry = telemetry
         self._breaker = FloodBreaker(max_dead_ratio)
-        self._in_flight = InFlight(on_settled, telemetry, traces, self._breaker)
+        self._in_flight = InFlight(on_settled, telemetry, traces, self._breaker, on_conflict)
         self._dead = DeadLetterQueue(dead_letters, settings, self._in_flight, telemetry, traces)
         limits = RequestLimits(
             settings.max_concurrent_requests, settings.bulk_max_bytes, settings.slow_request_seconds

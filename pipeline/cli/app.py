@@ -20,6 +20,8 @@ from pipeline.cli.run import run_command
 from pipeline.cli.sandbox import sandbox_command
 from pipeline.cli.setup import setup_command
 from pipeline.cli.terminal import err, out
+from pipeline.cli.trace import trace_command
+from pipeline.cli.traces import traces
 from pipeline.cli.transform import transform_command
 from pipeline.errors import LogpipeError, SettingsError
 from pipeline.version import version
@@ -94,3 +96,5 @@ app.command("demo")(demo_command)
 app.command("audit")(audit_command)
 app.command("probe")(probe_command)
 app.add_typer(dlq, name="dlq")
+app.command("trace")(trace_command)
+app.add_typer(traces, name="traces")

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from pipeline.cli.options import ConfigOption, milliseconds
 from pipeline.cli.terminal import err, out
+from pipeline.errors import SettingsError
 from pipeline.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -61,6 +62,12 @@ def audit_command(
     to_end: Annotated[
         bool, typer.Option("--to-end", help="All that Kafka holds, not only what the group has committed.")
     ] = False,
+    traces: Annotated[
+        bool, typer.Option("--traces", help="Compare the summaries of traces with their events instead.")
+    ] = False,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="So many traces only, from a random one on; with --traces.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Prove that no record is lost or indexed twice: compare Kafka, Elasticsearch and the dead letters.
@@ -70,6 +77,11 @@ def audit_command(
     from pipeline.audit import audit
 
     settings = load_settings(config)
+    if traces:
+        _audit_traces(settings, sample, as_json=as_json)
+        return
+    if sample is not None:
+        raise SettingsError("--sample goes with --traces")
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True, disable=as_json) as bar:
         task = bar.add_task("compared", total=None)
@@ -92,6 +104,40 @@ def audit_command(
     else:
         _print(result, settings)
     if not result.clean:
+        raise typer.Exit(1)
+
+
+def _audit_traces(settings: Settings, sample: int | None, *, as_json: bool) -> None:
+    from pipeline.traces.proof import prove_traces
+
+    with Progress(TextColumn("{task.description}"), console=err, transient=True, disable=as_json) as bar:
+        task = bar.add_task("compared")
+        proof = asyncio.run(
+            prove_traces(
+                settings,
+                sample=sample,
+                report=lambda n: bar.update(task, description=f"{n:,} traces compared"),
+            )
+        )
+    names = ("traces", "equal", "missing", "twice", "fewer", "more", "pending")
+    counts = {name: getattr(proof, name) for name in names}
+    if as_json:
+        findings = [finding._asdict() for finding in proof.findings]
+        result = {"clean": proof.clean, **counts, "findings": findings}
+        sys.stdout.buffer.write(orjson.dumps(result, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        sys.stdout.buffer.flush()
+    else:
+        table = Table(*names, box=None, header_style="bold", pad_edge=False)
+        table.add_row(*[f"{count:,}" for count in counts.values()])
+        out.print(table)
+        for finding in proof.findings:
+            told = f"{finding.what}  {finding.trace_id}  {finding.events} events, {finding.counted} in its summary"
+            out.print(Text(told, style="yellow" if finding.what == "more" else "red"), soft_wrap=True)
+        if proof.clean:
+            out.print("Every trace has one summary, and it counts all events of its trace.", style="green")
+        elif not proof.traces - proof.pending:
+            out.print("Nothing was compared: no trace is old enough to be closed.", style="yellow")
+    if not proof.clean:
         raise typer.Exit(1)
 
 

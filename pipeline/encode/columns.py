@@ -109,6 +109,7 @@ def normalise_ids(chunk: RecordChunk, traces: Sequence[Any], spans: Sequence[Any
             return
     except TypeError:  # a number, an object …
         pass
+    chunk.normalised_ids = True
     for position, event in enumerate(chunk.events):
         for name in ("trace_id", "span_id"):
             identifier = event.get(name)

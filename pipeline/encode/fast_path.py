@@ -27,6 +27,7 @@ from pipeline.encode.columns import (
 from pipeline.encode.line_templates import LineTemplates, action_line
 from pipeline.encode.record_chunk import ABSENT, PartitionCache, Record, RecordChunk
 from pipeline.encode.shape_plans import ShapePlans
+from pipeline.encode.trace_rows import part_row, trace_row
 from pipeline.events.document import (
     ERROR_TAG,
     Coordinates,
@@ -46,6 +47,7 @@ from pipeline.events.levels import normalise_level
 from pipeline.events.timestamps import parse_timestamp
 from pipeline.log_metrics.errors import LogErrors
 from pipeline.log_metrics.gather import EventColumns, LogMetrics
+from pipeline.trace_stories.emission import TraceEvents, source_of
 
 __all__ = ["BatchEncoder", "Payload", "Record", "bulk_lines"]
 
@@ -135,6 +137,8 @@ class BatchEncoder:
         self.builder = builder
         self._metrics = metrics
         self._errors = errors
+        self.trace_events: TraceEvents | None = None
+        """Where the trace events of what is encoded are collected, if they are wanted."""
         self._templates = LineTemplates(builder)
         self._caches: dict[tuple[str, int], PartitionCache] = {}
         self._root_names: set[str] = {*ABSENT, "timestamp"}
@@ -170,8 +174,19 @@ class BatchEncoder:
         self._derive(
             chunk, EventColumns(levels, components, services, contexts, chunk.stamps, chunk.events), errors
         )
-        parts = self._encode_parts(chunk) if chunk.splits else {}
-        others = self._build_uncommon(chunk, values, parts)
+        traced: list[tuple[int, Sequence[Any]]] = []
+        parts = self._encode_parts(chunk, traced) if chunk.splits else {}
+        others = self._build_uncommon(chunk, values, parts, traced)
+        if self.trace_events is not None and (traced or any(traces)):
+            self.trace_events.gather(
+                source_of(cache.topic, cache.number),
+                chunk.offsets,
+                chunk.stamps,
+                traces if not chunk.normalised_ids else map(dict.get, chunk.events, repeat("trace_id")),
+                chunk.events,
+                [(position, chunk.events[position].get(FINGERPRINT_FIELD, "")) for position in errors],
+                traced,
+            )
         body = _body(chunk, templates, sources, others)
         last = len(records) - 1
         time = parse_timestamp(others[last].stamp if last in others else chunk.stamps[last])
@@ -263,10 +278,13 @@ class BatchEncoder:
             self._levels[level] = normal
             return normal
 
-    def _encode_parts(self, chunk: RecordChunk) -> dict[int, _Others]:
+    def _encode_parts(
+        self, chunk: RecordChunk, traced: list[tuple[int, Sequence[Any]]]
+    ) -> dict[int, _Others]:
         """Take the events of records that hold several through the same steps; gives them by record.
 
-        A record of which one event is uncommon is left to document.py as a whole.
+        A record of which one event is uncommon is left to document.py as a whole. Puts their trace events into
+        `traced`.
         """
         owners = [position for position, events in chunk.splits.items() for _ in events]
         places = [_Place(chunk.offsets[position], chunk.times[position]) for position in owners]
@@ -302,30 +320,46 @@ class BatchEncoder:
                     )
                     for at in range(start, end)
                 ]
+                if self.trace_events is not None:
+                    traced += [
+                        (position, row)
+                        for at in range(start, end)
+                        if (row := part_row(part, at, at - start)) is not None
+                    ]
                 formats = [f"{chunk.formats[position]}>{part.formats[at]}" for at in range(start, end)]
                 found[position] = _Others(len(lines), b"".join(lines), part.stamps[end - 1], 0, 0, formats)
             start = end
         return found
 
     def _build_uncommon(
-        self, chunk: RecordChunk, values: Sequence[bytes | None], parts: Mapping[int, _Others]
+        self,
+        chunk: RecordChunk,
+        values: Sequence[bytes | None],
+        parts: Mapping[int, _Others],
+        traced: list[tuple[int, Sequence[Any]]],
     ) -> dict[int, _Others]:
-        """Let document.py do what has not the common shape, and count it; gives what came of it by position."""
+        """Let document.py do what has not the common shape, and count it; gives what came of it by position.
+
+        Puts the trace events of it into `traced`.
+        """
         cache, indices = chunk.cache, self.builder.indices
         dated = not indices.rolled_by_ilm
         others = dict(parts)
         for position in sorted(chunk.uncommon.difference(parts)):
-            documents = self.builder.documents(
-                values[position],
-                Coordinates(cache.topic, cache.number, chunk.offsets[position], chunk.times[position]),
-                chunk.now_ms,
-            )
+            record = Coordinates(cache.topic, cache.number, chunk.offsets[position], chunk.times[position])
+            documents = self.builder.documents(values[position], record, chunk.now_ms)
             for document in documents:
                 if self._metrics is not None:
                     self._metrics.count(document.fields)
                 if self._errors is not None and FINGERPRINT_FIELD in document.fields:
                     self._errors.count(document.fields)
             names = [document.index_name for document in documents]
+            if self.trace_events is not None:
+                traced += [
+                    (position, row)
+                    for number, document in enumerate(documents)
+                    if (row := trace_row(document, record, number, indices)) is not None
+                ]
             # Not the documents themselves: a small record may be an array of thousands of events.
             others[position] = _Others(
                 len(documents),

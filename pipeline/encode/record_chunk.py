@@ -100,6 +100,9 @@ class RecordChunk:
         self.implausible = 0
         """How many of Kafka's timestamps cannot be true."""
 
+        self.normalised_ids = False
+        """Whether ids may be other ones in the events than in their columns."""
+
     def leave(self, position: int) -> None:
         """Leave the record at this position to document.py before its time is taken."""
         self.uncommon.add(position)

@@ -20,6 +20,7 @@ _PREFIX = "claude-code-bot"
 _LIFECYCLE = f"{_PREFIX}@lifecycle"
 _SETTINGS = f"{_PREFIX}@settings"
 _UNDATED = f"{_PREFIX}.undated"
+_TRACES = f"{_PREFIX}.traces"
 
 
 class Kind(StrEnum):
@@ -67,6 +68,7 @@ def load_resources(
         template["composed_of"].remove(_LIFECYCLE)
     fingerprints = f"{_PREFIX}.fingerprints"
     found.append(Resource(Kind.INDEX_TEMPLATE, fingerprints, _load("mappings", fingerprints)))
+    found += _traces(index_settings or {}, lifecycle=lifecycle)
     # Of a higher priority: the day's template matches these names too, and its lifecycle refuses one without a date.
     found.append(Resource(Kind.INDEX_TEMPLATE, _UNDATED, _load("mappings", _UNDATED)))
     found.append(Resource(Kind.INDEX_TEMPLATE, _PREFIX, template))
@@ -83,6 +85,19 @@ def resource_file(folder: str, name: str) -> Traversable:
 def _load(folder: str, name: str) -> dict[str, Any]:
     body: dict[str, Any] = json.loads(resource_file(folder, name).read_text("utf-8"))
     return body
+
+
+def _traces(index_settings: Mapping[str, str], *, lifecycle: bool) -> list[Resource]:
+    """Give what the trace summaries need: their indices are daily ones, however those of the logs roll."""
+    body = _load("mappings", _TRACES)
+    if "index.codec" in index_settings:
+        body["template"]["settings"]["index.codec"] = index_settings["index.codec"]
+    template = Resource(Kind.INDEX_TEMPLATE, _TRACES, body)
+    component = f"{_TRACES}@lifecycle"
+    if lifecycle:
+        return [Resource(Kind.COMPONENT, component, _load("mappings", component)), template]
+    body["composed_of"].remove(component)
+    return [template]
 
 
 def _renamed(resource: Resource, prefix: str) -> Resource:

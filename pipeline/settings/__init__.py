@@ -15,6 +15,7 @@ from pipeline.settings.model import Settings
 from pipeline.settings.otlp import Otlp
 from pipeline.settings.processes import Http, Run, Shutdown
 from pipeline.settings.salvage import Salvage
+from pipeline.settings.traces import Traces
 from pipeline.settings.waiting import DeadLetterLimit, IndexWait
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Salvage",
     "Settings",
     "Shutdown",
+    "Traces",
     "is_own_topic",
     "load_settings",
 ]

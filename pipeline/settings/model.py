@@ -28,6 +28,7 @@ from pipeline.settings.otlp import Otlp
 from pipeline.settings.processes import Http, Run, Shutdown
 from pipeline.settings.salvage import Salvage
 from pipeline.settings.secret_files import SecretFiles
+from pipeline.settings.traces import Traces
 from pipeline.settings.waiting import DeadLetterLimit, IndexWait
 
 __all__ = ["Settings"]
@@ -54,6 +55,7 @@ class Settings(BaseSettings):
     index: Index = Index()
     salvage: Salvage = Salvage()
     metrics: Metrics = Metrics()
+    traces: Traces = Traces()
     otlp: Otlp = Otlp()
     http: Http = Http()
     run: Run = Run()

@@ -75,6 +75,9 @@ class Telemetry:
         self.dead_letter_failures = Counter(
             "logpipe_dead_letter_failures", "Failed attempts to write dead letters", registry=registry
         )
+        self.trace_events = Counter(
+            "logpipe_trace_events", "Trace events written to Kafka and acknowledged", registry=registry
+        )
         self.retries = Counter(
             "logpipe_document_retries", "Documents sent once more, by reason", ["reason"], registry=registry
         )

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import AsyncExitStack
+from typing import Protocol
 
 from pipeline.bulk.batch_traces import CLOSE_SECONDS
 from pipeline.bulk.client import make_client
@@ -27,9 +28,10 @@ from pipeline.telemetry.health import Health
 from pipeline.telemetry.metrics import Telemetry
 from pipeline.worker.offsets import Offsets
 from pipeline.worker.open_traces import open_traces
+from pipeline.worker.trace_emission import TraceEmission
 from pipeline.worker.worker_pipe import supervised
 
-__all__ = ["LEAVE_SECONDS", "Indexer", "run_until_signalled"]
+__all__ = ["LEAVE_SECONDS", "Indexer", "Work", "run_until_signalled"]
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +73,7 @@ class Indexer:
             index_wait=settings.index_wait,
             max_dead_ratio=settings.dead_letters.max_ratio,
         )
+        self._emission = TraceEmission(settings, self._ledger, telemetry)
         self._stopping = asyncio.Event()
         self._held = False
 
@@ -91,8 +94,11 @@ class Indexer:
             closing.push_async_callback(self._traces.close)
             closing.push_async_callback(self._client.close)
             closing.push_async_callback(_within, _LAST_WORD_SECONDS, self._dead_letters.close)
+            closing.push_async_callback(_within, _LAST_WORD_SECONDS, self._emission.close)
             closing.push_async_callback(_within, _LAST_WORD_SECONDS, self._source.stop)
             try:
+                if self._settings.traces.enabled:
+                    await self._emission.start(self._encoder)
                 if await self._started():
                     self._health.kafka = True
                     await self._work()
@@ -126,7 +132,8 @@ class Indexer:
                 sending = tasks.create_task(self._writer.run(), name="bulk")
                 committing = tasks.create_task(self._commit_regularly(), name="commit")
                 measuring = tasks.create_task(self._offsets.measure_lag(), name="lag")
-                others = [sending, committing, measuring]
+                emitting = tasks.create_task(self._emission.run(), name="trace events")
+                others = [sending, committing, measuring, emitting]
                 if self._errors is not None and self._settings.metrics.new_errors:
                     prefix = self._settings.index.prefix
                     new_errors = NewErrors(self._client, prefix, self._errors, self._telemetry)
@@ -155,6 +162,7 @@ class Indexer:
                 # Kafka has nothing more to give now: what there is need not wait for company.
                 self._writer.flush()
                 self._offsets.nothing_more()
+                self._emission.flush()
             self._health.beat()
 
     def _take(self, batch: Batch) -> None:
@@ -165,6 +173,7 @@ class Indexer:
         span = self._ledger.deliver(partition, next_offset, len(records))
         self._traces.delivered(span, records, payloads, started_ns)
         self._writer.add(span, records, payloads)
+        self._emission.delivered(span)
         telemetry = self._telemetry
         telemetry.consumed.labels(*partition).inc(sum([payload.documents for payload in payloads]))
         for payload in payloads:
@@ -183,13 +192,14 @@ class Indexer:
     async def _wait_for_room(self) -> None:
         """Hold reading back while too much is in flight; the group keeps hearing from this worker."""
         writer = self._writer
-        if not writer.full and writer.forbidden is None:
+        emission = self._emission
+        if not writer.full and writer.forbidden is None and not emission.full:
             return
         loop = asyncio.get_running_loop()
         started = loop.time()
         paused = False
-        while (writer.full or writer.forbidden) and not self._stopping.is_set():
-            await writer.wait_for_change(timeout=1.0)
+        while (writer.full or writer.forbidden or emission.full) and not self._stopping.is_set():
+            await (emission if emission.full else writer).wait_for_change(timeout=1.0)
             self._health.beat()
             if not paused and loop.time() - started > _PAUSE_AFTER_SECONDS:
                 paused = True
@@ -218,6 +228,7 @@ class Indexer:
     async def _settled(self, partitions: Collection[Partition] | None, timeout: float) -> bool:
         """Wait until nothing of these partitions is in flight; False when the time did not suffice."""
         self._writer.flush()
+        self._emission.flush()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         # What waits for an index that takes none would be waited for in vain: it is read again.
@@ -280,7 +291,20 @@ async def _within(seconds: float, action: Callable[[], Awaitable[None]]) -> None
         log.warning("Kafka has not answered within %.0f s, ending without it", seconds)
 
 
-async def run_until_signalled(indexer: Indexer, url: str) -> None:
+class Work(Protocol):
+    """What a process does until it is told to stop."""
+
+    def stop(self) -> None:
+        """Ask for an orderly end."""
+
+    def counted(self) -> bytes:
+        """Give all metrics, for a supervisor."""
+
+    async def run(self) -> None:
+        """Work until `stop`."""
+
+
+async def run_until_signalled(indexer: Work, url: str) -> None:
     """Run a worker; SIGTERM and SIGINT stop it in order, a second one at once, still without loss.
 
     Under a supervisor, which is told the `url` of the metrics, orders come from there as well.

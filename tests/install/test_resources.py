@@ -29,6 +29,8 @@ def test_objects_come_in_the_order_in_which_they_depend_on_each_other() -> None:
         "_component_template/claude-code-bot@mappings",
         "_component_template/claude-code-bot@lifecycle",
         "_index_template/claude-code-bot.fingerprints",
+        "_component_template/claude-code-bot.traces@lifecycle",
+        "_index_template/claude-code-bot.traces",
         "_index_template/claude-code-bot.undated",
         "_index_template/claude-code-bot",
     ]
@@ -84,6 +86,8 @@ def test_another_prefix_names_everything(roll: str) -> None:
         "other@mappings",
         "other@lifecycle",
         "other.fingerprints",
+        "other.traces@lifecycle",
+        "other.traces",
         "other.undated",
         "other",
     ]
