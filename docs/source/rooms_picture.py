@@ -29,6 +29,7 @@ _ABOUT = {
     "log_metrics": "metrics of events",
     "trace_stories": "the fold, pure",
     "telemetry": "its own metrics",
+    "logstash": "its language, pure",
     "events": "the definition, pure",
     "settings": "every setting",
     "sandbox": "real servers here",
