@@ -15,6 +15,7 @@ from pipeline.cli.formats import formats_command
 from pipeline.cli.generate import generate_command
 from pipeline.cli.index import index_command
 from pipeline.cli.init import init_command
+from pipeline.cli.logstash import logstash
 from pipeline.cli.probe import probe_command
 from pipeline.cli.run import run_command
 from pipeline.cli.sandbox import sandbox_command
@@ -98,3 +99,4 @@ app.command("probe")(probe_command)
 app.add_typer(dlq, name="dlq")
 app.command("trace")(trace_command)
 app.add_typer(traces, name="traces")
+app.add_typer(logstash, name="logstash")
