@@ -186,7 +186,11 @@ async def test_every_document_refused_and_no_letter_can_be_written(scenario: Sce
     await scenario.pipeline.send([b'{"context":{"n":"x","m":"y"}}'] * 9000)
     scenario.sent, scenario.faults = 9000, 1
     bound = 1_000_000
-    with scenario.worker(LOGPIPE_ELASTICSEARCH__MAX_IN_FLIGHT_BYTES=str(bound), **ONE_FIELD) as process:
+    settings = {
+        "LOGPIPE_ELASTICSEARCH__MAX_IN_FLIGHT_BYTES": str(bound),
+        "LOGPIPE_DEAD_LETTERS__MAX_RATIO": "1",  # no flood: all of them are wanted
+    }
+    with scenario.worker(**settings, **ONE_FIELD) as process:
         async with asyncio.timeout(60):
             while await in_flight(scenario, "bytes") < bound:
                 await asyncio.sleep(0.2)
