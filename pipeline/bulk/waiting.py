@@ -21,7 +21,7 @@ from pipeline.bulk.outcomes import Outcome
 from pipeline.bulk.parts import LINES_PER_DOCUMENT, Part, first_and_rest, fitting_and_rest, own_records
 from pipeline.bulk.request_limits import RequestLimits
 from pipeline.bulk.requests import target_of
-from pipeline.bulk.room import WARN_SECONDS, Entry, Room
+from pipeline.bulk.waiting_room import WARN_SECONDS, Entry, WaitingRoom
 from pipeline.settings import Elasticsearch, IndexWait
 
 __all__ = ["Sent", "WaitingRooms"]
@@ -70,11 +70,11 @@ class WaitingRooms:
         self._limits = limits
         self._in_flight = in_flight
         self._breaker = breaker
-        self._rooms: dict[str, Room] = {}
+        self._rooms: dict[str, WaitingRoom] = {}
         self._giving_up = GivingUp(
             wait, settings.max_in_flight_bytes, in_flight, dead, breaker, self._rooms.values()
         )
-        self._closed: list[Room] = []
+        self._closed: list[WaitingRoom] = []
         self._tries = 0
         self._wake = asyncio.Event()
 
@@ -83,7 +83,7 @@ class WaitingRooms:
     def __bool__(self) -> bool:
         return bool(self._rooms)
 
-    def __iter__(self) -> Iterator[Room]:
+    def __iter__(self) -> Iterator[WaitingRoom]:
         return iter(self._rooms.values())
 
     @property
@@ -178,7 +178,7 @@ class WaitingRooms:
         now = asyncio.get_running_loop().time()
         room = self._rooms.get(index)
         if room is None:
-            room = self._rooms[index] = Room(index, now, self._in_flight.taken)
+            room = self._rooms[index] = WaitingRoom(index, now, self._in_flight.taken)
             room.next_try = now + backoff_seconds(self._settings, 0)
         if outcome in NEVER_GIVEN_UP and now - room.shouted_at >= _REMIND_SECONDS:
             room.shouted_at = now
@@ -240,7 +240,7 @@ class WaitingRooms:
         due = [room.next_try - now for room in self._rooms.values() if room.entries and not room.trying]
         return min(_LOOK_SECONDS, max(0.001, min(due, default=_LOOK_SECONDS)))
 
-    async def _try(self, room: Room, send: Send, put: Put) -> None:
+    async def _try(self, room: WaitingRoom, send: Send, put: Put) -> None:
         flooded, started = room.flooded, asyncio.get_running_loop().time()
         parts = self._parts_to_try(room)
         flood_tried = room.flooded < flooded
@@ -268,13 +268,13 @@ class WaitingRooms:
             self._giving_up.expire(room, now)
 
     @staticmethod
-    def _speaks_against(room: Room) -> bool:
+    def _speaks_against(room: WaitingRoom) -> bool:
         """Tell whether what was tried in vain says that the index takes no other document either."""
         if room.outcome is Outcome.UNKNOWN:
             return room.retries >= _VAIN_TRIES
         return room.outcome is not Outcome.FLOOD
 
-    def _parts_to_try(self, room: Room) -> list[Part]:
+    def _parts_to_try(self, room: WaitingRoom) -> list[Part]:
         """Take out as much as a request holds; a single document, once that much has been refused."""
         most = self._limits.request_bytes if room.retries == 0 else 1
         parts: list[Part] = []
@@ -289,7 +289,7 @@ class WaitingRooms:
             size += len(part.body)
         return parts
 
-    def _open(self, room: Room, now: float, put: Put) -> None:
+    def _open(self, room: WaitingRoom, now: float, put: Put) -> None:
         """Send all that waits: its index takes documents."""
         if room.warned:
             log.warning(
@@ -306,7 +306,7 @@ class WaitingRooms:
 
     # --- bounds -------------------------------------------------------------------------------------------
 
-    def _look_after(self, room: Room, now: float) -> None:
+    def _look_after(self, room: WaitingRoom, now: float) -> None:
         for entry in room.forget_lost_partitions():
             self._in_flight.drop(entry.part)
         room.look(now, self._in_flight.taken)
@@ -332,12 +332,12 @@ class WaitingRooms:
         ):
             self._remove(room)
 
-    def _close(self, room: Room) -> None:
+    def _close(self, room: WaitingRoom) -> None:
         if not room.closed:
             room.closed = True
             self._closed.append(room)
 
-    def _remove(self, room: Room) -> None:
+    def _remove(self, room: WaitingRoom) -> None:
         del self._rooms[room.index]
         if room.closed:
             self._closed.remove(room)

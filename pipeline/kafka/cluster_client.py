@@ -25,7 +25,7 @@ from aiokafka.consumer import consumer
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, UnknownTopicOrPartitionError
 from aiokafka.producer import producer
 
-from pipeline.kafka import seldom  # noqa: F401 - set up by its import
+from pipeline.kafka import log_rate_limit  # noqa: F401 - set up by its import
 from pipeline.kafka.protocol import MetadataWithIds, without_ids
 
 __all__ = ["ClusterClient"]

@@ -24,7 +24,7 @@ from pipeline.kafka.client import (
     start_client,
 )
 from pipeline.kafka.fetched_records import as_parsed
-from pipeline.kafka.seen import Seen
+from pipeline.kafka.seen_ids import SeenIds
 from pipeline.settings import Settings
 from pipeline.version import version
 
@@ -196,7 +196,7 @@ async def read_dead_letters(settings: Settings) -> AsyncGenerator[DeadLetter, No
     Raises ServerUnavailable when no broker answers, TopicMissing when there is no such topic, and ServerRefused
     when it must not be read.
     """
-    with kafka_errors(settings.kafka), closing(Seen()) as seen:
+    with kafka_errors(settings.kafka), closing(SeenIds()) as seen:
         async with admin_client(settings.kafka, "dead-letters") as admin:
             partitions = await partitions_of_topics(admin, [dead_letter_topic(settings)])
         async with aclosing(_read(settings, partitions)) as letters:

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from aiohttp import web
 
-from pipeline.bulk import room as waiting_room
+from pipeline.bulk import waiting_room
 from pipeline.settings import IndexWait
 from tests.answering_server import answer_by_document
 from tests.bulk.delivery import PARTITION, Delivery, delivery, payload

@@ -3,12 +3,12 @@
 import logging
 import time
 
-__all__ = ["Seldom"]
+__all__ = ["LogRateLimit"]
 
 _SECONDS = 10.0
 
 
-class Seldom(logging.Filter):
+class LogRateLimit(logging.Filter):
     """Let a message through once in ten seconds, whatever is filled in; DEBUG is not held back."""
 
     def __init__(self) -> None:
@@ -34,4 +34,4 @@ for _name in (
     "aiokafka.consumer.group_coordinator",
     "aiokafka.producer.sender",
 ):
-    logging.getLogger(_name).addFilter(Seldom())
+    logging.getLogger(_name).addFilter(LogRateLimit())

@@ -2,10 +2,10 @@
 
 import sqlite3
 
-__all__ = ["Seen"]
+__all__ = ["SeenIds"]
 
 
-class Seen:
+class SeenIds:
     """Ids in a temporary file that only this object sees, kept in memory while it is small."""
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ from pipeline.bulk.outcomes import Outcome
 from pipeline.bulk.parts import Part
 from pipeline.bulk.requests import BulkItem
 
-__all__ = ["WARN_SECONDS", "Entry", "Room"]
+__all__ = ["WARN_SECONDS", "Entry", "WaitingRoom"]
 
 WARN_SECONDS = 10.0
 """How long an index may take no documents before anybody is told."""
@@ -41,7 +41,7 @@ class Entry(NamedTuple):
         return self.part
 
 
-class Room:
+class WaitingRoom:
     """What waits for one index."""
 
     def __init__(self, index: str, now: float, taken: int) -> None:
