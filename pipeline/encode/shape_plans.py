@@ -369,7 +369,10 @@ def _take_one(
             continue
         if name == "timestamp" and type(value) not in _TIMES:
             raise UncommonError
-        move(event, name, source, value, aside)
+        moved: dict[str, Any] = {}
+        move(event, name, source, value, moved)
+        for path, other in moved.items():
+            _set_aside(aside, path, other)
         return source, found
     return None
 

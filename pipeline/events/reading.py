@@ -273,7 +273,9 @@ def _joined(outer: Event, inner: Event, window: Window) -> Event:
     """Put an inner event into what stands around it: the inner one's fields win, the others are kept."""
     # Several events may come out of one envelope.
     fields = dict(outer.fields)
-    aside = {**(outer.aside or {}), **(inner.aside or {})}
+    aside = dict(inner.aside or {})
+    for path, value in (outer.aside or {}).items():
+        set_aside(aside, path, value)
     has_time = any(
         (value := inner.fields.get(name)) is not None and read_time(value, window.zone) is not None
         for name in ("timestamp", "@timestamp")
