@@ -75,12 +75,13 @@ class _Stored(NamedTuple):
 class _Writing:
     """A trace on its way."""
 
-    __slots__ = ("closed_before", "conflict", "due", "index", "late", "refused", "rows", "summary")
+    __slots__ = ("closed_before", "conflict", "due", "index", "late", "places", "refused", "rows", "summary")
 
     def __init__(self, due: Due) -> None:
         self.due = due
         self.rows: Sequence[Sequence[Any]] = due.trace.rows(due.bytes) if due.events else ()
         self.index = due.trace.index
+        self.places: list[str] = []
         self.summary: dict[str, Any] | None = None
         self.conflict = self.refused = self.closed_before = False
         self.late = 0
@@ -163,11 +164,14 @@ class Summaries:
         """Name the indices in which the summary may be."""
         if one.index is not None:
             return [one.index]
+        if one.places:
+            return one.places
         # As text they are in the order of time but for fractions of a second, which do not matter here.
         times = [time_ms(stamp) for stamp in _ends([row[_STAMP] for row in one.rows])]
         if not times:
             times = [round(one.due.trace.seen * 1000)]
-        return indices_near(self._prefix, min(times), max(times))
+        one.places = indices_near(self._prefix, min(times), max(times))
+        return one.places
 
     def _prepare(self, one: _Writing, stored: _Stored | None) -> bool:
         """Make the summary as it is to be; False when it is so already."""
