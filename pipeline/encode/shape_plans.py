@@ -3,7 +3,8 @@
 A shape is the names at the root, in their order. Its plan is what `pipeline.events.reading` and `canonical` would do to
 any event of these names: which formats it may be of, and for each field only the sources that can be there. Where a
 value is not what the plan takes it for, the event is left to document.py. An event whose names are no trigger costs
-nothing but its part in one set operation of the chunk.
+nothing but its part in one set operation of the chunk. Part of the hot path, and so one file: what stands here runs
+for each event of another format.
 """
 
 from collections.abc import Iterable

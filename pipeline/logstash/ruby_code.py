@@ -3,7 +3,6 @@
 Read are: `event.get`, `set`, `remove`, `tag`, `cancel`, local variables, `if`/`unless` before and after a statement,
 arithmetic and comparisons, the usual methods of texts, numbers, lists and objects, and `each` with a block. All else
 is refused when the configuration is read. Code becomes a tree of functions; nothing of it reaches Python's compiler.
-One reader, which goes through a text once, so one file.
 """
 
 import re
@@ -25,34 +24,11 @@ from pipeline.logstash.ruby_nodes import (
     method,
     unquoted,
 )
+from pipeline.logstash.ruby_tokens import KEYWORDS, Tokens, UnreadableError
 
 __all__ = ["Cancelled", "RubyError", "UnreadableError", "read_ruby"]
 
 
-class UnreadableError(ValueError):
-    """Code that goes beyond what is read here."""
-
-
-_TOKEN: Final = re.compile(
-    r"""[ \t]*(?:(?P<newline>[\n;]|\#[^\n]*)|(?P<number>\d+(?:\.\d+)?)|(?P<name>[A-Za-z_]\w*[?!]?)"""
-    r"""|(?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\#]|\\.|\#(?!\{)|\#\{[^{}"]*\})*")|(?P<regex>/(?:[^/\\\n]|\\.)+/i?)"""
-    r"""|(?P<sign>&&|\|\||==|!=|<=|>=|=~|=>|\*\*|::|[-+*/%<>!=().,\[\]{}|?:]))"""
-)
-_KEYWORDS: Final = {
-    "if",
-    "unless",
-    "elsif",
-    "else",
-    "end",
-    "then",
-    "do",
-    "and",
-    "or",
-    "not",
-    "nil",
-    "true",
-    "false",
-}
 _BINARY: Final = (
     ("||", "or"),
     ("&&", "and"),
@@ -78,49 +54,12 @@ def read_ruby(code: str) -> Callable[[Event, Origin], None]:
     return run
 
 
-class _Reader:
+class _Reader(Tokens):
     """A reader by recursive descent; each method reads one thing and gives the function that does it."""
 
     def __init__(self, code: str) -> None:
-        self._code = code
-        self._place = 0
-        self.kind = ""
-        self.text = ""
+        super().__init__(code)
         self._depth = 0
-        self._next()
-
-    def _next(self) -> None:
-        rest = self._code[self._place :]
-        if not rest.strip(" \t\r"):
-            self.kind, self.text = "end", ""
-            return
-        found = _TOKEN.match(self._code.replace("\r", " "), self._place)
-        if not found or not found.lastgroup:
-            raise UnreadableError(f"`{rest.strip()[:20]}` cannot be read")
-        if (
-            found.lastgroup == "regex"
-            and self.kind in {"number", "name", "text"}
-            and self.text not in _KEYWORDS
-        ):
-            found = re.compile(r"[ \t]*(?P<sign>/)").match(self._code, self._place)
-            if not found:
-                raise UnreadableError(f"`{rest.strip()[:20]}` cannot be read")
-        self._place = found.end()
-        self.kind, self.text = str(found.lastgroup), found[str(found.lastgroup)]
-
-    def _takes(self, *texts: str) -> bool:
-        if self.kind in {"sign", "name"} and self.text in texts:
-            self._next()
-            return True
-        return False
-
-    def _expect(self, text: str) -> None:
-        if not self._takes(text):
-            raise UnreadableError(f"`{self.text or 'the end'}` stands where `{text}` should")
-
-    def _lines(self) -> None:
-        while self.kind == "newline":
-            self._next()
 
     def statements(self, ends: tuple[str, ...]) -> Node:
         """Read statements up to one of these words, which is left."""
@@ -185,7 +124,7 @@ class _Reader:
             self._next()
             message = (
                 self._expression()
-                if self.kind not in {"newline", "end"} and self.text not in _KEYWORDS
+                if self.kind not in {"newline", "end"} and self.text not in KEYWORDS
                 else None
             )
 
@@ -195,7 +134,7 @@ class _Reader:
             return fail
         if (
             self.kind == "name"
-            and self.text not in _KEYWORDS
+            and self.text not in KEYWORDS
             and re.match(r"[ \t]*=(?![=~>])", self._code[self._place :])
         ):
             name = self.text
@@ -340,7 +279,7 @@ class _Reader:
         if text == "Time" and self._takes("."):
             self._expect("now")
             return lambda scope: scope.origin.now
-        if text in _KEYWORDS or not text[0].islower():
+        if text in KEYWORDS or not text[0].islower():
             raise UnreadableError(f"`{text}` cannot be read")
 
         def read(scope: Scope) -> Any:
