@@ -98,6 +98,11 @@ FIGURE_KEYS = {
     "elasticsearch.ours_us_per_document",
     "elasticsearch.guide_us_per_document",
     "elasticsearch.real_documents_per_second",
+    "traces.emission_us_per_event",
+    "traces.us_per_event",
+    "traces.events_per_second",
+    "traces.reread_seconds",
+    "traces.bytes_per_open_trace",
 }
 
 
@@ -112,7 +117,7 @@ def test_formats_are_measured_against_the_guides() -> None:
 def test_hot_path_measures_each_way() -> None:
     measured = measure_hot_path(200, 2)
     assert measured.events == 200
-    assert len(measured.rows) == 5
+    assert len(measured.rows) == 8
     assert all(0 < row.minimum <= row.median for row in measured.rows)
     assert measured.us_per_event == measured.rows[0].median
 
@@ -193,6 +198,7 @@ def test_targets_are_judged() -> None:
         "events per second of CPU": True,
         "process start → first document": True,
         "our template": False,
+        "pino": True,
     }
 
 
