@@ -123,7 +123,7 @@ class Sender:
         telemetry.request_bytes.inc(len(body))
         telemetry.request_seconds.observe(seconds)
         if all_created(answer, documents):
-            self._answered(seconds, answer, trying=trying)
+            self._answered(seconds, len(body), answer, trying=trying)
             if self._rooms:
                 self._rooms.note_taken(parts)
             for part in parts:
@@ -132,18 +132,18 @@ class Sender:
         items = items_of(answer, [part.body for part in parts], [part.documents for part in parts])
         if items is None:
             return self._failed(parts, documents, f"no answer to {documents} documents: {answer[:200]!r}")
-        self._answered(seconds, answer, trying=trying)
+        self._answered(seconds, len(body), answer, trying=trying)
         if self._rooms:
             self._rooms.note_taken([part for part, item in zip(parts, items, strict=True) if item is None])
         return self._settle(parts, items, trying=trying)
 
-    def _answered(self, seconds: float, answer: bytes, *, trying: bool) -> None:
+    def _answered(self, seconds: float, size: int, answer: bytes, *, trying: bool) -> None:
         self.reachable = True
         self.forbidden = None
         if summary := bulk_summary(answer):
             self._telemetry.took_seconds.observe(summary.took_ms / 1000)
         self._telemetry.requests.labels("answered").inc()
-        if not trying and self.limits.answered(seconds):
+        if not trying and self.limits.answered(seconds, size):
             self._telemetry.slowdowns.labels("slow").inc()
 
     def _refused(self, parts: list[Part], documents: int, size: int, error: ApiError) -> Sent:
