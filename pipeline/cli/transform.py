@@ -1,14 +1,12 @@
 """The command `logpipe transform`: records from stdin, documents to stdout."""
 
 import sys
-from datetime import UTC, datetime
+import time
 from typing import Annotated
 
 import typer
 
-from pipeline.cli.options import ConfigOption
-from pipeline.errors import SettingsError
-from pipeline.events.timestamps import parse_timestamp
+from pipeline.cli.options import ConfigOption, milliseconds
 from pipeline.settings import load_settings
 
 __all__ = ["transform_command"]
@@ -27,11 +25,11 @@ def transform_command(
     from pipeline.encode.transform import decode_base64, split_lines, transform as transform_records
 
     settings = load_settings(config)
-    parsed = parse_timestamp(timestamp if timestamp is not None else datetime.now(UTC).isoformat())
-    if parsed is None:
-        raise SettingsError(f"--timestamp = {timestamp!r}: not an ISO-8601 time such as 2024-01-15T10:30:00Z")
+    record_ms = milliseconds("--timestamp", timestamp)
+    if record_ms is None:
+        record_ms = time.time_ns() // 1_000_000
     lines = sys.stdin.buffer
     values = decode_base64(lines) if base64 else split_lines(lines)
-    for line in transform_records(values, settings, parsed.epoch_ms):
+    for line in transform_records(values, settings, record_ms):
         sys.stdout.buffer.write(line)
     sys.stdout.buffer.flush()
