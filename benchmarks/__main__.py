@@ -15,19 +15,23 @@ from rich.markup import escape
 
 from benchmarks.end_to_end import measure_end_to_end
 from benchmarks.figures import Figures
+from benchmarks.formats import measure_formats
 from benchmarks.hot_path import measure_hot_path
 from benchmarks.machine import describe_machine
 from benchmarks.rejections import measure_rejections
 from benchmarks.report import table, write_results
 from benchmarks.start import measure_start
 from benchmarks.templates import measure_templates
+from benchmarks.traces import measure_traces
 from pipeline.sandbox import start_sandbox
 
 _RESULTS = Path(__file__).parent / "results"
 _MOST_HOT_PATH_EVENTS = 20_000
+_MOST_FORMAT_EVENTS = 8_000
 _MOST_REJECTION_EVENTS = 500_000
 # A real Elasticsearch takes ten times as long for an event as the worker does.
 _MOST_ELASTICSEARCH_EVENTS = 200_000
+_MOST_TRACE_EVENTS = 300_000
 _HOT_PATH_REPETITIONS = 3  # for each round: these are short
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -39,10 +43,12 @@ class Part(StrEnum):
     """What can be measured by itself."""
 
     HOT_PATH = "hot_path"
+    FORMATS = "formats"
     END_TO_END = "end_to_end"
     REJECTIONS = "rejections"
     ELASTICSEARCH = "elasticsearch"
     START = "start"
+    TRACES = "traces"
 
 
 @app.command()
@@ -71,12 +77,15 @@ def main(
 
 def _measure(parts: set[Part], events: int, rounds: int) -> Figures:
     """Measure one part after the other; the servers run only when one of them is needed."""
-    hot_path = end_to_end = rejections = templates = start = None
+    hot_path = formats = end_to_end = rejections = templates = start = traces = None
     if Part.HOT_PATH in parts:
         _say("hot path")
         hot_path = measure_hot_path(min(events, _MOST_HOT_PATH_EVENTS), rounds * _HOT_PATH_REPETITIONS)
+    if Part.FORMATS in parts:
+        _say("formats")
+        formats = measure_formats(min(events, _MOST_FORMAT_EVENTS), rounds)
     with ExitStack() as at_exit:
-        if parts - {Part.HOT_PATH}:
+        if parts - {Part.HOT_PATH, Part.FORMATS}:
             servers = at_exit.enter_context(start_sandbox(report=_say))
             if Part.END_TO_END in parts:
                 _say("end to end")
@@ -89,6 +98,9 @@ def _measure(parts: set[Part], events: int, rounds: int) -> Figures:
             if Part.START in parts:
                 _say("start to first document")
                 start = measure_start(servers, rounds, _say)
+            if Part.TRACES in parts:
+                _say("the correlator of traces")
+                traces = measure_traces(servers, min(events, _MOST_TRACE_EVENTS), rounds, _say)
             if Part.ELASTICSEARCH in parts:
                 _say("the guide's template against ours")
                 templates = measure_templates(servers, min(events, _MOST_ELASTICSEARCH_EVENTS), rounds, _say)
@@ -100,6 +112,8 @@ def _measure(parts: set[Part], events: int, rounds: int) -> Figures:
         rejections=rejections,
         templates=templates,
         start=start,
+        formats=formats,
+        traces=traces,
     )
 
 

@@ -5,10 +5,12 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from benchmarks.end_to_end import EndToEnd
+from benchmarks.formats import FormatRow
 from benchmarks.hot_path import HotPath
 from benchmarks.rejections import Rejections
 from benchmarks.start import Start
 from benchmarks.templates import Templates
+from benchmarks.traces import TraceRun
 
 __all__ = ["Figures", "Line"]
 
@@ -20,6 +22,8 @@ _LEAST_REJECTED_TO_CLEAN = 0.5
 _MOST_OURS_TO_GUIDE = 0.75
 _MOST_RSS_MB = 200
 _MOST_START_SECONDS = 2.0
+_MOST_TRACE_EVENTS_US = 0.9
+_MOST_CORRELATOR_US = 4.5
 
 
 class Line(NamedTuple):
@@ -43,13 +47,16 @@ class Figures:
     templates: Templates | None = None
     start: Start | None = None
     rejections: Rejections | None = None
+    formats: list[FormatRow] | None = None
+    traces: TraceRun | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Give the content of `latest.json`; its keys do not depend on what was left out."""
         hot, end, start, real = self.hot_path, self.end_to_end, self.start, self.templates
-        rejected = self.rejections
+        rejected, told = self.rejections, self.traces
         return {
             "hot_path": {"us_per_event": _rounded(hot and hot.us_per_event)},
+            "formats": self.formats and [row._asdict() for row in self.formats],
             "end_to_end": {
                 "ours_us_per_event": _rounded(end and end.ours_us_per_event),
                 "ours_without_log_metrics_us_per_event": _rounded(
@@ -67,6 +74,13 @@ class Figures:
                 "dead_letters": rejected and rejected.dead_letters,
             },
             "start_to_first_document_seconds": _rounded(start and start.seconds),
+            "traces": {
+                "us_per_event": _rounded(told and told.us_per_event),
+                "events_per_second": told and round(told.events_per_second),
+                "bytes_per_open_trace": told and round(told.bytes_per_open_trace),
+                "reread_seconds": _rounded(told and told.reread_seconds),
+                "emission_us_per_event": _rounded(hot and hot.trace_events_us),
+            },
             "elasticsearch": {
                 "ours_us_per_document": _rounded(real and real.ours_us_per_document),
                 "guide_us_per_document": _rounded(real and real.guide_us_per_document),
@@ -86,6 +100,7 @@ class Figures:
                 "end_to_end": end and end.events,
                 "plain": end and end.plain_events,
                 "rejections": rejected and rejected.events,
+                "traces": told and told.events,
                 "elasticsearch": real and real.events,
             },
             "date": self.date,
@@ -97,6 +112,8 @@ class Figures:
         lines: list[Line] = []
         if self.hot_path:
             lines += _hot_path_lines(self.hot_path)
+        if self.formats:
+            lines += _format_lines(self.formats)
         if self.end_to_end:
             lines += _end_to_end_lines(self.end_to_end)
         if self.rejections:
@@ -112,6 +129,8 @@ class Figures:
                     seconds < _MOST_START_SECONDS,
                 )
             )
+        if self.traces:
+            lines += _trace_lines(self.traces)
         if self.templates:
             lines += _template_lines(self.templates)
         return lines
@@ -119,7 +138,34 @@ class Figures:
 
 def _hot_path_lines(hot: HotPath) -> list[Line]:
     group = "In memory, CPU per event"
-    return [Line(group, row.name, f"{row.median:.2f} µs (least {row.minimum:.2f})") for row in hot.rows]
+    lines = [Line(group, row.name, f"{row.median:.2f} µs (least {row.minimum:.2f})") for row in hot.rows]
+    if (cost := hot.trace_events_us) is not None:
+        name = "what trace events cost"
+        lines.append(
+            Line(
+                group,
+                name,
+                f"{cost:.2f} µs",
+                f"≤ {_MOST_TRACE_EVENTS_US:g} µs",
+                cost <= _MOST_TRACE_EVENTS_US,
+            )
+        )
+    return lines
+
+
+def _format_lines(rows: list[FormatRow]) -> list[Line]:
+    """Compare each format with the guide's, and with what its kind may cost."""
+    group = "Formats, in memory, CPU per event"
+    return [
+        Line(
+            group,
+            row.name,
+            f"{row.us_per_event:.2f} µs, {row.times_guide:.2f} x guide",
+            f"≤ {row.most_times_guide:g} x guide" if row.most_times_guide else "",
+            row.times_guide <= row.most_times_guide if row.most_times_guide else None,
+        )
+        for row in rows
+    ]
 
 
 def _end_to_end_lines(end: EndToEnd) -> list[Line]:
@@ -189,6 +235,22 @@ def _rejection_lines(rejected: Rejections) -> list[Line]:
             target,
             per_cpu_second >= _LEAST_REJECTED_TO_CLEAN,
         ),
+    ]
+
+
+def _trace_lines(told: TraceRun) -> list[Line]:
+    group = "Trace events → summaries in a real Elasticsearch, one correlator"
+    return [
+        Line(
+            group,
+            "CPU per source event",
+            f"{told.us_per_event:.2f} µs",
+            f"≤ {_MOST_CORRELATOR_US:g} µs",
+            told.us_per_event <= _MOST_CORRELATOR_US,
+        ),
+        Line(group, "source events read in a second", f"{told.events_per_second:,.0f}"),
+        Line(group, "memory of an open trace", f"{told.bytes_per_open_trace:,.0f} bytes"),
+        Line(group, "15 minutes of 1,000 events a second, read again", f"{told.reread_seconds:.1f} s"),
     ]
 
 

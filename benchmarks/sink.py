@@ -8,6 +8,7 @@ the loopback interface, and ends when its standard input does.
 
 import asyncio
 import http.client
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -30,6 +31,9 @@ _HEADERS = {
 # What Elasticsearch answers for each document to who asks for the statuses only (by `filter_path`), and what
 # to who does not: three shards, an id and an index name of the usual lengths.
 _STATUS_ITEM = b'{"create":{"status":201}}'
+_ID_ITEM = b'{"create":{"_id":"%b","status":201}}'
+# As long as ours are.
+_SOME_ID = b"claude-code-bot.logs-0-000000012345-1705276800000"
 _FULL_ITEM = (
     b'{"create":{"_index":"claude-code-bot-2024.01.15","_id":"3rYGppABcDeFgHiJkLmN","_version":1,'
     b'"result":"created","_shards":{"total":2,"successful":1,"failed":0},"_seq_no":123456,'
@@ -37,10 +41,12 @@ _FULL_ITEM = (
 )
 # What Elasticsearch 9.1 says of a text where the mapping wants a number.
 _REJECTED_ITEM = (
-    b'{"create":{"status":400,"error":{"type":"document_parsing_exception","reason":"[1:187] failed to parse '
+    b'{"create":{"_id":"%b","status":400,"error":{"type":"document_parsing_exception",'
+    b'"reason":"[1:187] failed to parse '
     b"field [message] of type [long] in document with id 'of-this-request'. Preview of field's value: 'x'\","
     b'"caused_by":{"type":"illegal_argument_exception","reason":"For input string: \\"x\\""}}}}'
 )
+_ACTION_ID = re.compile(rb'^\{"create":\{"_index":"[^"]*","_id":"([^"]*)"\}\}$', re.MULTILINE)
 _OF_FIRST_ERRORS = b'.fingerprints"'
 _REJECT_ONE = "--reject-one"
 _LINES_PER_DOCUMENT = 2
@@ -63,17 +69,30 @@ async def _bulk(request: web.Request) -> web.Response:
     """Count the documents and say that each was created, but for the one in the middle that is to be refused."""
     lines = 0
     first = b""
+    chunks = []
     async for chunk in request.content.iter_any():
         lines += chunk.count(b"\n")
         first = first or chunk
+        if request.app[_REJECTS]:
+            chunks.append(chunk)
     documents = lines // _LINES_PER_DOCUMENT
     # Notes on errors seen for the first time come from the worker itself, beside the events.
     events = documents if _OF_FIRST_ERRORS not in first.split(b"\n", 1)[0] else 0
     rejects = request.app[_REJECTS] and events > 0
     request.app[_DOCUMENTS][0] += events - rejects
-    items = [_STATUS_ITEM if "filter_path" in request.query else _FULL_ITEM] * documents
+    asked = request.query.get("filter_path", "")
+    ids = [_SOME_ID] * documents
+    if rejects and "_id" in asked:
+        # Whoever is refused one looks at the ids: here they are the ones that were sent.
+        ids = _ACTION_ID.findall(b"".join(chunks))
+    if "_id" in asked:
+        items = (
+            [_ID_ITEM % identifier for identifier in ids] if rejects else [_ID_ITEM % _SOME_ID] * documents
+        )
+    else:
+        items = [_STATUS_ITEM if asked else _FULL_ITEM] * documents
     if rejects:
-        items[documents // 2] = _REJECTED_ITEM
+        items[documents // 2] = _REJECTED_ITEM % ids[documents // 2]
     errors = b"true" if rejects else b"false"
     body = b'{"errors":%s,"took":1,"items":[%s]}' % (errors, b",".join(items))
     return web.Response(body=body, headers=_HEADERS)

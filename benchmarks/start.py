@@ -61,8 +61,9 @@ def measure_start(servers: Servers, runs: int, report: Callable[[str], None]) ->
                 index_prefix=_PREFIX,
             ).settings()
             install_our_template(settings)
-            builder = DocumentBuilder(settings.events, settings.index)
-            first = builder.documents(events[0].value, Coordinates(topic, 0, 0, events[0].timestamp_ms))[0]
+            builder = DocumentBuilder(settings.events, settings.index, settings.inputs)
+            record = Coordinates(topic, 0, 0, events[0].timestamp_ms)
+            first = builder.documents(events[0].value, record, time.time_ns() // 1_000_000)[0]
             seconds.append(_start_once(settings, first))
             delete_indices(client, _PREFIX)
             report(f"run {number + 1} of {runs}: first document after {seconds[-1]:.2f} s")

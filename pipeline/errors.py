@@ -2,6 +2,8 @@
 
 LogpipeError
 ├── SettingsError        a setting is wrong; the message names it and what is allowed
+│   └── FencedInstanceId another worker has the same kafka.group_instance_id
+├── LogstashError        a Logstash configuration cannot be run as it stands; the message names file, line and column
 ├── ProbeFailed          a synthetic event did not arrive in time or as it was sent
 ├── ServerUnavailable    Kafka, Elasticsearch or Kibana did not answer as hoped; trying again may help
 ├── ServerRefused        Kafka, Elasticsearch or Kibana understood and said no; trying again will not help
@@ -10,7 +12,9 @@ LogpipeError
 """
 
 __all__ = [
+    "FencedInstanceId",
     "LogpipeError",
+    "LogstashError",
     "ProbeFailed",
     "SandboxError",
     "ServerRefused",
@@ -30,6 +34,27 @@ class SettingsError(LogpipeError):
     """Say which setting is wrong, what it was, and what is allowed."""
 
     exit_code = 2
+
+
+class FencedInstanceId(SettingsError):  # noqa: N818 - Kafka's name for it
+    """Say which id is used twice; the worker that joined last keeps it."""
+
+
+class LogstashError(LogpipeError):
+    """Say where in a Logstash configuration (file, line, column) what cannot be done, and what to do instead."""
+
+    exit_code = 2
+
+    def __init__(
+        self, problem: str, *, file: str = "", line: int = 0, column: int = 0, advice: str = ""
+    ) -> None:
+        place = ":".join(str(part) for part in (file, line, column) if part)
+        super().__init__(f"{place + ': ' if place else ''}{problem}{' ' + advice if advice else ''}")
+        self.problem = problem
+        self.file = file
+        self.line = line
+        self.column = column
+        self.advice = advice
 
 
 class ProbeFailed(LogpipeError):  # noqa: N818 - reads as a state, which it is

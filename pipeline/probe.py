@@ -71,7 +71,9 @@ async def probe(settings: Settings, *, timeout_seconds: float, url: str | None =
         value = _event(trace_id)
         record = await _send(settings, value, trace_id, timeout_seconds)
         sent = time.monotonic()
-        (expected,) = DocumentBuilder(settings.events, settings.index).documents(value, record)
+        (expected,) = DocumentBuilder(settings.events, settings.index, settings.inputs).documents(
+            value, record, time.time_ns() // 1_000_000
+        )
         found = await _find(client, settings, expected, started + timeout_seconds)
         latency = time.monotonic() - sent
     _compare(expected, found)

@@ -1,6 +1,7 @@
 """Dead letters that are chosen → Elasticsearch, under the ids and in the indices that their records would have had."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -12,12 +13,17 @@ from pipeline.bulk.outcomes import Outcome
 from pipeline.bulk.requests import bulk_serializers
 from pipeline.bulk.writer import BulkWriter
 from pipeline.encode.fast_path import Payload, bulk_lines
+from pipeline.encode.trace_rows import trace_row
 from pipeline.events.decode import decode
 from pipeline.events.document import Coordinates, Document, DocumentBuilder
+from pipeline.events.indices import Indices
 from pipeline.kafka.dead_letters import DeadLetter, Headers
 from pipeline.kafka.ledger import Ledger, Partition
+from pipeline.kafka.source_records import SourceRecords, source_records
+from pipeline.kafka.trace_events import TraceEventProducer, trace_event_partitions
 from pipeline.settings import Events, Settings
 from pipeline.telemetry.metrics import Telemetry
+from pipeline.trace_stories.emission import TraceEvents
 
 __all__ = ["Rejection", "Replayed", "Selection", "replay", "select"]
 
@@ -25,6 +31,8 @@ __all__ = ["Rejection", "Replayed", "Selection", "replay", "select"]
 _CHUNK_RECORDS = 500
 _CHUNK_BYTES = 8 << 20
 _LISTED_REJECTIONS = 1_000
+# How long an index may take no documents: somebody waits for the replay, and the letters stay.
+_LONGEST_WAIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,8 @@ class Replayed:
     rejected: int = 0
     rejections: list[Rejection] = field(default_factory=list)
     """The first thousand."""
+    gone: int = 0
+    """Letters that hold only the beginning of their record, which Kafka does not hold any more."""
     unusable: int = 0
     """Records in the topic that do not say where they come from: not written by this pipeline."""
 
@@ -112,14 +122,20 @@ async def replay(
     after that it is tried for as long as it takes, as in the pipeline.
     """
     replayed = Replayed()
-    builder = DocumentBuilder(settings.events, settings.index)
-    async with _writer(settings, replayed, dry_run=dry_run) as writer:
-        async for chunk in _chunks(letters, replayed):
+    builder = DocumentBuilder(settings.events, settings.index, settings.inputs)
+    async with (
+        _writer(settings, replayed, dry_run=dry_run) as writer,
+        source_records(settings) as records,
+        _trace_events(settings, builder, dry_run=dry_run) as traces,
+    ):
+        async for chunk in _chunks(letters, records, replayed):
             built = _build(builder, chunk)
             replayed.letters += sum(map(len, chunk.values()))
             replayed.documents += sum(len(each.documents) for some in built.values() for each in some)
             if writer is not None:
                 await writer.write(built)
+            if traces is not None:
+                await traces.write(built)
             report(replayed.letters)
     return replayed
 
@@ -153,6 +169,8 @@ class _Rebuilt(NamedTuple):
 
     record: _Source
     documents: Sequence[Document]
+    numbers: Sequence[int]
+    """Which of its events they are."""
 
 
 class _Writer:
@@ -202,12 +220,58 @@ async def _writer(settings: Settings, replayed: Replayed, *, dry_run: bool) -> A
             await client.cluster.health()
     ledger, telemetry = Ledger(), Telemetry()
     async with make_client(settings.elasticsearch, serializers=bulk_serializers()) as client:
-        bulk = BulkWriter(client, settings.elasticsearch, ledger.settle_part, _Collected(replayed), telemetry)
+        bulk = BulkWriter(
+            client,
+            settings.elasticsearch,
+            ledger.settle_part,
+            _Collected(replayed),
+            telemetry,
+            max_salvaged_fields=settings.salvage.max_fields,
+            index_wait=settings.index_wait.model_copy(update={"max_seconds": _LONGEST_WAIT_SECONDS}),
+            # They have been refused before: that all are again is no flood.
+            max_dead_ratio=1,
+        )
         writer = _Writer(bulk, ledger, telemetry, replayed)
         try:
             yield writer
         finally:
             await writer.stop()
+
+
+class _TraceEvents:
+    """The trace events of what is replayed: of letters that were written while traces were off there were none."""
+
+    def __init__(self, events: TraceEvents, indices: Indices, producer: TraceEventProducer) -> None:
+        self._events = events
+        self._indices = indices
+        self._producer = producer
+
+    async def write(self, built: Mapping[Partition, Sequence[_Rebuilt]]) -> None:
+        """Return when every trace event is acknowledged; one that was written before counts once all the same."""
+        for (topic, partition), rebuilt in built.items():
+            for record, documents, numbers in rebuilt:
+                place = Coordinates(topic, partition, record.offset, record.timestamp)
+                rows = (
+                    trace_row(one, place, number, self._indices)
+                    for one, number in zip(documents, numbers, strict=True)
+                )
+                self._events.add(row for row in rows if row is not None)
+        await self._producer.write(self._events.take())
+
+
+@asynccontextmanager
+async def _trace_events(
+    settings: Settings, builder: DocumentBuilder, *, dry_run: bool
+) -> AsyncIterator[_TraceEvents | None]:
+    if dry_run or not settings.traces.enabled:
+        yield None
+        return
+    producer = TraceEventProducer(settings)
+    try:
+        events = TraceEvents(await trace_event_partitions(settings))
+        yield _TraceEvents(events, builder.indices, producer)
+    finally:
+        await producer.close()
 
 
 def _outcomes(telemetry: Telemetry) -> Counter[str]:
@@ -222,15 +286,21 @@ def _outcomes(telemetry: Telemetry) -> Counter[str]:
 _Chunk = dict[Coordinates, list[DeadLetter]]
 
 
-async def _chunks(letters: AsyncIterable[DeadLetter], replayed: Replayed) -> AsyncIterator[_Chunk]:
+async def _chunks(
+    letters: AsyncIterable[DeadLetter], records: SourceRecords, replayed: Replayed
+) -> AsyncIterator[_Chunk]:
     """Collect letters by record; an offset is in a chunk once only, for the writer knows records by it."""
     chunk: _Chunk = {}
     offsets: set[tuple[str, int, int]] = set()
     size = 0
-    async for letter in letters:
-        record = letter.record
+    async for written in letters:
+        record = written.record
         if not record.topic or record.partition < 0 or record.offset < 0:
             replayed.unusable += 1
+            continue
+        letter = await records.whole(written)
+        if letter is None:
+            replayed.gone += 1
             continue
         other_topic = record not in chunk and record[:3] in offsets
         if other_topic or len(chunk) >= _CHUNK_RECORDS or size >= _CHUNK_BYTES:
@@ -246,17 +316,18 @@ async def _chunks(letters: AsyncIterable[DeadLetter], replayed: Replayed) -> Asy
 def _build(builder: DocumentBuilder, chunk: _Chunk) -> dict[Partition, list[_Rebuilt]]:
     """Make the documents anew, by partition in the order of the offsets."""
     built: dict[Partition, list[_Rebuilt]] = {}
+    now_ms = time.time_ns() // 1_000_000
     for record in sorted(chunk):
         letters = chunk[record]
         first = letters[0]
-        documents = builder.documents(first.value, record)
+        documents = builder.documents(first.value, record, now_ms)
         elements = {letter.element for letter in letters}
-        if None not in elements:
-            documents = [one for number, one in enumerate(documents) if number in elements]
+        numbers = [number for number in range(len(documents)) if None in elements or number in elements]
+        documents = [documents[number] for number in numbers]
         source = _Source(record.offset, record.timestamp_ms, first.value, first.key, first.headers)
         if documents:
             built.setdefault(Partition(record.topic, record.partition), []).append(
-                _Rebuilt(source, documents)
+                _Rebuilt(source, documents, numbers)
             )
     return built
 

@@ -3,12 +3,12 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from inspect import signature
-from typing import cast
+from typing import Any, cast
 
 import orjson
 from aiohttp import web
 
-__all__ = ["Answer", "answer_items", "answering_server", "offsets_of"]
+__all__ = ["Answer", "answer_by_document", "answer_items", "answering_server", "offsets_of"]
 
 # Gets the offsets of the documents, as text, the number of the request, from 0, and if it wants it the body.
 Answer = (
@@ -40,6 +40,26 @@ def answer_items(statuses: list[int], *, error_type: str = "some_exception") -> 
     ]
     body = {"errors": any("error" in item for item in items), "items": [{"create": item} for item in items]}
     return web.Response(body=orjson.dumps(body), headers=_HEADERS)
+
+
+def answer_by_document(
+    body: bytes, refuse: Callable[[str, int], tuple[int, str, str] | None]
+) -> web.Response:
+    """Answer as Elasticsearch does, with ids; `refuse` gives status, type and reason by index and offset, or None."""
+    items: list[dict[str, Any]] = []
+    for line in body.splitlines()[::2]:
+        target = orjson.loads(line)["create"]
+        refused = refuse(target["_index"], int(target["_id"].split("-")[2]))
+        if refused is None:
+            items.append({"_id": target["_id"], "status": 201})
+        else:
+            status, error_type, reason = refused
+            items.append(
+                {"_id": target["_id"], "status": status, "error": {"type": error_type, "reason": reason}}
+            )
+    errors = any("error" in item for item in items)
+    answer = {"errors": errors, "took": 1, "items": [{"create": item} for item in items]}
+    return web.Response(body=orjson.dumps(answer), headers=_HEADERS)
 
 
 @asynccontextmanager

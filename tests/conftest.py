@@ -41,6 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fault-answer-seconds", type=float, default=5, help="how long each answer stays bad")
     parser.addoption("--fault-seconds", type=float, default=20, help="how long the steady scenario lasts")
     parser.addoption("--fault-still-seconds", type=float, default=25, help="how long the sink stands still")
+    parser.addoption("--fault-blocked-seconds", type=float, default=8, help="how long an index stays blocked")
     parser.addoption("--fault-report", help="file for the fault suite's counts, as JSON")
 
 

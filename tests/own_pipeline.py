@@ -61,7 +61,11 @@ class Pipeline:
     def settings(self) -> Settings:
         return load_settings(
             overrides={
-                "kafka": {"bootstrap_servers": [self.servers.kafka_bootstrap], "topics": [self.name]},
+                "kafka": {
+                    "bootstrap_servers": [self.servers.kafka_bootstrap],
+                    "topics": [self.name],
+                    "group_id": self.name,
+                },
                 "elasticsearch": {"hosts": [self.servers.elasticsearch_url]},
                 "index": {"prefix": self.name},
             }
@@ -93,11 +97,21 @@ class Pipeline:
         finally:
             await admin.close()
 
-    async def send(self, values: Iterable[bytes | None], *, topic: str | None = None, **options: Any) -> None:
+    async def send(
+        self,
+        values: Iterable[bytes | None],
+        *,
+        topic: str | None = None,
+        partition: int | None = None,
+        **options: Any,
+    ) -> None:
         producer = AIOKafkaProducer(bootstrap_servers=self.servers.kafka_bootstrap, acks="all", **options)
         await producer.start()
         try:
-            for sent in [await producer.send(topic or self.name, value, key=b"k") for value in values]:
+            for sent in [
+                await producer.send(topic or self.name, value, key=b"k", partition=partition)
+                for value in values
+            ]:
                 await sent
         finally:
             await producer.stop()
@@ -128,7 +142,9 @@ class Pipeline:
 
     async def delete_indices(self) -> None:
         """Delete what the test has indexed; the server refuses to delete by wildcard."""
-        for index in await self.client.indices.get(index=[f"{self.name}-*", f"{self.name}.fingerprints*"]):
+        for index in await self.client.indices.get(
+            index=[f"{self.name}-*", f"{self.name}.fingerprints*", f"{self.name}.traces-*"]
+        ):
             await self.client.indices.delete(index=index)
 
     async def committed(self) -> dict[int, int]:
@@ -137,6 +153,18 @@ class Pipeline:
         try:
             partitions = [TopicPartition(self.name, number) for number in range(PARTITIONS)]
             return {each.partition: await consumer.committed(each) or 0 for each in partitions}
+        finally:
+            await consumer.stop()
+
+    async def commit(self, offsets: Mapping[TopicPartition, tuple[int, str]]) -> None:
+        """Commit for the group while it has no member."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.servers.kafka_bootstrap, group_id=self.name, enable_auto_commit=False
+        )
+        await consumer.start()
+        try:
+            consumer.assign(list(offsets))
+            await consumer.commit(offsets)
         finally:
             await consumer.stop()
 
@@ -171,7 +199,7 @@ async def own_pipeline(servers: Servers) -> AsyncIterator[Pipeline]:
         yield one
     finally:
         await one.delete_indices()
-        await one.client.indices.delete_index_template(name=one.name)
+        await one.client.indices.delete_index_template(name=f"{one.name}*")
         await one.client.cluster.delete_component_template(name=f"{one.name}@*")
         await one.client.close()
 

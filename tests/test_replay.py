@@ -171,7 +171,7 @@ async def test_more_letters_than_a_chunk_holds_in_no_order(pipeline: Pipeline) -
     ]
     await write(pipeline, *letters, *letters[:100])
     replayed = await replay(pipeline.settings, read_dead_letters(pipeline.settings))
-    assert replayed.letters == 1400
+    assert replayed.letters == 1300  # each once, however often it was written
     assert (replayed.indexed, replayed.rejected) == (1300, 0)
     assert sum((await pipeline.counts()).values()) == 1300
 
@@ -185,7 +185,8 @@ async def test_records_of_an_earlier_topic_keep_their_own_ids(pipeline: Pipeline
     )
     replayed = await replay(pipeline.settings, read_dead_letters(pipeline.settings))
     assert (replayed.letters, replayed.indexed) == (2, 2)
-    assert set(await pipeline.counts()) == {f"{pipeline.name}-2023.11.14", f"{pipeline.name}-2020.09.13"}
+    # Their days may not be written to any more; there they would be deleted at once.
+    assert await pipeline.counts() == {f"{pipeline.name}-overflow": 2}
 
 
 async def test_of_an_array_only_the_element_is_replayed_when_it_is_known(pipeline: Pipeline) -> None:

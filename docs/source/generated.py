@@ -1,6 +1,7 @@
 """The parts of pages that are written by the code: `make docs` renews them, a test compares them.
 
-A part stands between `<!-- NAME: … -->` and `<!-- end of NAME -->`; docs/settings.md and docs/commands.md are whole.
+A part stands between `<!-- NAME: … -->` and `<!-- end of NAME -->`; docs/settings.md, docs/commands.md and
+docs/formats.md are whole.
 """
 
 import json
@@ -11,6 +12,7 @@ from typing import Any
 
 import typer
 
+from docs.source.formats_page import formats_page
 from pipeline.cli.app import app
 from pipeline.log_metrics.rules import load_rules
 from pipeline.settings.reference import reference
@@ -23,7 +25,11 @@ RESULTS = ROOT / "benchmarks/results"
 
 def generated() -> dict[Path, str]:
     """Give the text that each page with generated parts should have."""
-    pages = {ROOT / "docs/settings.md": reference(), ROOT / "docs/commands.md": commands()}
+    pages = {
+        ROOT / "docs/settings.md": reference(),
+        ROOT / "docs/commands.md": commands(),
+        ROOT / "docs/formats.md": formats_page(),
+    }
     for page, parts in _PARTS.items():
         text = (ROOT / page).read_text("utf-8")
         for name, part in parts.items():

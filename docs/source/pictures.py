@@ -4,6 +4,7 @@ from pathlib import Path
 
 from docs.source.record_picture import record_picture
 from docs.source.rooms_picture import rooms_picture
+from docs.source.traces_picture import traces_picture
 
 __all__ = ["PICTURES", "pictures"]
 
@@ -12,7 +13,11 @@ PICTURES = Path(__file__).parents[1] / "pictures"
 
 def pictures() -> dict[str, str]:
     """Draw each picture, by the name of its file."""
-    return {"record.svg": record_picture(), "rooms.svg": rooms_picture()}
+    return {
+        "record.svg": record_picture(),
+        "rooms.svg": rooms_picture(),
+        "traces.svg": traces_picture(),
+    }
 
 
 def main() -> None:

@@ -5,6 +5,6 @@ taken does not depend on their number.
 """
 
 from pipeline.audit.proof import audit
-from pipeline.audit.result import AuditResult, Finding, PartitionAudit, Range
+from pipeline.audit.result import AuditResult, Finding, PartitionAudit, Range, Unread
 
-__all__ = ["AuditResult", "Finding", "PartitionAudit", "Range", "audit"]
+__all__ = ["AuditResult", "Finding", "PartitionAudit", "Range", "Unread", "audit"]

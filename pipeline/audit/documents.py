@@ -1,5 +1,6 @@
 """Elasticsearch's side: the documents of a range of offsets, in their order."""
 
+import re
 from typing import Any
 
 from elastic_transport import OrjsonSerializer
@@ -13,6 +14,8 @@ __all__ = ["KEEP_ALIVE", "SERIALIZERS", "Documents"]
 KEEP_ALIVE = "5m"
 """How long Elasticsearch keeps what it showed at the beginning, from one page to the next."""
 SERIALIZERS = dict.fromkeys(("application/json", "application/vnd.elasticsearch+json"), OrjsonSerializer())
+# How an id ends: the offset, the record's timestamp, the number within an array.
+_END_OF_ID = re.compile(r"-(\d{12,})-(?:-?\d+)(?:\.\d+)?\Z")
 # The most that `index.max_result_window` allows by default.
 _PAGE_DOCUMENTS = 10_000
 
@@ -26,8 +29,11 @@ class Documents:
         self._client = client
         self._pit = pit
         self._wanted = wanted
+        self._ids = f"{wanted.topic}-{wanted.partition}"
         self._page: list[Found] = []
         self._next = 0
+        self._early: dict[int, list[Found]] = {}
+        """Documents that came before their turn, by their offset."""
         # A page asks for a window of offsets that it can just hold, so that a shard need not sort more.
         self._from = wanted.start
         self._window = _PAGE_DOCUMENTS
@@ -37,6 +43,7 @@ class Documents:
         """Give the documents of an offset; to be asked for in growing order."""
         found: list[Found] = []
         while True:
+            found += self._early.pop(offset, ())
             if self._next == len(self._page):
                 if self._from >= self._wanted.end:
                     return found
@@ -76,13 +83,33 @@ class Documents:
         )
         self._pit = str(answer.get("pit_id", self._pit))
         hits: list[dict[str, Any]] = answer.get("hits", {}).get("hits", [])
-        self._page = [Found(hit["sort"][0], hit["_id"], hit["_index"]) for hit in hits]
+        found = [Found(hit["sort"][0], hit["_id"], hit["_index"]) for hit in hits]
+        self._page = [one for one in found if self._is_in_its_place(one, upto)]
         self._next = 0
         if len(hits) == _PAGE_DOCUMENTS:
             # Perhaps not all of the window: the next page begins behind the last document, in a smaller one.
-            self._from, self._after = hits[-1]["sort"][0], hits[-1]["sort"]
+            self._from, self._after = max(self._from, hits[-1]["sort"][0]), hits[-1]["sort"]
             self._window = max(self._window // 2, 1)
         else:
             self._from, self._after = upto, None
             if len(hits) < _PAGE_DOCUMENTS // 2:
                 self._window *= 2
+
+    def _is_in_its_place(self, one: Found, upto: int) -> bool:
+        """Tell whether a document is at the offset that it was found by; else it is kept for its own, or left out.
+
+        Documents of earlier versions may hold an event's own `kafka.offset` beside the record's. Which of them is
+        the record's says the id; sorted is by the lowest, so that none comes too late.
+        """
+        match = _END_OF_ID.search(one.id)
+        if match is None:
+            return True  # not made by this pipeline: that is for the comparison to say
+        offset = int(match[1])
+        if one.id[: match.start()] != self._ids or not self._from <= offset < upto:
+            return False
+        if offset == one.offset:
+            return True
+        early = self._early.setdefault(offset, [])
+        if (moved := one._replace(offset=offset)) not in early:
+            early.append(moved)
+        return False

@@ -4,25 +4,27 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 
-from aiokafka import AIOKafkaConsumer
 from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 
 from pipeline.audit.comparison import Comparison
 from pipeline.audit.documents import KEEP_ALIVE, SERIALIZERS, Documents
 from pipeline.audit.letters import LetterFile
 from pipeline.audit.records import (
-    committed_offsets,
+    RangeReader,
+    commits_of_group,
+    current_commits,
     narrowed,
     partitions_of,
     ranges_of,
     reader,
-    records_of,
+    unread_before,
 )
-from pipeline.audit.result import AuditResult, PartitionAudit, Range
+from pipeline.audit.result import SHOWN_FINDINGS, AuditResult, PartitionAudit, Unread
 from pipeline.bulk.client import make_client, server_errors
 from pipeline.errors import SettingsError
 from pipeline.events.indices import log_index_patterns
 from pipeline.kafka.client import admin_client, kafka_errors
+from pipeline.kafka.fetched_records import CorruptBatch
 from pipeline.settings import Settings
 
 __all__ = ["audit"]
@@ -54,20 +56,27 @@ async def audit(
     if (from_offset is not None or to_offset is not None) and partition is None:
         raise SettingsError("offsets are those of one partition: --partition says which")
     with kafka_errors(settings.kafka):
-        async with admin_client(settings.kafka, "audit") as admin, reader(settings) as consumer:
+        async with admin_client(settings.kafka, "audit") as admin, reader(settings) as reading:
             wanted = await partitions_of(settings, admin, topics)
             if partition is not None:
                 wanted = [one for one in wanted if one.partition == partition]
-            last = None if to_end or to_offset is not None else await committed_offsets(settings, admin)
-            ranges = await ranges_of(consumer, wanted, last, since_ms)
-        if partition is not None:
-            ranges = [narrowed(one, from_offset, to_offset) for one in ranges]
+            commits = await current_commits(reading.consumer, await commits_of_group(settings, admin))
+            ranges = await ranges_of(
+                *(reading.consumer, wanted, commits, since_ms),
+                committed_only=not to_end and to_offset is None,
+            )
+        results = [PartitionAudit(one) for one in ranges]
+        for each, audited in zip(wanted, results, strict=True):
+            unread_before(audited, commits.get(each))
+            if partition is not None:
+                audited.range = narrowed(audited.range, from_offset, to_offset)
         with closing(LetterFile()) as letters:
             await letters.read(settings)
             comparison = Comparison(settings.events, letters, since_ms, until_ms)
             async with make_client(settings.elasticsearch, serializers=SERIALIZERS) as client:
                 with server_errors(settings.elasticsearch, "give the documents to be counted"):
-                    return AuditResult(await _Proof(settings, ranges, client, comparison, report).run())
+                    await _Proof(settings, results, client, comparison, report).run()
+                    return AuditResult(results)
 
 
 class _Proof:
@@ -76,48 +85,51 @@ class _Proof:
     def __init__(
         self,
         settings: Settings,
-        ranges: Sequence[Range],
+        results: Sequence[PartitionAudit],
         client: AsyncElasticsearch,
         comparison: Comparison,
         report: Callable[[int, int], None],
     ) -> None:
         self._settings = settings
-        self._ranges = ranges
+        self._results = results
         self._client = client
         self._comparison = comparison
         self._report = report
-        self._offsets = sum(one.end - one.start for one in ranges)
+        self._offsets = sum(one.range.end - one.range.start for one in results)
         self._done = 0
 
-    async def run(self) -> list[PartitionAudit]:
-        """Give a result for each range; what was committed before this is visible after the refresh."""
+    async def run(self) -> None:
+        """Count each range; what was committed before this is visible after the refresh."""
         indices = log_index_patterns(self._settings.index.prefix)
         await self._client.indices.refresh(index=indices)
         opened = await self._client.open_point_in_time(index=indices, keep_alive=KEEP_ALIVE)
         pit = str(opened["id"])
-        results = [PartitionAudit(one) for one in self._ranges]
-        todo = iter(results)
+        todo = iter(self._results)
         try:
             async with asyncio.TaskGroup() as tasks:
-                for _ in range(min(_RANGES_AT_A_TIME, len(results))):
+                for _ in range(min(_RANGES_AT_A_TIME, len(self._results))):
                     tasks.create_task(self._work(todo, pit))
         except ExceptionGroup as group:
             raise group.exceptions[0] from group
         finally:
             with suppress(ApiError, TransportError):  # it expires by itself
                 await self._client.close_point_in_time(id=pit)
-        return results
 
     async def _work(self, todo: Iterator[PartitionAudit], pit: str) -> None:
-        async with reader(self._settings) as consumer:
+        async with reader(self._settings) as reading:
             for audited in todo:
-                await self._compare(audited, consumer, Documents(self._client, pit, audited.range))
+                await self._compare(audited, reading, Documents(self._client, pit, audited.range))
 
-    async def _compare(
-        self, audited: PartitionAudit, consumer: AIOKafkaConsumer, documents: Documents
-    ) -> None:
+    async def _compare(self, audited: PartitionAudit, reading: RangeReader, documents: Documents) -> None:
         position = audited.range.start
-        async for records in records_of(consumer, audited.range):
+
+        def corrupt(batch: CorruptBatch) -> None:
+            end = min(batch.behind, audited.range.end)
+            audited.corrupt += end - batch.offset
+            if len(audited.unread) < SHOWN_FINDINGS:
+                audited.unread.append(Unread("corrupt", *audited.range[:2], batch.offset, end))
+
+        async for records in reading.records_of(audited.range, corrupt):
             for record in records:
                 self._comparison.record(audited, record, await documents.at(record.offset))
             position = self._advance(position, records[-1].offset + 1)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-__all__ = ["SHOWN_FINDINGS", "AuditResult", "Finding", "PartitionAudit", "Range"]
+__all__ = ["SHOWN_FINDINGS", "AuditResult", "Finding", "PartitionAudit", "Range", "Unread"]
 
 SHOWN_FINDINGS = 20
 """How many of each kind are named."""
@@ -31,6 +31,17 @@ class Finding(NamedTuple):
     """Where it was found."""
 
 
+class Unread(NamedTuple):
+    """Offsets, from `start` up to and not including `end`, that the pipeline could not read."""
+
+    what: Literal["expired", "corrupt"]
+    """Removed by retention before they were read, or damaged in Kafka."""
+    topic: str
+    partition: int
+    start: int
+    end: int
+
+
 @dataclass(slots=True)
 class PartitionAudit:
     """What was counted in one partition; documents but for `records`."""
@@ -49,8 +60,16 @@ class PartitionAudit:
     """Made of a record with another timestamp at the same offset: the topic was created anew."""
     without_record: int = 0
     """At offsets where Kafka holds no record any more, or none that is committed."""
+    expired: int = 0
+    """Offsets that retention removed before the group had read them, since it began."""
+    corrupt: int = 0
+    """Offsets in the range that Kafka holds in damaged batches, and does not give."""
+    commit_of_earlier_topic: bool = False
+    """Whether the group's commit is for a topic of this name that is no more: nothing of this one is committed."""
     findings: list[Finding] = field(default_factory=list)
     """The first of each kind."""
+    unread: list[Unread] = field(default_factory=list)
+    """The last of the expired offsets, and the first of the damaged ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +109,24 @@ class AuditResult:
         return sum(one.duplicated for one in self.partitions)
 
     @property
+    def expired(self) -> int:
+        """Offsets that retention removed before they were read."""
+        return sum(one.expired for one in self.partitions)
+
+    @property
+    def corrupt(self) -> int:
+        """Offsets of damaged batches."""
+        return sum(one.corrupt for one in self.partitions)
+
+    @property
     def clean(self) -> bool:
-        """True when nothing is missing and nothing is there twice."""
-        return self.missing == 0 and self.duplicated == 0
+        """True when nothing is missing, nothing is there twice, and nothing was lost before it could be read."""
+        return not (self.missing or self.duplicated or self.expired or self.corrupt)
+
+    @property
+    def unread(self) -> list[Unread]:
+        """Offsets that could not be read."""
+        return [unread for one in self.partitions for unread in one.unread]
 
     @property
     def findings(self) -> list[Finding]:

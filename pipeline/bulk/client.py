@@ -15,8 +15,8 @@ from pipeline.settings import Elasticsearch
 
 __all__ = ["PASSING", "credentials_hint", "make_client", "make_ssl_context", "reason_of", "server_errors"]
 
-# Beside the bulk requests: health checks.
-_SPARE_CONNECTIONS = 2
+# Beside the bulk requests: two that try what waits, health checks.
+_SPARE_CONNECTIONS = 4
 _UNAUTHENTICATED = 401
 _FORBIDDEN = 403
 PASSING = frozenset({408, 429, 502, 503, 504})

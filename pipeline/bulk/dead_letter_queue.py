@@ -1,9 +1,14 @@
-"""Documents that are given up → dead letters, written one after the other until each is acknowledged."""
+"""Documents that are given up → dead letters, written many at a time until each is acknowledged.
+
+What waits to be written counts as in flight, so that it holds reading back: without that all of a topic whose documents
+are refused would be read into memory.
+"""
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import orjson
 from aiokafka.errors import KafkaError
@@ -24,6 +29,12 @@ __all__ = ["DeadLetterQueue", "DeadLetters"]
 
 log = logging.getLogger(__name__)
 
+# One write: as many letters as keep the producer busy between two acknowledgements.
+_LETTERS_A_WRITE = 2_000
+# What a letter takes beside key, value and the record's own headers: its objects are 640 bytes (tracemalloc, Python
+# 3.11), the rest is for what the producer keeps of it.
+_LETTER_BYTES = 1_000
+
 
 class DeadLetters(Protocol):
     """Where documents go that Elasticsearch will not take."""
@@ -32,8 +43,16 @@ class DeadLetters(Protocol):
         """Return when every letter is acknowledged; raise KafkaError otherwise."""
 
 
+class _Waiting(NamedTuple):
+    """The letters of a part, and what they take of the memory in flight."""
+
+    part: Part
+    letters: Sequence[DeadLetter]
+    size: int
+
+
 class DeadLetterQueue:
-    """Write the letters of one part after the other; `run` must be running for any to be written."""
+    """Write letters in the order in which they came; `run` must be running for any to be written."""
 
     def __init__(
         self,
@@ -48,7 +67,7 @@ class DeadLetterQueue:
         self._in_flight = in_flight
         self._telemetry = telemetry
         self._traces = traces
-        self._queue: asyncio.Queue[tuple[Part, list[DeadLetter]]] = asyncio.Queue()
+        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
         self.stalled = set[Partition]()
         """Partitions whose dead letters cannot be written: they must not go on."""
 
@@ -57,9 +76,13 @@ class DeadLetterQueue:
         by_offset = {record.offset: record for record in part.records}
         letters: list[DeadLetter] = []
         for action, item in dead:
-            target = orjson.loads(action)["create"]
-            offset, element = place_of(target["_id"])
-            record = by_offset[offset]
+            (target,) = orjson.loads(action).values()
+            try:
+                offset, element = place_of(target["_id"])
+                record = by_offset[offset]
+            except (ValueError, KeyError):
+                # An id that is not made of its record's place: such a document comes with its record alone.
+                record, element = part.records[0], None
             if not letters:
                 # One line for all: what is wrong with the first is mostly wrong with the others.
                 others = len(dead) - 1
@@ -80,35 +103,73 @@ class DeadLetterQueue:
                     element=element,
                 )
             )
-        self._queue.put_nowait((part, letters))
+        size = sum(map(_size, letters))
+        self._in_flight.bytes += size - len(part.body)
+        # Not the other records that were read with these.
+        part = part._replace(body=b"", records=())
+        self._queue.put_nowait(_Waiting(part, letters, size))
 
     async def run(self) -> None:
         """Write what is handed over, until cancelled."""
         while True:
-            part, letters = await self._queue.get()
+            left = await self._write([await self._next_ones()])
             retries = 0
-            while not await self._written(part, letters):
+            while left:
                 await asyncio.sleep(backoff_seconds(self._settings, retries))
+                # Each on its own: one that cannot be written holds up none that can.
+                left = await self._write([[waiting] for some in left for waiting in some])
                 retries += 1
-            self.stalled.discard(part.span.partition)
-            for letter in letters:
-                self._telemetry.dead_letters.labels(letter.error_type).inc()
-            self._traces.event(part.span, "dead letters", len(letters))
-            topic, number = part.span.partition
-            self._telemetry.documents.labels(topic, number, "dead_lettered").inc(len(letters))
-            self._in_flight.settle(part)
 
-    async def _written(self, part: Part, letters: list[DeadLetter]) -> bool:
+    async def _next_ones(self) -> list[_Waiting]:
+        """Wait for letters, and take along what else there is."""
+        taken = [await self._queue.get()]
+        letters = len(taken[0].letters)
+        while letters < _LETTERS_A_WRITE and not self._queue.empty():
+            taken.append(self._queue.get_nowait())
+            letters += len(taken[-1].letters)
+        return taken
+
+    async def _write(self, groups: list[list[_Waiting]]) -> list[list[_Waiting]]:
+        """Write one group after the other up to one that fails; gives those that are left, it as the last."""
+        for number, group in enumerate(groups):
+            problem = await self._problem(group)
+            if problem:
+                left = [*groups[number + 1 :], group]
+                self._telemetry.dead_letter_failures.inc()
+                partitions = {waiting.part.span.partition for waiting in group}
+                some = "{}/{}".format(*min(partitions))
+                log.error(
+                    "dead letters of %d partitions cannot be written (%s is one), they wait: %s",
+                    *(len(partitions), some, problem),
+                )
+                # Without the topic none can be written; all of them wait.
+                self.stalled = {waiting.part.span.partition for some in left for waiting in some}
+                return left
+            for waiting in group:
+                self._settle(waiting)
+        self.stalled.clear()
+        return []
+
+    async def _problem(self, group: Iterable[_Waiting]) -> str | None:
+        """Write the letters of a group; gives what kept that from being done."""
         try:
-            await self._dead_letters.write(letters)
+            await self._dead_letters.write([letter for waiting in group for letter in waiting.letters])
         except (KafkaError, OSError) as error:
-            self.stalled.add(part.span.partition)
-            self._telemetry.dead_letter_failures.inc()
-            log.error(  # noqa: TRY400 - the trace says nothing more
-                "dead letters of %s/%d cannot be written, the partition waits: %s: %s",
-                *part.span.partition,
-                type(error).__name__,
-                error,
-            )
-            return False
-        return True
+            return f"{type(error).__name__}: {error}"
+        return None
+
+    def _settle(self, waiting: _Waiting) -> None:
+        part, letters, size = waiting
+        for error_type, number in Counter(letter.error_type for letter in letters).items():
+            self._telemetry.dead_letters.labels(error_type).inc(number)
+        self._traces.event(part.span, "dead letters", len(letters))
+        topic, partition = part.span.partition
+        self._telemetry.documents.labels(topic, partition, "dead_lettered").inc(len(letters))
+        self._in_flight.bytes -= size
+        self._in_flight.settle(part)
+
+
+def _size(letter: DeadLetter) -> int:
+    """Estimate the memory that a letter holds while it waits."""
+    own = sum([len(name) + len(content or b"") for name, content in letter.headers])
+    return _LETTER_BYTES + len(letter.key or b"") + len(letter.value or b"") + own

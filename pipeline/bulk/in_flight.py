@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from pipeline.bulk.batch_traces import BatchTraces
+from pipeline.bulk.flood import FloodBreaker
 from pipeline.bulk.outcomes import Outcome
 from pipeline.bulk.parts import Part
 from pipeline.kafka.ledger import Span
@@ -16,9 +17,20 @@ __all__ = ["InFlight"]
 class InFlight:
     """Count the bytes in flight; call `on_settled` for a span's part when each of its documents is settled."""
 
-    def __init__(self, on_settled: Callable[[Span], None], telemetry: Telemetry, traces: BatchTraces) -> None:
+    def __init__(
+        self,
+        on_settled: Callable[[Span], None],
+        telemetry: Telemetry,
+        traces: BatchTraces,
+        breaker: FloodBreaker,
+        on_conflict: Callable[[Span], None] | None = None,
+    ) -> None:
         self.bytes = 0
+        self.taken = 0
+        """Documents that Elasticsearch has, of all indices."""
+        self._breaker = breaker
         self._on_settled = on_settled
+        self._on_conflict = on_conflict
         self._telemetry = telemetry
         self._traces = traces
         self._changed = asyncio.Event()
@@ -47,12 +59,22 @@ class InFlight:
         self._changed.set()
 
     def count(self, part: Part, outcome: Outcome, documents: int) -> None:
-        """Count documents of a part by their outcome."""
+        """Count documents of a part that Elasticsearch has, by their outcome."""
         if documents:
+            self.taken += documents
+            self._breaker.took(documents)
+            if outcome is Outcome.ALREADY_THERE and self._on_conflict is not None:
+                self._on_conflict(part.span)
             topic, number = part.span.partition
             self._telemetry.documents.labels(topic, number, outcome.value).inc(documents)
             if part.salvaged and outcome is Outcome.INDEXED:
                 self._telemetry.salvaged.inc(documents)
+
+    def drop(self, part: Part) -> None:
+        """Forget a part of a partition that another worker has now: it reads the records again."""
+        topic, number = part.span.partition
+        self._telemetry.documents.labels(topic, number, "read_again").inc(part.documents)
+        self.settle(part)
 
     def note_age(self, part: Part) -> None:
         """Measure how old the documents are, now that they can be found; one stands for all of the part."""

@@ -27,6 +27,7 @@ _LOOK_SECONDS = 1.0
 _WAIT_SECONDS = 10.0
 _KEPT = ("@timestamp", "level", "service", "component", "trace_id", "span_id", "kafka")
 _LONGEST_TEXT = 8000
+_REFUSED_FOR_EVER = (Outcome.DOCUMENT, Outcome.UNKNOWN)
 
 
 def fingerprints_index(prefix: str) -> str:
@@ -57,13 +58,13 @@ class NewErrors:
 
     async def _write(self, found: list[FirstSeen]) -> bool:
         """Create the documents; False when it has to be tried again."""
-        body = b"".join(bulk_lines(self._document(error) for error in found))
+        bodies = [b"".join(bulk_lines([self._document(error)])) for error in found]
         try:
-            response = await send_bulk(self._client, body)
+            response = await send_bulk(self._client, b"".join(bodies))
         except (ApiError, TransportError, UnsupportedProductError) as error:
             log.warning("new errors cannot be written to %s yet: %s", self._index, error)
             return False
-        answers = items_of(response.body, [1] * len(found))
+        answers = items_of(response.body, bodies, [1] * len(found))
         if answers is None:
             log.warning("no answer to new errors written to %s: %r", self._index, response.body[:200])
             return False
@@ -73,13 +74,15 @@ class NewErrors:
                 self._errors.is_new(first)
                 continue
             (item,) = answer
-            outcome = classify(item.status, item.error_type)
-            if outcome is Outcome.RETRY:
-                again.append(first)
-            elif outcome is not Outcome.ALREADY_THERE:
+            outcome = classify(item.status, item.error_type, item.reason)
+            if outcome is Outcome.INDEXED:
+                self._errors.is_new(first)
+            elif outcome in _REFUSED_FOR_EVER:
                 # It would be refused for ever. It is counted, and its events are in the log indices.
                 self._telemetry.new_error_failures.inc()
                 log.warning("%s refuses a new error: HTTP %d %s", self._index, item.status, item.reason)
+            elif outcome is not Outcome.ALREADY_THERE:
+                again.append(first)
         self._errors.give_back(again)
         return True
 

@@ -1,13 +1,23 @@
-"""The table: what Elasticsearch's answer means for a document, or for a whole request.
+"""The table: what Elasticsearch's answer means for a document, or for a whole request, by whose fault it is.
 
-Sources: observed on Elasticsearch 9.1 for the operation `create`. docs/documents.md shows the same table, and the
-tests go through it row by row.
+Sources: observed on Elasticsearch 9.1 for the operation `create`. docs/documents.md shows the same rows; the tests
+hold the two against each other and go through them row by row.
 """
 
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["Outcome", "RequestOutcome", "classify", "classify_request", "innermost_cause"]
+__all__ = [
+    "REQUEST_ROWS",
+    "ROWS",
+    "Outcome",
+    "RequestOutcome",
+    "RequestRow",
+    "Row",
+    "classify",
+    "classify_request",
+    "innermost_cause",
+]
 
 
 class Outcome(Enum):
@@ -16,57 +26,125 @@ class Outcome(Enum):
     INDEXED = "indexed"
     ALREADY_THERE = "already_there"
     """An earlier delivery of the same record: success."""
-    RETRY = "retry"
-    """Passes by itself: sent again with backoff, for as long as it takes."""
-    RETRY_ONCE = "retry_once"
-    """May pass: sent again once, then dead-lettered."""
-    REJECTED = "rejected"
-    """The document's own fault: salvaged if a field can be named, else dead-lettered."""
+    DOCUMENT = "the document"
+    """Its own fault: salvaged if a field can be named, else dead-lettered."""
+    INDEX = "the index"
+    """Its index takes none: waits in the index's room, dead-lettered after `index_wait.max_seconds`."""
+    PASSING = "passing"
+    """The index's or the cluster's: waits likewise, dead-lettered only when other indices take documents."""
+    CLUSTER = "the cluster"
+    """Waits for as long as it takes; not ready."""
+    RIGHTS = "our rights"
+    """The same, and nothing more is read."""
+    UNKNOWN = "unknown"
+    """The document's only if its index takes others; until that shows it waits."""
+    FLOOD = "flood"
+    """Its own fault, as of too many others: waits until somebody has looked, see `flood.py`. In no row."""
+
+
+class Row(NamedTuple):
+    """A row of the table; the first that fits holds."""
+
+    statuses: range
+    error_type: str | None
+    """None for any."""
+    words: str | None
+    """What the reason contains; None for anything."""
+    outcome: Outcome
+
+
+def _row(status: int, error_type: str | None, words: str | None, outcome: Outcome) -> Row:
+    return Row(range(status, status + 1), error_type, words, outcome)
+
+
+_ARGUMENT = "illegal_argument_exception"
+
+ROWS = (
+    _row(200, None, None, Outcome.INDEXED),
+    _row(201, None, None, Outcome.INDEXED),
+    # `create` found the id.
+    _row(409, None, None, Outcome.ALREADY_THERE),
+    _row(400, "document_parsing_exception", None, Outcome.DOCUMENT),
+    _row(400, "mapper_parsing_exception", None, Outcome.DOCUMENT),
+    _row(400, "strict_dynamic_mapping_exception", None, Outcome.DOCUMENT),
+    _row(400, "parsing_exception", None, Outcome.DOCUMENT),
+    _row(400, "x_content_parse_exception", None, Outcome.DOCUMENT),
+    _row(400, _ARGUMENT, "immense term", Outcome.DOCUMENT),
+    _row(400, _ARGUMENT, "mapper [", Outcome.DOCUMENT),
+    _row(400, _ARGUMENT, "object mapping", Outcome.DOCUMENT),
+    _row(400, _ARGUMENT, "Limit of ", Outcome.DOCUMENT),
+    # By itself too large for the server.
+    _row(413, None, None, Outcome.DOCUMENT),
+    # A document that is no object: the one server error that does not pass.
+    _row(500, "not_x_content_exception", None, Outcome.DOCUMENT),
+    # `index.default_pipeline` names one that there is not.
+    _row(400, _ARGUMENT, "pipeline with id [", Outcome.INDEX),
+    _row(400, _ARGUMENT, "no write index is defined for alias", Outcome.INDEX),
+    _row(400, "index_closed_exception", None, Outcome.INDEX),
+    # A block set by an operator or a policy: write, read-only, metadata.
+    _row(403, "cluster_block_exception", None, Outcome.INDEX),
+    # Shards that are not allocated; full queues and memory of the nodes that hold them.
+    _row(408, None, None, Outcome.PASSING),
+    # The flood-stage watermark: a disk is full.
+    _row(429, "cluster_block_exception", None, Outcome.CLUSTER),
+    _row(429, None, None, Outcome.PASSING),
+    # `cluster.max_shards_per_node` is reached: no index can be created.
+    _row(400, None, "shards open", Outcome.CLUSTER),
+    # `action.auto_create_index` forbids the name; in passing also while a policy deletes the index.
+    _row(404, "index_not_found_exception", None, Outcome.CLUSTER),
+    _row(401, None, None, Outcome.RIGHTS),
+    _row(403, "security_exception", None, Outcome.RIGHTS),
+    Row(range(500, 600), None, None, Outcome.PASSING),
+)
+
+
+def classify(status: int, error_type: str, reason: str = "") -> Outcome:
+    """Look an item up; what no row knows is UNKNOWN."""
+    for statuses, known_type, words, outcome in ROWS:
+        if (
+            status in statuses
+            and (known_type is None or known_type == error_type)
+            and (words is None or words in reason)
+        ):
+            return outcome
+    return Outcome.UNKNOWN
 
 
 class RequestOutcome(Enum):
     """What becomes of a request that was refused as a whole."""
 
-    RETRY = "retry"
-    SPLIT = "split"
-    """Sent again in halves; a single document is dead-lettered."""
-    FORBIDDEN = "forbidden"
-    """Our credentials or our address are wrong: nothing more is read until that is mended."""
+    RETRY = "sent again whole"
+    SPLIT = "sent again in halves"
+    """A single document is looked at as if it had been refused by itself."""
+    FORBIDDEN = "nothing more is read"
+    """Our credentials, our address or the server's version are wrong."""
 
 
-_OUTCOMES: dict[tuple[int, str | None], Outcome] = {
-    (200, None): Outcome.INDEXED,
-    (201, None): Outcome.INDEXED,
-    # `create` found the id.
-    (409, None): Outcome.ALREADY_THERE,
-    # Full queue, memory, or the flood-stage watermark (a cluster_block_exception of status 429 since 7.x).
-    (429, None): Outcome.RETRY,
-    (502, None): Outcome.RETRY,
-    # Shards not allocated, no elected node.
-    (503, None): Outcome.RETRY,
-    (504, None): Outcome.RETRY,
-    # A write block set by an operator or a policy: it is lifted in time, and the document is fine.
-    (403, "cluster_block_exception"): Outcome.RETRY,
-    # In passing while a policy deletes the index; for good when no index may be created.
-    (404, "index_not_found_exception"): Outcome.RETRY_ONCE,
-    # A document that is no object: the one server error that does not pass.
-    (500, "not_x_content_exception"): Outcome.REJECTED,
-    (500, None): Outcome.RETRY,
-}
+class RequestRow(NamedTuple):
+    """A row of the table of requests; the first that fits holds."""
+
+    statuses: range
+    error_type: str | None
+    outcome: RequestOutcome
 
 
-def classify(status: int, error_type: str | None) -> Outcome:
-    """Look an item up by status and type of error, then by status alone; anything else is rejected."""
-    return _OUTCOMES.get((status, error_type)) or _OUTCOMES.get((status, None), Outcome.REJECTED)
+REQUEST_ROWS = (
+    # What a server of an older major version says to this client.
+    RequestRow(range(400, 401), "media_type_header_exception", RequestOutcome.FORBIDDEN),
+    # Too large, or one document of it makes the whole body unreadable: the halves tell which.
+    RequestRow(range(400, 401), None, RequestOutcome.SPLIT),
+    RequestRow(range(413, 414), None, RequestOutcome.SPLIT),
+    RequestRow(range(408, 409), None, RequestOutcome.RETRY),
+    RequestRow(range(429, 430), None, RequestOutcome.RETRY),
+    RequestRow(range(500, 600), None, RequestOutcome.RETRY),
+)
 
 
-def classify_request(status: int) -> RequestOutcome:
-    """Look a refused request up by its HTTP status."""
-    if status in {400, 413}:
-        # Too large, or one document of it makes the whole body unreadable: the halves tell which.
-        return RequestOutcome.SPLIT
-    if status in {408, 429} or status >= 500:  # noqa: PLR2004 - HTTP's own numbers
-        return RequestOutcome.RETRY
+def classify_request(status: int, error_type: str = "") -> RequestOutcome:
+    """Look a refused request up; any other status is FORBIDDEN."""
+    for statuses, known_type, outcome in REQUEST_ROWS:
+        if status in statuses and known_type in {None, error_type}:
+            return outcome
     return RequestOutcome.FORBIDDEN
 
 

@@ -2,13 +2,24 @@
 
 import re
 from collections.abc import Sequence
+from itertools import accumulate, islice
 from typing import NamedTuple
 
+from pipeline.bulk.requests import target_of
 from pipeline.encode.fast_path import Payload
 from pipeline.kafka.dead_letters import SourceRecord
 from pipeline.kafka.ledger import Span
 
-__all__ = ["LINES_PER_DOCUMENT", "Part", "halves", "place_of", "split_payload"]
+__all__ = [
+    "LINES_PER_DOCUMENT",
+    "Part",
+    "first_and_rest",
+    "fitting_and_rest",
+    "halves",
+    "own_records",
+    "place_of",
+    "split_payload",
+]
 
 LINES_PER_DOCUMENT = 2
 """The action and the source."""
@@ -26,20 +37,63 @@ class Part(NamedTuple):
     event_ms: int | None = None
     record_ms: int | None = None
     attempts: int = 1
-    last_chance: bool = False
-    salvaged: bool = False
-    """Whether a field of each has been moved aside."""
+    salvaged: int = 0
+    """How many fields of each have been moved aside."""
+    suspect: bool = False
+    """Whether their index has taken another document since they were refused for a reason that is not known."""
+    refused_alone: int = 0
+    """How often they were refused for such a reason as the only document of their request."""
 
 
 def halves(part: Part) -> list[Part]:
     """Cut a part of several documents in two; its span has one part more then."""
+    return _cut_at(part, part.documents // 2)
+
+
+def first_and_rest(part: Part) -> list[Part]:
+    """Cut a part of several documents behind the first; its span has one part more then."""
+    return _cut_at(part, 1)
+
+
+def _cut_at(part: Part, documents: int) -> list[Part]:
     lines = part.body.splitlines(keepends=True)
-    middle = part.documents // 2 * LINES_PER_DOCUMENT
+    position = documents * LINES_PER_DOCUMENT
     part.span.parts += 1
     return [
-        part._replace(documents=len(half) // LINES_PER_DOCUMENT, body=b"".join(half))
-        for half in (lines[:middle], lines[middle:])
+        part._replace(documents=len(some) // LINES_PER_DOCUMENT, body=b"".join(some))
+        for some in (lines[:position], lines[position:])
     ]
+
+
+def fitting_and_rest(parts: Sequence[Part], most_bytes: int) -> tuple[list[Part], list[Part]]:
+    """Take as many documents from the beginning as are no larger than this, at least one."""
+    fitting: list[Part] = []
+    size = 0
+    for position, part in enumerate(parts):
+        if size + len(part.body) > most_bytes:
+            documents = _documents_within(part, most_bytes - size) or (0 if fitting else 1)
+            if documents == 0:
+                return fitting, list(parts[position:])
+            if documents < part.documents:
+                front, rest = _cut_at(part, documents)
+                return [*fitting, front], [rest, *parts[position + 1 :]]
+        fitting.append(part)
+        size += len(part.body)
+    return fitting, []
+
+
+def _documents_within(part: Part, most_bytes: int) -> int:
+    """Count the documents at the beginning of a part that are together no larger than this."""
+    ends = accumulate(map(len, part.body.splitlines(keepends=True)))
+    return sum([end <= most_bytes for end in islice(ends, 1, None, LINES_PER_DOCUMENT)])
+
+
+def own_records(part: Part) -> Part:
+    """Let go of the records that no document of this part is of: a part that waits shall hold no batch."""
+    if len(part.records) <= 1:
+        return part
+    offsets = {place_of(target_of(action)[1])[0] for action in part.body.splitlines(keepends=True)[::2]}
+    return part._replace(records=[record for record in part.records if record.offset in offsets])
 
 
 def place_of(identifier: str) -> tuple[int, int | None]:

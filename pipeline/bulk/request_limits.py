@@ -8,6 +8,12 @@ __all__ = ["RequestLimits"]
 
 _LEAST_BYTES = 64 << 10
 _STEPS_TO_FULL_SIZE = 16
+_STEPS_TO_DOUBLE = 8
+_LEAST_STEP = 512
+# A request that timed out may have been a little too large, or far too large: a timeout takes a minute.
+_CUT_AFTER_TIMEOUT = 4
+# So many in time, and a size that was too large is tried again.
+_ANSWERS_TO_TRY_MORE = 64
 # One overload is answered by many requests in flight; only the first of them counts.
 _CALM_SECONDS = 1.0
 
@@ -24,6 +30,10 @@ class RequestLimits:
         self._slow_seconds = slow_seconds
         self._exact_concurrency = float(max_concurrency)
         self.request_bytes = max_bytes
+        self._answered_bytes = 0
+        """Size that was answered in time and since then not too often late."""
+        self._ceiling = max_bytes
+        self._answers = 0
         self._active = 0
         self._freed = asyncio.Event()
         self._last_decrease = float("-inf")
@@ -46,13 +56,21 @@ class RequestLimits:
             self._active -= 1
             self._freed.set()
 
-    def answered(self, seconds: float) -> bool:
-        """Note a request that was answered in so many seconds; True when that counts as too slow."""
+    def answered(self, seconds: float, size: int) -> bool:
+        """Note a request of so many bytes that was answered in so many seconds; True when that counts as too slow."""
+        self._answered_bytes = max(self._answered_bytes, size)
         if seconds > self._slow_seconds:
             return self.overloaded()
         # One slot more after as many answers as there are slots: linear in time.
         self._exact_concurrency = min(self._max_concurrency, self._exact_concurrency + 1 / self.concurrency)
-        self.request_bytes = min(self._max_bytes, self.request_bytes + self._max_bytes // _STEPS_TO_FULL_SIZE)
+        self._answers += 1
+        if self._answers >= _ANSWERS_TO_TRY_MORE:
+            self._ceiling = self._max_bytes
+        step = self._max_bytes // _STEPS_TO_FULL_SIZE
+        if self.request_bytes >= self._answered_bytes:
+            # In steps of what there is: one that is too large for a slow link costs a whole timeout.
+            step = min(step, max(_LEAST_STEP, self.request_bytes // _STEPS_TO_DOUBLE))
+        self.request_bytes = min(self._ceiling, self.request_bytes + step)
         self._freed.set()
         return False
 
@@ -63,5 +81,20 @@ class RequestLimits:
             return False
         self._last_decrease = now
         self._exact_concurrency = max(1.0, self._exact_concurrency / 2)
-        self.request_bytes = max(min(_LEAST_BYTES, self._max_bytes), self.request_bytes // 2)
+        self.request_bytes = min(self.request_bytes, max(_LEAST_BYTES, self.request_bytes // 2))
         return True
+
+    def timed_out(self, size: int) -> None:
+        """Note a request of so many bytes that was not answered in time: smaller ones may get through.
+
+        One whose size has been answered before was late for another reason; only if that goes on is the size in
+        question. Several of one size that were on their way together count once.
+        """
+        if size <= self._answered_bytes:
+            self._answered_bytes //= 2
+            return
+        self._answers = 0
+        self._ceiling = max(1, min(self._ceiling, size - size // _STEPS_TO_DOUBLE))
+        self.request_bytes = min(
+            self.request_bytes, self._ceiling, max(1, self._answered_bytes, size // _CUT_AFTER_TIMEOUT)
+        )

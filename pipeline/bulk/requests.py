@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -21,16 +22,28 @@ __all__ = [
     "items_of",
     "request_item",
     "send_bulk",
+    "target_of",
 ]
 
-# The status of every item is asked for: a filter for errors alone would drop the items that succeeded, and
-# with them the positions that tie answers to documents.
-_PARAMETERS = {"filter_path": "errors,took,items.*.status,items.*.error"}
+_PARAMETERS = {
+    # Of every item: a filter for errors alone would drop the items that succeeded, and with them the positions.
+    # The id costs 0.02 to 0.05 µs a document when all were created (measured), and tells what was answered for whom.
+    "filter_path": "errors,took,items.*._id,items.*.status,items.*.error",
+    # How long a document waits for the primary shard of its index, and all others of the request with it.
+    "timeout": "5s",
+}
 _HEADERS = {"content-type": "application/x-ndjson", "accept": "application/json"}
 _SUMMARY = re.compile(rb'\{"errors":(true|false),"took":(\d+)')
-# The whole answer for a document that was created.
-_CREATED = {"create": {"status": 201}}
-_CREATED_BYTES = orjson.dumps(_CREATED)
+_CREATED = 201
+# How the answer for a document that was created ends, and no other: a quote within a text is escaped.
+_CREATED_END = b'"status":201}}'
+_inner = itemgetter("create")
+_status = itemgetter("status")
+# An action line as `action_line` writes it.
+_CREATE = b'{"create":{"_index":"'
+_BEFORE_INDEX = len(_CREATE)
+_BEFORE_ID = b'","_id":"'
+_BEHIND_ID = -len('"}}\n')
 
 
 class BytesSerializer(Serializer):
@@ -96,30 +109,74 @@ def bulk_summary(answer: bytes) -> BulkSummary | None:
 
 
 def all_created(answer: bytes, documents: int) -> bool:
-    """Tell by comparing bytes instead of decoding: far cheaper, and exact for this one form of answer."""
-    items = b",".join([_CREATED_BYTES] * documents)
-    return answer.startswith(b'{"errors":false,') and answer.endswith(b'"items":[%b]}' % items)
+    """Tell by counting bytes instead of decoding: far cheaper, and the order of the items does not matter."""
+    return (
+        answer.startswith(b'{"errors":false,')
+        and answer.endswith(b"]}")
+        and answer.count(_CREATED_END) == documents
+    )
 
 
-def items_of(answer: bytes, documents: Sequence[int]) -> list[BulkAnswer] | None:
+def target_of(action: bytes) -> tuple[str, str]:
+    """Read index and id out of an action line."""
+    if b"\\" in action or not action.startswith(_CREATE):
+        # Not one of `action_line`: an id of somebody else's, or a document that is written over.
+        (target,) = orjson.loads(action).values()
+        return target["_index"], target["_id"]
+    index, identifier = action[_BEFORE_INDEX:_BEHIND_ID].split(_BEFORE_ID)
+    return index.decode(), identifier.decode()
+
+
+def items_of(answer: bytes, bodies: Sequence[bytes], documents: Sequence[int]) -> list[BulkAnswer] | None:
     """Read what was answered for parts of so many documents each; None when it is no answer to them.
 
-    One refused document is no reason to look at the thousands beside it one by one.
+    One refused document is no reason to look at the thousands beside it one by one. Items are tied to documents by
+    their ids; an answer that holds no ids at all is taken in order.
     """
     try:
-        results: list[Any] = orjson.loads(answer)["items"]
+        results = _results(orjson.loads(answer)["items"])
         if len(results) != sum(documents):
             return None
+        statuses = list(map(_status, results))
         items: list[BulkAnswer] = []
         position = 0
-        for number in documents:
-            some = results[position : position + number]
-            position += number
-            created = some.count(_CREATED) == number
-            items.append(None if created else [_item(next(iter(one.values()))) for one in some])
-    except (ValueError, KeyError, TypeError, AttributeError, StopIteration):
+        for body, number in zip(bodies, documents, strict=True):
+            end = position + number
+            if statuses[position:end].count(_CREATED) == number:
+                items.append(None)
+            elif _in_order(body, results[position:end]):
+                items.append([_item(one) for one in results[position:end]])
+            else:
+                return _items_by_id(results, bodies)
+            position = end
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
     return items
+
+
+def _results(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Take what was answered out of its operation: `create`, but for summaries of traces that are written over."""
+    try:
+        return list(map(_inner, items))
+    except KeyError:
+        return [result for item in items for result in item.values()]
+
+
+def _in_order(body: bytes, results: Sequence[dict[str, Any]]) -> bool:
+    answered = [one.get("_id") for one in results]
+    return not any(answered) or answered == _ids(body)
+
+
+def _items_by_id(results: Sequence[dict[str, Any]], bodies: Sequence[bytes]) -> list[BulkAnswer] | None:
+    """Find the answer to each document; None when there is none to one of them, or one too many."""
+    by_id = {one["_id"]: _item(one) for one in results}
+    if len(by_id) != len(results):
+        return None
+    return [[by_id.pop(identifier) for identifier in _ids(body)] for body in bodies]
+
+
+def _ids(body: bytes) -> list[str]:
+    return [target_of(action)[1] for action in body.splitlines(keepends=True)[::2]]
 
 
 def _item(result: dict[str, Any]) -> BulkItem:

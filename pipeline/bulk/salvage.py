@@ -1,66 +1,100 @@
-"""A document that was rejected for one field → the same document with that field moved aside."""
+"""A document that was rejected for one field → the same document with that field moved aside.
+
+Elasticsearch names one field at a time: a document with several conflicts is salvaged as often, up to
+`salvage.max_fields`. This happens in indices that were not made by our template; under ours two documents
+cannot conflict.
+"""
 
 import re
 from typing import Any
 
 import orjson
 
-from pipeline.events.field_names import ASIDE_FIELD, set_aside
+from pipeline.events.field_names import ASIDE_FIELD, KAFKA_FIELD, set_aside, take_all
 
-__all__ = ["CONFLICT_TAG", "salvage"]
+__all__ = ["CONFLICT_TAG", "field_of", "salvage"]
 
 CONFLICT_TAG = "_mappingconflict"
 
-# How Elasticsearch 9.1 names the field in the reason of a document_parsing_exception and its relatives.
+# How Elasticsearch 9.1 names the field in the reason of a document_parsing_exception and its relatives. It begins
+# with the place in the document; further on it may quote the event, which may hold anything. A name may hold
+# brackets as well, so that each ends where the sentence goes on.
 _FIELD = re.compile(
-    r"failed to parse field \[(?P<parse>[^\]]+)\]"
-    r"|object mapping for \[[^\]]*\] tried to parse field \[(?P<object>[^\]]+)\]"
-    r"|(?:dynamic )?introduction of \[(?P<strict>[^\]]+)\] within \[(?P<within>[^\]]+)\]"
-    r"|[Dd]ocument contains at least one immense term in field=\"(?P<immense>[^\"]+)\""
-    r"|[Ff]ield \[(?P<field>[^\]]+)\]"
+    r"""(?:\[-?\d+:-?\d+\]\ )?(?:
+      failed\ to\ parse\ field\ \[(?P<parse>.+?)\](?=\ of\ type\ \[|:|$)
+    | object\ mapping\ for\ \[(?P<object>.+?)\]\ tried\ to\ parse\ field\ \[
+    | (?:mapping\ set\ to\ strict,\ )?(?:dynamic\ )?introduction\ of\ \[(?P<strict>.+?)\]
+      \ within\ \[(?P<within>.+?)\]\ is\ not
+    | mapper\ \[(?P<mapper>.+?)\]\ cannot\ be\ changed\ from\ type
+    | Cannot\ write\ to\ a\ field\ alias\ \[(?P<alias>.+?)\]\.
+    | Document\ contains\ at\ least\ one\ immense\ term\ in\ field="(?P<immense>.+?)"\ \(
+    | (?:Flattened\ )?[Ff]ield\ \[(?P<field>[^\]]+)\]
+    )""",
+    re.VERBOSE | re.DOTALL,
 )
+_ROOT = "_doc"
+_AS_TEXT = "as_json"
+# Without these a document is not found any more, or its record not by the audit: they are not given up.
+_KEPT = frozenset({"@timestamp", KAFKA_FIELD, ASIDE_FIELD})
 
 
 def field_of(reason: str) -> str | None:
-    """Read the path of the field out of the reason, None when it names none."""
-    match = _FIELD.search(reason)
+    """Read the full path of the field out of the reason, None when it names none."""
+    match = _FIELD.match(reason)
     if match is None:
         return None
     if match["strict"] is not None:
-        return match["strict"] if match["within"] == "_doc" else f"{match['within']}.{match['strict']}"
+        return match["strict"] if match["within"] == _ROOT else f"{match['within']}.{match['strict']}"
     return next(name for name in match.groups() if name is not None)
 
 
 def salvage(source: bytes, reason: str) -> tuple[bytes, str] | None:
     """Move the field that the reason names to `unmapped.<field>` and add the tag `_mappingconflict`.
 
-    Returns the new source and the field's path; None when no field is named, or it is not in the document.
+    Returns the new source and the field's path. None when no field is named, when it is not in the document,
+    so that sending it again would change nothing, or when it is one that the pipeline itself needs.
     """
     path = field_of(reason)
     if path is None:
         return None
     document = orjson.loads(source)
-    found, value = _take(document, path)
-    if not found:
+    if path.startswith(f"{ASIDE_FIELD}."):
+        return _with_aside_as_text(document)
+    if path.partition(".")[0] in _KEPT:
         return None
+    found = _take(document, path)
+    if found is None:
+        return None
+    path, values = found
     aside = document.setdefault(ASIDE_FIELD, {})
-    set_aside(aside, path, value)
-    tags = document.setdefault("tags", [])
-    if CONFLICT_TAG not in tags:
-        tags.append(CONFLICT_TAG)
+    for value in values:
+        set_aside(aside, path, value)
+    # Tags that have been refused would be refused again.
+    if "tags" not in aside:
+        tags = document.setdefault("tags", [])
+        if CONFLICT_TAG not in tags:
+            tags.append(CONFLICT_TAG)
+    elif "tags" in document and CONFLICT_TAG not in document["tags"]:
+        document["tags"].append(CONFLICT_TAG)
     return orjson.dumps(document), path
 
 
-def _take(container: dict[str, Any], path: str) -> tuple[bool, Any]:
-    """Take the value at a dotted path out; a name may itself hold dots, as may the path's parts."""
-    if path in container:
-        return True, container.pop(path)
-    position = path.find(".")
-    while position != -1:
-        inner = container.get(path[:position])
-        if isinstance(inner, dict):
-            found, value = _take(inner, path[position + 1 :])
-            if found:
-                return found, value
-        position = path.find(".", position + 1)
-    return False, None
+def _with_aside_as_text(document: dict[str, Any]) -> tuple[bytes, str] | None:
+    """Make one text of all that was moved aside: without our mapping `unmapped.a` and `unmapped.a.b` conflict too."""
+    aside = document.get(ASIDE_FIELD)
+    if not aside or _AS_TEXT in aside:
+        return None
+    document[ASIDE_FIELD] = {_AS_TEXT: orjson.dumps(aside).decode()}
+    return orjson.dumps(document), ASIDE_FIELD
+
+
+def _take(document: dict[str, Any], path: str) -> tuple[str, list[Any]] | None:
+    """Take out all that is at a path; at the one above, where it is that of a further field of one value."""
+    if values := take_all(document, path):
+        return path, values
+    above = path.rpartition(".")[0]
+    # A multi-field, such as `name.raw` of a text `name`. Objects are no such values, and stay.
+    values = take_all(document, above) if above else []
+    if not values or any(isinstance(value, dict) for value in values):
+        return None
+    return above, values

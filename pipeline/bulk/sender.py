@@ -2,18 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from elastic_transport import TransportError
+from elastic_transport import ConnectionTimeout, TransportError
 from elasticsearch import ApiError, AsyncElasticsearch, UnsupportedProductError
 
-from pipeline.bulk.answers import settle_mixed
+from pipeline.bulk.answers import Left, Refused, settle
 from pipeline.bulk.backoff import backoff_seconds
 from pipeline.bulk.batch_traces import BatchTraces
 from pipeline.bulk.dead_letter_queue import DeadLetterQueue
+from pipeline.bulk.flood import FloodBreaker
 from pipeline.bulk.in_flight import InFlight
-from pipeline.bulk.outcomes import RequestOutcome, classify_request
-from pipeline.bulk.parts import Part, halves
+from pipeline.bulk.outcomes import Outcome, RequestOutcome, classify_request
+from pipeline.bulk.parts import Part, fitting_and_rest, halves
 from pipeline.bulk.request_limits import RequestLimits
 from pipeline.bulk.requests import (
     BulkAnswer,
@@ -23,13 +24,18 @@ from pipeline.bulk.requests import (
     items_of,
     request_item,
     send_bulk,
+    target_of,
 )
+from pipeline.bulk.waiting import Sent, WaitingRooms
 from pipeline.settings import Elasticsearch
 from pipeline.telemetry.metrics import Telemetry
 
 __all__ = ["Sender"]
 
 log = logging.getLogger(__name__)
+
+_TIMEOUTS = (408, 504)
+_THROTTLED = (408, 429)
 
 
 class Sender:
@@ -39,21 +45,26 @@ class Sender:
         self,
         client: AsyncElasticsearch,
         settings: Elasticsearch,
+        limits: RequestLimits,
         in_flight: InFlight,
+        rooms: WaitingRooms,
         dead: DeadLetterQueue,
+        breaker: FloodBreaker,
         telemetry: Telemetry,
         traces: BatchTraces,
+        max_salvaged_fields: int,
     ) -> None:
+        self._max_salvaged_fields = max_salvaged_fields
         self._client = client
         self._settings = settings
+        self.limits = limits
         self._in_flight = in_flight
+        self._rooms = rooms
         self._dead = dead
+        self._breaker = breaker
         self._telemetry = telemetry
         self._traces = traces
         self._requests: asyncio.Queue[list[Part]] = asyncio.Queue()
-        self.limits = RequestLimits(
-            settings.max_concurrent_requests, settings.bulk_max_bytes, settings.slow_request_seconds
-        )
         self.reachable = True
         self.forbidden: str | None = None
         """Why nothing may be written at all, until that is mended."""
@@ -69,14 +80,23 @@ class Sender:
             retries = 0
             while parts:
                 async with self.limits.slot():
-                    parts, wait = await self._send(parts)
+                    sent = await self._send(self._fit(parts))
+                parts = sent.again
                 for part in parts:
                     self._traces.event(part.span, "retry", part.documents)
-                if wait:
+                if sent.wait:
                     await asyncio.sleep(backoff_seconds(self._settings, retries))
                     retries += 1
 
-    async def _send(self, parts: list[Part]) -> tuple[list[Part], bool]:
+    async def send_once(self, parts: list[Part]) -> Sent:
+        """Send one request of what waits, beside the others and without a say in how much they send."""
+        sent = await self._send(parts, trying=True)
+        if sent.wait or not sent.again:
+            return sent
+        self.put(sent.again)
+        return sent._replace(again=[])
+
+    async def _send(self, parts: list[Part], *, trying: bool = False) -> Sent:
         """Send one request; give back what has to be sent again, and whether to wait before."""
         body = b"".join([part.body for part in parts])
         documents = sum([part.documents for part in parts])
@@ -91,43 +111,49 @@ class Sender:
             # A proxy's page, say: the outcome is as unknown as without any answer.
             return self._failed(parts, documents, str(error))
         except ApiError as error:
-            return self._refused(parts, documents, error)
+            return self._refused(parts, documents, len(body), error)
         except TransportError as error:
             # Whether the request was applied is unknown; `create` with our ids makes sending it again safe.
             _cut_tracebacks(error)
+            if isinstance(error, ConnectionTimeout):
+                self.limits.timed_out(len(body))
             return self._failed(parts, documents, f"{type(error).__name__}: {error.message}")
         seconds = loop.time() - started
         telemetry = self._telemetry
         telemetry.request_bytes.inc(len(body))
         telemetry.request_seconds.observe(seconds)
         if all_created(answer, documents):
-            self._answered(seconds, answer)
+            self._answered(seconds, len(body), answer, trying=trying)
+            if self._rooms:
+                self._rooms.note_taken(parts)
             for part in parts:
                 self._in_flight.created(part)
-            return [], False
-        items = items_of(answer, [part.documents for part in parts])
+            return Sent(documents, [])
+        items = items_of(answer, [part.body for part in parts], [part.documents for part in parts])
         if items is None:
             return self._failed(parts, documents, f"no answer to {documents} documents: {answer[:200]!r}")
-        self._answered(seconds, answer)
-        return self._settle_by_item(zip(parts, items, strict=True))
+        self._answered(seconds, len(body), answer, trying=trying)
+        if self._rooms:
+            self._rooms.note_taken([part for part, item in zip(parts, items, strict=True) if item is None])
+        return self._settle(parts, items, trying=trying)
 
-    def _answered(self, seconds: float, answer: bytes) -> None:
+    def _answered(self, seconds: float, size: int, answer: bytes, *, trying: bool) -> None:
         self.reachable = True
         self.forbidden = None
         if summary := bulk_summary(answer):
             self._telemetry.took_seconds.observe(summary.took_ms / 1000)
         self._telemetry.requests.labels("answered").inc()
-        if self.limits.answered(seconds):
+        if not trying and self.limits.answered(seconds, size):
             self._telemetry.slowdowns.labels("slow").inc()
 
-    def _refused(self, parts: list[Part], documents: int, error: ApiError) -> tuple[list[Part], bool]:
+    def _refused(self, parts: list[Part], documents: int, size: int, error: ApiError) -> Sent:
         """Handle an HTTP error of the whole request."""
         status = error.meta.status
         item = request_item(status, error.body)
         self._telemetry.requests.labels("refused").inc()
-        outcome = classify_request(status)
+        outcome = classify_request(status, item.error_type)
         if outcome is RequestOutcome.SPLIT:
-            return self._halve(parts, item), False
+            return self._halve(parts, item)
         self._telemetry.retries.labels(f"http_{status}").inc(documents)
         if outcome is RequestOutcome.FORBIDDEN:
             self.forbidden = f"HTTP {status}: {item.reason}"
@@ -137,57 +163,93 @@ class Sender:
         else:
             self._overloaded(f"http_{status}")
             log.warning("bulk request refused with HTTP %d, sending it again: %s", status, item.reason)
-        return parts, True
+            if status in _TIMEOUTS:
+                self.limits.timed_out(size)
+        return Sent(0, parts, wait=True)
 
-    def _failed(self, parts: list[Part], documents: int, reason: str) -> tuple[list[Part], bool]:
+    def _failed(self, parts: list[Part], documents: int, reason: str) -> Sent:
         """Handle a request of unknown outcome."""
         self.reachable = False
         self._telemetry.requests.labels("failed").inc()
         self._telemetry.retries.labels("failed").inc(documents)
         self._overloaded("failed")
         log.warning("bulk request failed, sending it again: %s", reason)
-        return parts, True
+        return Sent(0, parts, wait=True)
+
+    def _fit(self, parts: list[Part]) -> list[Part]:
+        """Give as much of a request as may be sent at a time now; the rest waits for its turn."""
+        if self.limits.request_bytes >= self._settings.bulk_max_bytes:
+            return parts
+        fitting, rest = fitting_and_rest(parts, self.limits.request_bytes)
+        if rest:
+            self.put(rest)
+        return fitting
 
     def _overloaded(self, reason: str) -> None:
         if self.limits.overloaded():
             self._telemetry.slowdowns.labels(reason).inc()
 
-    def _halve(self, parts: list[Part], item: BulkItem) -> list[Part]:
-        """Send the two halves of a request as two requests; a single document is dead."""
+    def _halve(self, parts: list[Part], item: BulkItem) -> Sent:
+        """Send the two halves of a request as two requests; a single document is looked at by itself."""
         if len(parts) > 1:
             middle = len(parts) // 2
             self.put(parts[middle:])
-            return parts[:middle]
+            return Sent(0, parts[:middle])
         (part,) = parts
         if part.documents == 1:
-            self._dead.give_up(part, [(part.body.split(b"\n", 1)[0], item)])
-            return []
+            return self._settle(parts, [[item]], trying=True)
         first, second = halves(part)
         self.put([second])
-        return [first]
+        return Sent(0, [first])
 
-    def _settle_by_item(self, answered: Iterable[tuple[Part, BulkAnswer]]) -> tuple[list[Part], bool]:
+    def _settle(self, parts: list[Part], answers: Sequence[BulkAnswer], *, trying: bool) -> Sent:
+        """Settle what is done, and hand what is left of each part on to where it belongs."""
         again: list[Part] = []
-        wait = False
-        for part, items in answered:
-            if items is None:
-                self._in_flight.created(part)
-                continue
-            left = settle_mixed(part, items, self._in_flight, self._telemetry)
-            self._continue(part, left.again, left.dead)
-            again += left.again
-            wait |= left.wait
-        if wait:
+        taken = sum([part.documents for part in parts])
+        throttled = False
+        settled = settle(
+            parts,
+            answers,
+            self._in_flight,
+            self._telemetry,
+            self._rooms.documents_of,
+            self._max_salvaged_fields,
+        )
+        for part, left in settled:
+            taken -= len(left.dead) + sum([each.documents for each in left.salvaged])
+            taken -= sum([refused.part.documents for refused in left.waiting])
+            throttled |= any(refused.item.status in _THROTTLED for refused in left.waiting)
+            again += left.salvaged
+            self._continue(part, left)
+        if throttled and not trying:
             self._overloaded("items")
-        return again, wait
+        return Sent(taken, again)
 
-    def _continue(self, part: Part, again: list[Part], dead: list[tuple[bytes, BulkItem]]) -> None:
+    def _continue(self, part: Part, left: Left) -> None:
         """Settle a part, or replace it by what is left of it."""
-        part.span.parts += len(again) + bool(dead)
-        self._in_flight.bytes += sum([len(one.body) for one in again])
-        if dead:
-            self._dead.give_up(part._replace(body=b""), dead)
+        waiting = list(left.waiting)
+        gives_up = bool(left.dead) and self._breaker.may_give_up(len(left.dead))
+        if left.dead and not gives_up:
+            waiting += _held(part, left.dead)
+        others = [*left.salvaged, *(refused.part for refused in waiting)]
+        part.span.parts += len(others) + gives_up
+        self._in_flight.bytes += sum([len(one.body) for one in others])
+        for refused in waiting:
+            self._rooms.admit(refused)
+        if gives_up:
+            self._dead.give_up(part._replace(body=b""), left.dead)
         self._in_flight.settle(part)
+
+
+def _held(part: Part, dead: Sequence[tuple[bytes, BulkItem]]) -> list[Refused]:
+    """Let documents wait that would be given up, were there not so many of them."""
+    lines = part.body.splitlines(keepends=True)
+    sources = dict(zip(lines[::2], lines[1::2], strict=True))
+    held = []
+    for action, item in dead:
+        document = part._replace(documents=1, body=action + sources[action], attempts=part.attempts + 1)
+        held.append(Refused(target_of(action)[0], document, Outcome.FLOOD, item))
+    return held
 
 
 def _cut_tracebacks(error: BaseException) -> None:

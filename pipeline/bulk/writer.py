@@ -2,18 +2,22 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from elasticsearch import AsyncElasticsearch
 
 from pipeline.bulk.batch_traces import NO_TRACES, BatchTraces
 from pipeline.bulk.dead_letter_queue import DeadLetterQueue, DeadLetters
+from pipeline.bulk.flood import FloodBreaker
 from pipeline.bulk.in_flight import InFlight
 from pipeline.bulk.parts import Part, split_payload
+from pipeline.bulk.request_limits import RequestLimits
 from pipeline.bulk.sender import Sender
+from pipeline.bulk.waiting import WaitingRooms
 from pipeline.encode.fast_path import Payload
 from pipeline.kafka.dead_letters import SourceRecord
 from pipeline.kafka.ledger import Partition, Span
-from pipeline.settings import Elasticsearch
+from pipeline.settings import DeadLetterLimit, Elasticsearch, IndexWait
 from pipeline.telemetry.metrics import Telemetry
 
 __all__ = ["BulkWriter", "DeadLetters"]
@@ -21,6 +25,8 @@ __all__ = ["BulkWriter", "DeadLetters"]
 
 class BulkWriter:
     """Collect documents and send them; call `on_settled` for a span's part when each of its documents is.
+
+    `on_conflict` is called for a span before, when a document of it was there already, or was changed since.
 
     `run` must be running for anything to be sent. Not safe across threads: one event loop owns it.
     """
@@ -33,12 +39,33 @@ class BulkWriter:
         dead_letters: DeadLetters,
         telemetry: Telemetry,
         traces: BatchTraces = NO_TRACES,
+        *,
+        max_salvaged_fields: int = 8,
+        index_wait: IndexWait = IndexWait(),  # noqa: B008 - it is frozen
+        max_dead_ratio: float = DeadLetterLimit().max_ratio,
+        on_conflict: Callable[[Span], None] | None = None,
     ) -> None:
         self._settings = settings
         self._telemetry = telemetry
-        self._in_flight = InFlight(on_settled, telemetry, traces)
+        self._breaker = FloodBreaker(max_dead_ratio)
+        self._in_flight = InFlight(on_settled, telemetry, traces, self._breaker, on_conflict)
         self._dead = DeadLetterQueue(dead_letters, settings, self._in_flight, telemetry, traces)
-        self._sender = Sender(client, settings, self._in_flight, self._dead, telemetry, traces)
+        limits = RequestLimits(
+            settings.max_concurrent_requests, settings.bulk_max_bytes, settings.slow_request_seconds
+        )
+        self._rooms = WaitingRooms(settings, index_wait, limits, self._in_flight, self._dead, self._breaker)
+        self._sender = Sender(
+            client,
+            settings,
+            limits,
+            self._in_flight,
+            self._rooms,
+            self._dead,
+            self._breaker,
+            telemetry,
+            traces,
+            max_salvaged_fields,
+        )
         self._buffer: list[Part] = []
         self._buffer_bytes = 0
         self._flush_timer: asyncio.TimerHandle | None = None
@@ -54,9 +81,34 @@ class BulkWriter:
         return self._sender.reachable
 
     @property
+    def full(self) -> bool:
+        """Whether so much is in flight that nothing more should be added; what waits for an index is beside it."""
+        moving = self._in_flight.bytes
+        if self._rooms:
+            moving += self._rooms.excess_bytes - self._rooms.body_bytes
+        return moving >= self._settings.max_in_flight_bytes
+
+    @property
     def forbidden(self) -> str | None:
-        """Why nothing may be written at all, until that is mended."""
-        return self._sender.forbidden
+        """Why nothing may be written at all, or nothing more given up, until that is mended: nothing is to be read."""
+        return self._sender.forbidden or self._rooms.stops_reading
+
+    @property
+    def not_ready(self) -> str | None:
+        """Why not everything would be indexed that is read now."""
+        if not self._sender.reachable:
+            return "Elasticsearch does not answer"
+        return self.forbidden or self._rooms.not_ready
+
+    @property
+    def waiting(self) -> list[dict[str, Any]]:
+        """What waits for an index, since when and why."""
+        return self._rooms.told()
+
+    @property
+    def soon_over(self) -> bool:
+        """Whether something waits that may soon be taken: it began less than ten seconds ago."""
+        return self._rooms.soon_over
 
     @property
     def stalled(self) -> set[Partition]:
@@ -75,13 +127,15 @@ class BulkWriter:
             for piece in ((payload,) if len(payload.body) <= most else split_payload(payload, most))
         ]
         span.parts = len(parts)
+        self._in_flight.bytes += sum([len(part.body) for part in parts])
+        if self._rooms:
+            parts = [rest for part in parts for rest in self._rooms.divert(part)]
         for part in parts:
             size = len(part.body)
             if self._buffer and self._buffer_bytes + size > most:
                 self.flush()
             self._buffer.append(part)
             self._buffer_bytes += size
-            self._in_flight.bytes += size
         if self._buffer_bytes >= most:
             self.flush()
         elif self._flush_timer is None:
@@ -99,10 +153,11 @@ class BulkWriter:
             self._buffer_bytes = 0
 
     async def run(self) -> None:
-        """Send requests, several at a time, and write dead letters, until cancelled."""
+        """Send requests, several at a time, try what waits, and write dead letters, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for _ in range(self._settings.max_concurrent_requests):
                 tasks.create_task(self._sender.run())
+            tasks.create_task(self._rooms.run(self._sender.send_once, self._sender.put))
             tasks.create_task(self._dead.run())
 
     async def wait_for_change(self, timeout: float) -> None:
@@ -114,3 +169,6 @@ class BulkWriter:
         self._telemetry.in_flight_bytes.set(self._in_flight.bytes)
         self._telemetry.concurrency_limit.set(self._sender.limits.concurrency)
         self._telemetry.request_bytes_limit.set(self._sender.limits.request_bytes)
+        self._telemetry.dead_letter_flood.set(self._breaker.open)
+        waiting = sorted(((room.waiting_documents, room.index) for room in self._rooms), reverse=True)
+        self._telemetry.show_waiting([(index, documents) for documents, index in waiting])

@@ -11,14 +11,18 @@ from pipeline.cli.audit import audit_command
 from pipeline.cli.check import check_command
 from pipeline.cli.demo import demo_command
 from pipeline.cli.dlq import dlq
+from pipeline.cli.formats import formats_command
 from pipeline.cli.generate import generate_command
 from pipeline.cli.index import index_command
 from pipeline.cli.init import init_command
+from pipeline.cli.logstash import logstash
 from pipeline.cli.probe import probe_command
 from pipeline.cli.run import run_command
 from pipeline.cli.sandbox import sandbox_command
 from pipeline.cli.setup import setup_command
 from pipeline.cli.terminal import err, out
+from pipeline.cli.trace import trace_command
+from pipeline.cli.traces import traces
 from pipeline.cli.transform import transform_command
 from pipeline.errors import LogpipeError, SettingsError
 from pipeline.version import version
@@ -87,8 +91,12 @@ app.command("setup")(setup_command)
 app.command("check")(check_command)
 app.command("generate")(generate_command)
 app.command("transform")(transform_command)
+app.command("formats")(formats_command)
 app.command("sandbox")(sandbox_command)
 app.command("demo")(demo_command)
 app.command("audit")(audit_command)
 app.command("probe")(probe_command)
 app.add_typer(dlq, name="dlq")
+app.command("trace")(trace_command)
+app.add_typer(traces, name="traces")
+app.add_typer(logstash, name="logstash")

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from pipeline.cli.options import ConfigOption, milliseconds
 from pipeline.cli.terminal import err, out
+from pipeline.errors import SettingsError
 from pipeline.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -28,11 +29,19 @@ _COUNTS = (
     "duplicated",
     "of_earlier_topic",
     "without_record",
+    "expired",
+    "corrupt",
 )
 _HEADINGS = {
     "expected": "documents",
     "of_earlier_topic": "of an earlier topic",
     "without_record": "no record",
+    "expired": "expired unread",
+    "corrupt": "damaged",
+}
+_UNREAD = {
+    "expired": "expired before being read: retention has removed these offsets",
+    "corrupt": "damaged in Kafka: these offsets cannot be read",
 }
 
 
@@ -53,15 +62,26 @@ def audit_command(
     to_end: Annotated[
         bool, typer.Option("--to-end", help="All that Kafka holds, not only what the group has committed.")
     ] = False,
+    traces: Annotated[
+        bool, typer.Option("--traces", help="Compare the summaries of traces with their events instead.")
+    ] = False,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="So many traces only, from a random one on; with --traces.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Prove that no record is lost or indexed twice: compare Kafka, Elasticsearch and the dead letters.
 
-    Exit code 0 when nothing is missing and nothing duplicated, else 1.
+    Exit code 0 when nothing is missing, duplicated, damaged in Kafka or expired before it was read, else 1.
     """
     from pipeline.audit import audit
 
     settings = load_settings(config)
+    if traces:
+        _audit_traces(settings, sample, as_json=as_json)
+        return
+    if sample is not None:
+        raise SettingsError("--sample goes with --traces")
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True, disable=as_json) as bar:
         task = bar.add_task("compared", total=None)
@@ -87,17 +107,56 @@ def audit_command(
         raise typer.Exit(1)
 
 
+def _audit_traces(settings: Settings, sample: int | None, *, as_json: bool) -> None:
+    from pipeline.traces.proof import prove_traces
+
+    with Progress(TextColumn("{task.description}"), console=err, transient=True, disable=as_json) as bar:
+        task = bar.add_task("compared")
+        proof = asyncio.run(
+            prove_traces(
+                settings,
+                sample=sample,
+                report=lambda n: bar.update(task, description=f"{n:,} traces compared"),
+            )
+        )
+    names = ("traces", "equal", "missing", "twice", "fewer", "more", "pending")
+    counts = {name: getattr(proof, name) for name in names}
+    if as_json:
+        findings = [finding._asdict() for finding in proof.findings]
+        result = {"clean": proof.clean, **counts, "findings": findings}
+        sys.stdout.buffer.write(orjson.dumps(result, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        sys.stdout.buffer.flush()
+    else:
+        table = Table(*names, box=None, header_style="bold", pad_edge=False)
+        table.add_row(*[f"{count:,}" for count in counts.values()])
+        out.print(table)
+        for finding in proof.findings:
+            told = f"{finding.what}  {finding.trace_id}  {finding.events} events, {finding.counted} in its summary"
+            out.print(Text(told, style="yellow" if finding.what == "more" else "red"), soft_wrap=True)
+        if proof.clean:
+            out.print("Every trace has one summary, and it counts all events of its trace.", style="green")
+        elif not proof.traces - proof.pending:
+            out.print("Nothing was compared: no trace is old enough to be closed.", style="yellow")
+    if not proof.clean:
+        raise typer.Exit(1)
+
+
 def _as_json(result: "AuditResult") -> bytes:
-    totals = ("records", "expected", "indexed", "dead", "missing", "duplicated")
+    totals = ("records", "expected", "indexed", "dead", "missing", "duplicated", "expired", "corrupt")
     return orjson.dumps(
         {
             "clean": result.clean,
             **{name: getattr(result, name) for name in totals},
             "partitions": [
-                {**one.range._asdict(), **{name: getattr(one, name) for name in _COUNTS}}
+                {
+                    **one.range._asdict(),
+                    **{name: getattr(one, name) for name in _COUNTS},
+                    "commit_of_earlier_topic": one.commit_of_earlier_topic,
+                }
                 for one in result.partitions
             ],
             "findings": [finding._asdict() for finding in result.findings],
+            "unread": [unread._asdict() for unread in result.unread],
         },
         option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE,
     )
@@ -120,6 +179,17 @@ def _print(result: "AuditResult", settings: Settings) -> None:
         where = f"{finding.topic}/{finding.partition}@{finding.offset}"
         text = f"{finding.what}  {where}  {finding.id}  {', '.join(finding.indices)}"
         out.print(Text(text.rstrip(), style="red"), soft_wrap=True)
+    for what, topic, number, start, end in result.unread:
+        out.print(Text(f"{topic}/{number}@{start}-{end - 1}  {_UNREAD[what]}", style="red"), soft_wrap=True)
+    for topic in sorted({one.range.topic for one in result.partitions if one.commit_of_earlier_topic}):
+        out.print(
+            Text(
+                f"The topic {topic} has been made anew since the group {settings.kafka.group_id} committed: nothing "
+                "of it counts as committed until a worker has read it.",
+                style="yellow",
+            ),
+            soft_wrap=True,
+        )
     if not result.records:
         out.print(
             f"Nothing was compared: the group {settings.kafka.group_id} has committed nothing of this; "

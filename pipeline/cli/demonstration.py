@@ -18,6 +18,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from pipeline.bulk.client import make_client
+from pipeline.cli.demonstrated_traces import QUICK, show_traces
 from pipeline.errors import LogpipeError
 from pipeline.events.indices import DAY_MS, Indices, log_index_patterns
 from pipeline.install import run_setup
@@ -46,32 +47,37 @@ def run_demo(servers: "Servers", count: int, out: Console, bar: Progress, *, kee
             "kafka": {"bootstrap_servers": [servers.kafka_bootstrap]},
             "elasticsearch": {"hosts": [servers.elasticsearch_url]},
             "http": {"port": free_port()},
+            "traces": {"enabled": True},
         }
     )
     # Without the C library that best_compression needs, the server's default codec does.
     codec = None if servers.elasticsearch.has_zstd else {"index.codec": "default"}
     asyncio.run(run_setup(settings, without_ilm=True, index_settings=codec, report=lambda _: None))
-    worker = _start_worker(settings)
+    processes = [_start(settings, "index"), _start(settings, "traces", LOGPIPE_HTTP__PORT="0")]
     try:
         asyncio.run(_demonstrate(settings, count, out, bar))
         if keep:
             out.print("Ctrl-C stops everything.")
             signal.sigwait({signal.SIGINT, signal.SIGTERM})
     finally:
-        worker.send_signal(signal.SIGTERM)
-        worker.wait(timeout=settings.shutdown.timeout_seconds + 5)
+        for process in processes:
+            process.send_signal(signal.SIGTERM)
+        for process in processes:
+            process.wait(timeout=settings.shutdown.timeout_seconds + 5)
 
 
-def _start_worker(settings: Settings) -> "subprocess.Popen[bytes]":
-    """Start `logpipe index` as a user would, with the demonstration's servers in its environment."""
+def _start(settings: Settings, command: str, **variables: str) -> "subprocess.Popen[bytes]":
+    """Start a command as a user would, with the demonstration's servers in its environment."""
     environment = {
         **os.environ,
         "LOGPIPE_KAFKA__BOOTSTRAP_SERVERS": ",".join(settings.kafka.bootstrap_servers),
         "LOGPIPE_ELASTICSEARCH__HOSTS": ",".join(settings.elasticsearch.hosts),
         "LOGPIPE_HTTP__PORT": str(settings.http.port),
+        **QUICK,
+        **variables,
     }
-    return subprocess.Popen(
-        [sys.executable, "-m", "pipeline", "--log-level", "WARNING", "index"], env=environment
+    return subprocess.Popen(  # noqa: S603 - our own command
+        [sys.executable, "-m", "pipeline", "--log-level", "WARNING", command], env=environment
     )
 
 
@@ -161,6 +167,7 @@ async def _show(
     out.print(_derived_metrics(exposed, settings))
     out.print(f"\nThe worker's metrics, these and its own: {metrics}")
     out.print(_own_documents_metric(exposed), highlight=False, soft_wrap=True)
+    await show_traces(client, settings, out)
     out.print(
         "Where to go next: `logpipe sandbox` keeps such servers running for traffic of your own, "
         "`logpipe run --help` is the service, docs/settings.md lists every setting."

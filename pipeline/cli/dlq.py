@@ -160,12 +160,26 @@ def _show(letter: "DeadLetter") -> None:
         ("key", "none" if letter.key is None else _readable(letter.key)),
         *((f"header {name}", _readable(content or b"")) for name, content in letter.headers),
         ("bytes", "none: a tombstone" if letter.value is None else str(len(letter.value))),
+        *_cut_rows(letter),
     ]
     for name, text in rows:
         out.print(Text.assemble((f"{_harmless(name):<11} ", "bold"), _harmless(text)), soft_wrap=True)
     if letter.value is not None:
         out.print(Text(_readable(letter.value)), soft_wrap=True)
     out.print()
+
+
+def _cut_rows(letter: "DeadLetter") -> list[tuple[str, str]]:
+    """Say how much of a record is not in its letter."""
+    if letter.whole_bytes is None:
+        return []
+    return [
+        (
+            "cut",
+            f"the record has {letter.whole_bytes} bytes, too many for this topic; it is in {letter.record.topic}",
+        ),
+        ("sha256", letter.sha256),
+    ]
 
 
 @dlq.command("replay")
@@ -212,7 +226,7 @@ def replay_letters(
             )
         )
     _print_replayed(replayed, dry_run=dry_run)
-    if replayed.rejected:
+    if replayed.rejected or replayed.gone:
         raise typer.Exit(1)
 
 
@@ -241,6 +255,8 @@ def _print_replayed(replayed: "Replayed", *, dry_run: bool) -> None:
             ("already there", replayed.already_there),
             ("still rejected", replayed.rejected),
         ]
+    if replayed.gone:
+        counts.append(("cut, and their records are no longer in Kafka", replayed.gone))
     if replayed.unusable:
         counts.append(("not dead letters of this pipeline, left out", replayed.unusable))
     for name, number in counts:

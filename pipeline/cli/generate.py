@@ -43,6 +43,14 @@ def generate_command(
         float | None,
         typer.Option(min=0, max=1, help="From which share of the time on; 0.9, or live: 0 unless given."),
     ] = None,
+    format_name: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="How the events are written: guide, or as a logger or shipper does, such as pino, zap, ecs, "
+            "logstash-encoder, filebeat, fluent-bit, otlp.",
+        ),
+    ] = "guide",
 ) -> None:
     """Write sample traffic of the guide's product to Kafka.
 
@@ -61,6 +69,7 @@ def generate_command(
         seed=seed,
         incident=incident,
         incident_from=incident_from,
+        format_name=format_name,
     )
     settings = load_settings(config)
     with progress() as bar:

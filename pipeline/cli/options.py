@@ -1,5 +1,7 @@
 """Options that several commands have, and how their texts are read."""
 
+import re
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +10,9 @@ import typer
 from pipeline.errors import SettingsError
 from pipeline.events.timestamps import parse_timestamp
 
-__all__ = ["ConfigOption", "milliseconds"]
+__all__ = ["ConfigOption", "ago_milliseconds", "milliseconds"]
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 ConfigOption = Annotated[
     Path | None,
@@ -29,3 +33,11 @@ def milliseconds(option: str, text: str | None) -> int | None:
     if parsed is None:
         raise SettingsError(f"{option} = {text!r}: not an ISO-8601 time such as 2024-01-15T10:30:00Z")
     return parsed.epoch_ms
+
+
+def ago_milliseconds(option: str, text: str | None) -> int | None:
+    """Read a time, or how long ago it was (`30m`, `1h`, `2d`), as milliseconds since 1970; raises SettingsError."""
+    match = None if text is None else re.fullmatch(r"(\d{1,9})([smhd])", text.strip())
+    if match is None:
+        return milliseconds(option, text)
+    return round((time.time() - int(match[1]) * _UNITS[match[2]]) * 1000)

@@ -21,25 +21,30 @@ def run_command(
         typer.Option(min=1, max=256, help="Worker processes; else `run.workers`, by default one per core."),
     ] = None,
 ) -> None:
-    """Check both servers, then index in several processes until SIGTERM: the command of a service."""
+    """Check both servers, then index in several processes until SIGTERM: the command of a service.
+
+    With `traces.enabled` a correlator of the traces runs beside them.
+    """
     settings = load_settings(config)
     if not show_findings(settings):
         raise typer.Exit(3)
     level = logging.getLevelName(logging.getLogger().level)
-    command = [sys.executable, "-m", "pipeline", "--log-level", level, "index"]
-    if config is not None:
-        command += ["--config", str(config)]
-    raise typer.Exit(asyncio.run(_supervise(settings, command, workers)))
+    logpipe = [sys.executable, "-m", "pipeline", "--log-level", level]
+    options = [] if config is None else ["--config", str(config)]
+    beside = [[*logpipe, "traces", *options]] if settings.traces.enabled else []
+    raise typer.Exit(asyncio.run(_supervise(settings, [*logpipe, "index", *options], beside, workers)))
 
 
-async def _supervise(settings: Settings, command: list[str], workers: int | None) -> int:
+async def _supervise(
+    settings: Settings, command: list[str], beside: list[list[str]], workers: int | None
+) -> int:
     from pipeline.telemetry.merged import SupervisorTelemetry
     from pipeline.worker.merged_endpoint import merged_endpoint
     from pipeline.worker.supervisor import Supervisor, available_cores
 
     telemetry = SupervisorTelemetry()
     number = workers or settings.run.workers or available_cores()
-    supervisor = Supervisor(settings, command, number, telemetry)
+    supervisor = Supervisor(settings, command, number, telemetry, beside)
     async with merged_endpoint(settings.http, supervisor.workers, telemetry) as url:
         logging.getLogger(__name__).info("metrics of %d workers at %s/metrics", number, url)
         return await supervisor.run()

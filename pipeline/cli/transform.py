@@ -20,9 +20,20 @@ def transform_command(
     base64: Annotated[
         bool, typer.Option("--base64", help="Each line is the base64 of a record's bytes.")
     ] = False,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain", help="Say for each document which format it was, and what was taken from where."
+        ),
+    ] = False,
 ) -> None:
     """Read records from stdin, one a line, and print the documents they become. Needs no server."""
-    from pipeline.encode.transform import decode_base64, split_lines, transform as transform_records
+    from pipeline.encode.transform import (
+        decode_base64,
+        explain as explain_records,
+        split_lines,
+        transform as transform_records,
+    )
 
     settings = load_settings(config)
     record_ms = milliseconds("--timestamp", timestamp)
@@ -30,6 +41,11 @@ def transform_command(
         record_ms = time.time_ns() // 1_000_000
     lines = sys.stdin.buffer
     values = decode_base64(lines) if base64 else split_lines(lines)
-    for line in transform_records(values, settings, record_ms):
+    lines_out = (
+        (each.as_json() for each in explain_records(values, settings, record_ms))
+        if explain
+        else transform_records(values, settings, record_ms)
+    )
+    for line in lines_out:
         sys.stdout.buffer.write(line)
     sys.stdout.buffer.flush()

@@ -8,28 +8,46 @@ goes to `document.py`, which defines the result; both give the same document. Me
 `hot_path`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, repeat
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import orjson
-
-from pipeline.encode.columns import columns_of, decode_values, encode_events, filling, normalise_ids, sizes_of
+from pipeline.encode.columns import (
+    columns_of,
+    decode_values,
+    encode_events,
+    filling,
+    leave_large_integers,
+    normalise_ids,
+    sizes_of,
+)
 from pipeline.encode.line_templates import LineTemplates, action_line
 from pipeline.encode.record_chunk import ABSENT, PartitionCache, Record, RecordChunk
+from pipeline.encode.shape_plans import ShapePlans
+from pipeline.encode.trace_rows import part_row, trace_row
 from pipeline.events.document import (
     ERROR_TAG,
     Coordinates,
     Document,
     DocumentBuilder,
 )
-from pipeline.events.field_names import ASIDE_FIELD, is_taken
+from pipeline.events.field_names import (
+    ASIDE_FIELD,
+    KAFKA_FIELD,
+    OBJECT_FIELDS,
+    is_below_own_object,
+    is_taken,
+)
 from pipeline.events.fingerprints import FINGERPRINT_FIELD, fingerprint
+from pipeline.events.indices import is_plausible
 from pipeline.events.levels import normalise_level
 from pipeline.events.timestamps import parse_timestamp
 from pipeline.log_metrics.errors import LogErrors
 from pipeline.log_metrics.gather import EventColumns, LogMetrics
+from pipeline.trace_stories.emission import TraceEvents, source_of
 
 __all__ = ["BatchEncoder", "Payload", "Record", "bulk_lines"]
 
@@ -42,22 +60,26 @@ _RECORDS_PER_CHUNK = 128
 _SPECIAL_NAMES = frozenset(
     {
         "tags",
-        "fields",
+        "fields.service",
         "@timestamp",
         "@metadata",
-        "kafka",
+        KAFKA_FIELD,
         ASIDE_FIELD,
         "service_name",
-        "log",
+        "log.level",
         FINGERPRINT_FIELD,
+        "message.keyword",
     }
 )
 
-# Of these, an envelope may have as objects:
-_ENVELOPE_NAMES = frozenset({"fields", "log"})
+# Those that the mapping takes as objects only; of the context it is seen in its column.
+_OBJECTS = frozenset(OBJECT_FIELDS) - {"context"}
 
 # Levels that stay as they are, and need no tag.
 _USUAL_LEVELS = frozenset({"WARN", "INFO", "DEBUG"})
+
+_OTLP_RECORD = "otlp_record"
+_NO_FORMATS: Mapping[str, int] = MappingProxyType({})
 
 _behind_brace = itemgetter(slice(1, None))
 
@@ -77,6 +99,13 @@ class Payload(NamedTuple):
     """Kafka's time of its first record."""
     record_bytes: int = 0
     """Size of its records' values."""
+    implausible: int = 0
+    """How many of its records have a Kafka timestamp that cannot be true."""
+    undated: int = 0
+    overflow: int = 0
+    """How many of its documents are in no index of a day, see `Indices`."""
+    formats: Mapping[str, int] = _NO_FORMATS
+    """How many of its events are of which format, but the guide's."""
 
 
 class _Others(NamedTuple):
@@ -86,6 +115,17 @@ class _Others(NamedTuple):
     lines: bytes
     stamp: str
     """Time of the last."""
+    undated: int
+    overflow: int
+    formats: list[str]
+
+
+class _Place(NamedTuple):
+    """Where the record of an event is."""
+
+    offset: int
+    timestamp: int
+    value: bytes | None = None
 
 
 class BatchEncoder:
@@ -97,64 +137,92 @@ class BatchEncoder:
         self.builder = builder
         self._metrics = metrics
         self._errors = errors
+        self.trace_events: TraceEvents | None = None
+        """Where the trace events of what is encoded are collected, if they are wanted."""
         self._templates = LineTemplates(builder)
         self._caches: dict[tuple[str, int], PartitionCache] = {}
-        self._root_names: set[str] = set(ABSENT)
-        self._outer_names: set[str] = set()
+        self._root_names: set[str] = {*ABSENT, "timestamp"}
         self._levels: dict[str | int | None, str | None] = {}
+        self._plans = ShapePlans(builder)
 
-    def encode(self, topic: str, partition: int, records: Sequence[Record]) -> list[Payload]:
-        """Encode records, each to at least one document, in their order."""
+    def encode(self, topic: str, partition: int, records: Sequence[Record], now_ms: int) -> list[Payload]:
+        """Encode records, each to at least one document, in their order; `now_ms` is the time of reading."""
         cache = self._caches.get((topic, partition))
         if cache is None:
             cache = self._caches[topic, partition] = PartitionCache(topic, partition)
         return [
-            self._payload(cache, records[start : start + _RECORDS_PER_CHUNK])
+            self._payload(cache, records[start : start + _RECORDS_PER_CHUNK], now_ms)
             for start in range(0, len(records), _RECORDS_PER_CHUNK)
         ]
 
-    def _payload(self, cache: PartitionCache, records: Sequence[Record]) -> Payload:
+    def _payload(self, cache: PartitionCache, records: Sequence[Record], now_ms: int) -> Payload:
         """Take a chunk through all steps."""
-        chunk = RecordChunk(cache, records)
+        chunk = RecordChunk(cache, records, now_ms)
         values = [record.value for record in records]
         sizes = sizes_of(values)
         decode_values(chunk, values, max(sizes))
+        self._plans.apply(chunk)
         self._take_stamps(chunk)
         templates = self._templates.of(chunk)
         self._look_at_names(chunk)
-        logged, components, services, contexts, traces, spans = columns_of(chunk)
+        logged, components, services, contexts, traces, spans, _ = columns_of(chunk)
+        leave_large_integers(chunk, contexts)
         normalise_ids(chunk, traces, spans)
         levels, errors = self._normalise_levels(chunk, logged)
+        _keep_logged_levels(chunk)
         sources = encode_events(chunk)
         self._derive(
             chunk, EventColumns(levels, components, services, contexts, chunk.stamps, chunk.events), errors
         )
-        others = self._build_uncommon(chunk, values)
+        traced: list[tuple[int, Sequence[Any]]] = []
+        parts = self._encode_parts(chunk, traced) if chunk.splits else {}
+        others = self._build_uncommon(chunk, values, parts, traced)
+        if self.trace_events is not None and (traced or any(traces)):
+            self.trace_events.gather(
+                source_of(cache.topic, cache.number),
+                chunk.offsets,
+                chunk.stamps,
+                traces if not chunk.normalised_ids else map(dict.get, chunk.events, repeat("trace_id")),
+                chunk.events,
+                [(position, chunk.events[position].get(FINGERPRINT_FIELD, "")) for position in errors],
+                traced,
+            )
         body = _body(chunk, templates, sources, others)
         last = len(records) - 1
         time = parse_timestamp(others[last].stamp if last in others else chunk.stamps[last])
         documents = len(records) + sum([some.documents - 1 for some in others.values()])
-        return Payload(documents, body, time and time.epoch_ms, records[0].timestamp, sum(sizes))
+        record_ms = chunk.times[0]
+        return Payload(
+            documents,
+            body,
+            time and time.epoch_ms,
+            record_ms if not chunk.implausible or is_plausible(record_ms, chunk.now_ms) else None,
+            sum(sizes),
+            chunk.implausible,
+            sum([some.undated for some in others.values()]),
+            sum([some.overflow for some in others.values()]),
+            _formats(chunk, others) if chunk.formats or others else _NO_FORMATS,
+        )
 
     def _take_stamps(self, chunk: RecordChunk) -> None:
-        """Take each event's `timestamp` out of it; where there is none it may be inside an envelope."""
+        """Take each event's `timestamp` out of it; one without is left to document.py."""
         stamps = chunk.stamps
         for position in filling(
             stamps, map(dict.pop, chunk.events, repeat("timestamp")), KeyError, TypeError
         ):
             stamps.append(chunk.cache.last_stamp)
             if position not in chunk.uncommon:
-                try:
-                    event = chunk.events[position]
-                    chunk.envelopes[position] = self._open_envelope(event)
-                    stamps[position] = event.pop("timestamp")
-                except (_Uncommon, ValueError, TypeError, KeyError, AttributeError):
-                    chunk.give_up(position)
+                chunk.give_up(position)
 
     def _look_at_names(self, chunk: RecordChunk) -> None:
         """See that Elasticsearch takes the names at the root of each event."""
         known = self._root_names
-        if known.issuperset(set().union(*chunk.events)) and all(chunk.events):
+        names: set[str] = chunk.names if chunk.names is not None else set().union(*chunk.events)
+        if "error" in names:
+            _look_into_errors(chunk)
+        if not _OBJECTS.isdisjoint(names):
+            _look_at_objects(chunk)
+        if known.issuperset(names) and all(chunk.events):
             return
         for position, event in enumerate(chunk.events):
             if not event:
@@ -185,14 +253,11 @@ class BatchEncoder:
             if normal is None:
                 continue
             event = chunk.events[position]
-            # What stands around the event has a say in these.
-            outer = chunk.envelopes.get(position, ())
-            if (normal != level and "log" in outer) or (normal == "ERROR" and "error" in outer):
+            if normal != level and not _keep_logged_level(event, level):
                 chunk.give_up(position)
                 continue
             if normal != level:
                 event["level"] = normal
-                event["log"] = {"level": level}
             if normal == "ERROR":
                 event["tags"] = [ERROR_TAG]
                 if self.builder.events.fingerprints:
@@ -213,23 +278,96 @@ class BatchEncoder:
             self._levels[level] = normal
             return normal
 
-    def _build_uncommon(self, chunk: RecordChunk, values: Sequence[bytes | None]) -> dict[int, _Others]:
-        """Let document.py do what has not the common shape, and count it; gives what came of it by position."""
-        cache = chunk.cache
-        others = {}
-        for position in sorted(chunk.uncommon):
-            documents = self.builder.documents(
-                values[position],
-                Coordinates(cache.topic, cache.number, chunk.offsets[position], chunk.times[position]),
-            )
+    def _encode_parts(
+        self, chunk: RecordChunk, traced: list[tuple[int, Sequence[Any]]]
+    ) -> dict[int, _Others]:
+        """Take the events of records that hold several through the same steps; gives them by record.
+
+        A record of which one event is uncommon is left to document.py as a whole. Puts their trace events into
+        `traced`.
+        """
+        owners = [position for position, events in chunk.splits.items() for _ in events]
+        places = [_Place(chunk.offsets[position], chunk.times[position]) for position in owners]
+        part = RecordChunk(chunk.cache, places, chunk.now_ms)
+        part.events = [event for events in chunk.splits.values() for event in events]
+        self._plans.apply_to_parts(part, _OTLP_RECORD)
+        self._take_stamps(part)
+        templates = self._templates.of(part)
+        self._look_at_names(part)
+        logged, components, services, contexts, traces, spans, _ = columns_of(part)
+        normalise_ids(part, traces, spans)
+        levels, errors = self._normalise_levels(part, logged)
+        _keep_logged_levels(part)
+        sources = encode_events(part)
+        left = {owners[at] for at in part.uncommon}
+        part.uncommon.update(at for at, owner in enumerate(owners) if owner in left)
+        self._derive(
+            part, EventColumns(levels, components, services, contexts, part.stamps, part.events), errors
+        )
+        found: dict[int, _Others] = {}
+        start = 0
+        for position, events in chunk.splits.items():
+            end = start + len(events)
+            if position not in left:
+                lines = [
+                    (templates[at] if len(events) == 1 else _numbered(templates[at], at - start))
+                    % (
+                        part.offsets[at],
+                        part.times[at],
+                        part.stamps[at].encode(),
+                        part.offsets[at],
+                        sources[at][1:],
+                    )
+                    for at in range(start, end)
+                ]
+                if self.trace_events is not None:
+                    traced += [
+                        (position, row)
+                        for at in range(start, end)
+                        if (row := part_row(part, at, at - start)) is not None
+                    ]
+                formats = [f"{chunk.formats[position]}>{part.formats[at]}" for at in range(start, end)]
+                found[position] = _Others(len(lines), b"".join(lines), part.stamps[end - 1], 0, 0, formats)
+            start = end
+        return found
+
+    def _build_uncommon(
+        self,
+        chunk: RecordChunk,
+        values: Sequence[bytes | None],
+        parts: Mapping[int, _Others],
+        traced: list[tuple[int, Sequence[Any]]],
+    ) -> dict[int, _Others]:
+        """Let document.py do what has not the common shape, and count it; gives what came of it by position.
+
+        Puts the trace events of it into `traced`.
+        """
+        cache, indices = chunk.cache, self.builder.indices
+        dated = not indices.rolled_by_ilm
+        others = dict(parts)
+        for position in sorted(chunk.uncommon.difference(parts)):
+            record = Coordinates(cache.topic, cache.number, chunk.offsets[position], chunk.times[position])
+            documents = self.builder.documents(values[position], record, chunk.now_ms)
             for document in documents:
                 if self._metrics is not None:
                     self._metrics.count(document.fields)
                 if self._errors is not None and FINGERPRINT_FIELD in document.fields:
                     self._errors.count(document.fields)
+            names = [document.index_name for document in documents]
+            if self.trace_events is not None:
+                traced += [
+                    (position, row)
+                    for number, document in enumerate(documents)
+                    if (row := trace_row(document, record, number, indices)) is not None
+                ]
             # Not the documents themselves: a small record may be an array of thousands of events.
             others[position] = _Others(
-                len(documents), b"".join(bulk_lines(documents)), documents[-1].fields["@timestamp"]
+                len(documents),
+                b"".join(bulk_lines(documents)),
+                documents[-1].fields["@timestamp"],
+                names.count(indices.undated) if dated else 0,
+                names.count(indices.overflow) if dated else 0,
+                [document.format for document in documents],
             )
         return others
 
@@ -244,43 +382,64 @@ class BatchEncoder:
                     event["@timestamp"] = chunk.stamps[position]
                     self._errors.count(event)
 
-    def _open_envelope(self, event: dict[str, Any]) -> dict[str, Any]:
-        """Put the inner object of a Filebeat envelope in the place of its message.
-
-        Takes the envelope's own objects (`host`, `agent`, `log`, …) out of the event and returns them: they
-        must not be in the way of the inner fields.
-        """
-        fields = event["fields"]
-        if fields.get("service") != self.builder.events.service:
-            raise _Uncommon
-        own_time = event.pop("@timestamp")
-        if type(own_time) is not str or parse_timestamp(own_time, self.builder.events.zone) is None:
-            raise _Uncommon
-        event.pop("@metadata", None)
-        outer = {name: value for name, value in event.items() if type(value) is dict or type(value) is list}
-        if not self._outer_names.issuperset(outer):
-            self._learn_outer_names(outer)
-        inner = orjson.loads(event["message"])
-        if type(inner) is not dict or not outer.keys().isdisjoint(inner):
-            raise _Uncommon
-        for name in outer:
-            del event[name]
-        event.update(inner)
-        return outer
-
-    def _learn_outer_names(self, outer: dict[str, Any]) -> None:
-        for name in outer:
-            if name not in _ENVELOPE_NAMES and (
-                name == "context" or name in _SPECIAL_NAMES or not is_taken(name)
-            ):
-                raise _Uncommon
-        _remember(self._outer_names, outer)
-
     def _learn_root_names(self, event: dict[str, Any]) -> None:
         for name in event:
-            if name in _SPECIAL_NAMES or not is_taken(name):
+            if _is_special(name):
                 raise _Uncommon
         _remember(self._root_names, event)
+
+
+def _is_special(name: str) -> bool:
+    """Tell whether document.py has to look at a field of this name at the root."""
+    return name in _SPECIAL_NAMES or is_below_own_object(name) or not is_taken(name)
+
+
+def _numbered(template: bytes, number: int) -> bytes:
+    """Make the lines of the n-th event of a record: its id ends in the number."""
+    return template.replace(b'%012d-%d"}}', b'%%012d-%%d.%d"}}' % number, 1)
+
+
+def _formats(chunk: RecordChunk, others: dict[int, _Others]) -> Mapping[str, int]:
+    """Count the events of each format."""
+    found = Counter([name for position, name in chunk.formats.items() if position not in others])
+    for some in others.values():
+        found.update(some.formats)
+    del found["guide"]
+    return found
+
+
+def _keep_logged_levels(chunk: RecordChunk) -> None:
+    """Keep what was logged where a format's own levels have been converted."""
+    for position, level in chunk.logged.items():
+        if position not in chunk.uncommon and not _keep_logged_level(chunk.events[position], level):
+            chunk.give_up(position)
+
+
+def _keep_logged_level(event: dict[str, Any], logged: Any) -> bool:
+    """Keep a level as it was logged in `log.level`; False where something else is in the way."""
+    log = event.get("log")
+    if log is None:
+        event["log"] = {"level": logged}
+        return True
+    if type(log) is not dict or "level" in log:
+        return False
+    event["log"] = {**log, "level": logged}
+    return True
+
+
+def _look_at_objects(chunk: RecordChunk) -> None:
+    """Leave events to document.py in which a field that has to be an object is none."""
+    for position, event in enumerate(chunk.events):
+        if any(type(event[name]) is not dict for name in _OBJECTS.intersection(event)):
+            chunk.give_up(position)
+
+
+def _look_into_errors(chunk: RecordChunk) -> None:
+    """Leave events to document.py that may have a fingerprint of their own inside `error`."""
+    for position, event in enumerate(chunk.events):
+        error = event.get("error")
+        if type(error) is list or (type(error) is dict and "fingerprint" in error):
+            chunk.give_up(position)
 
 
 def _body(

@@ -9,6 +9,7 @@ import orjson
 
 from pipeline.encode.record_chunk import HourTemplate, PartitionCache, RecordChunk
 from pipeline.events.document import Coordinates, DocumentBuilder, document_id
+from pipeline.events.indices import AHEAD_MS, EARLIEST_MS, is_plausible
 from pipeline.events.timestamps import Timestamp, parse_timestamp
 
 __all__ = ["LineTemplates", "action_line"]
@@ -27,6 +28,7 @@ _TENS_OF_SECONDS = slice(17, None, _STRIDE)
 
 # Of a record that goes to document.py.
 _NO_HOUR = HourTemplate(b"", -sys.maxsize, sys.maxsize)
+_NO_TIMES = (sys.maxsize, -sys.maxsize)
 
 
 class LineTemplates:
@@ -37,7 +39,15 @@ class LineTemplates:
 
     def of(self, chunk: RecordChunk) -> list[bytes]:
         """Give the form of the lines of each record."""
-        cache, stamps, text = chunk.cache, chunk.stamps, self._make_canonical(chunk)
+        cache, stamps = chunk.cache, chunk.stamps
+        first, last = chunk.first_ms, chunk.last_ms
+        if first < EARLIEST_MS or last > chunk.now_ms + AHEAD_MS:
+            _give_up_implausible(chunk)
+        newest_day = self._builder.indices.newest_day(chunk.now_ms)
+        if newest_day != cache.newest_day:
+            cache.hours.clear()
+            cache.newest_day = newest_day
+        text = self._make_canonical(chunk)
         hour = cache.hours.get(text[:_HOUR_LENGTH])
         if hour is not None and text.count(text[:_HOUR_LENGTH]) == len(stamps):
             hours = [hour]
@@ -48,7 +58,6 @@ class LineTemplates:
                 for position, stamp in enumerate(stamps)
             ]
             templates = [hour.template for hour in hours]
-        first, last = min(chunk.times), max(chunk.times)
         if not all(hour.earliest_ms <= first and last <= hour.latest_ms for hour in set(hours)):
             hours *= len(stamps) // len(hours)
             for position, (hour, time) in enumerate(zip(hours, chunk.times, strict=True)):
@@ -89,9 +98,11 @@ class LineTemplates:
             chunk.give_up(position)
             return _NO_HOUR
         chunk.stamps[position] = time.text  # another where it is 24:00, which is the next day
-        return chunk.cache.hours.get(time.text[:_HOUR_LENGTH]) or self._learn_hour(chunk.cache, time)
+        return chunk.cache.hours.get(time.text[:_HOUR_LENGTH]) or self._learn_hour(
+            chunk.cache, time, chunk.now_ms
+        )
 
-    def _learn_hour(self, cache: PartitionCache, time: Timestamp) -> HourTemplate:
+    def _learn_hour(self, cache: PartitionCache, time: Timestamp, now_ms: int) -> HourTemplate:
         """Remember the hour of a time."""
         indices = self._builder.indices
         action = action_line(
@@ -102,18 +113,26 @@ class LineTemplates:
             orjson.dumps(self._builder.events.service), cache.topic.encode(), cache.number,
         )  # fmt: skip
         start_ms = time.epoch_ms // _HOUR_MS * _HOUR_MS
+        # The window is as wide as it is for every moment of the hour.
+        bounds = (start_ms + _HOUR_MS - indices.newest_ms, start_ms - indices.oldest_ms)
         hour = HourTemplate(
             # What the pipeline adds is written in front: as keys it would make the dictionary grow.
             b'%b%%012d-%%d"}}\n{"@timestamp":"%%b%b%%d},%%b'
             % (before_offset.replace(b"%", b"%%"), ours.replace(b"%", b"%%")),
-            # The window is as wide as it is for every moment of the hour.
-            start_ms + _HOUR_MS - indices.newest_ms,
-            start_ms - indices.oldest_ms,
+            *(bounds if indices.is_open(start_ms, now_ms) else _NO_TIMES),
         )
         if len(cache.hours) >= _MOST_CACHED_HOURS:
             cache.hours.clear()
         cache.hours[time.text[:_HOUR_LENGTH]] = hour
         return hour
+
+
+def _give_up_implausible(chunk: RecordChunk) -> None:
+    """Leave records whose Kafka timestamp cannot be true to document.py, and count them."""
+    for position, time in enumerate(chunk.times):
+        if not is_plausible(time, chunk.now_ms):
+            chunk.implausible += 1
+            chunk.give_up(position)
 
 
 def action_line(index: str, identifier: str) -> bytes:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
+from pipeline.events.indices import AHEAD_MS
+
 __all__ = ["ABSENT", "STAND_IN", "HourTemplate", "PartitionCache", "Record", "RecordChunk"]
 
 # The fields that the steps look at, and what stands in their columns when an event does not have one.
@@ -13,9 +15,14 @@ ABSENT: dict[str, Any] = {
     "context": {},
     "trace_id": None,
     "span_id": None,
+    "message": None,
 }
 # Takes the place of an event that goes to document.py, so that the columns stay as long as the chunk.
 STAND_IN: dict[str, Any] = {**ABSENT, "level": "INFO"}
+
+
+# The other value that `message.timestamp.type` may have is CreateTime, the producer's.
+_LOG_APPEND_TIME = 1
 
 
 class Record(Protocol):
@@ -40,7 +47,8 @@ class HourTemplate(NamedTuple):
     template: bytes
     """Their two lines, with places for the offset, Kafka's time, the stamp, the offset and the event's JSON."""
     earliest_ms: int
-    """Bounds of Kafka's time for which no moment of the hour is out of the window, see `Indices`."""
+    """Bounds of Kafka's time for which no moment of the hour is out of the window, see `Indices`; empty when
+    the hour's day may not be written to now."""
     latest_ms: int
 
 
@@ -51,24 +59,54 @@ class PartitionCache:
         self.topic = topic
         self.number = number
         self.hours: dict[str, HourTemplate] = {}
-        """By the first characters of a stamp."""
+        """By the first characters of a stamp; they hold for `newest_day`."""
+        self.newest_day = 0
+        """See `Indices`."""
         self.last_stamp = ""
         """The last stamp there was, of an hour that is known; empty before the first."""
+
+
+def _latest_of_brokers(records: Sequence[Record], now_ms: int) -> int:
+    """Give the latest time at which a broker has appended a record, if it is the brokers that say when."""
+    # Not part of the protocol: of the usual batch nobody asks.
+    appended = [one.timestamp for one in records if getattr(one, "timestamp_type", None) == _LOG_APPEND_TIME]
+    return max([now_ms, *appended])
 
 
 class RecordChunk:
     """Some records of a partition on their way: a column for each thing that the steps look at."""
 
-    def __init__(self, cache: PartitionCache, records: Sequence[Record]) -> None:
+    def __init__(self, cache: PartitionCache, records: Sequence[Record], now_ms: int) -> None:
         self.cache = cache
         self.offsets = [record.offset for record in records]
         self.times = [record.timestamp for record in records]
+        self.first_ms, self.last_ms = min(self.times), max(self.times)
+        self.now_ms = now_ms if self.last_ms <= now_ms + AHEAD_MS else _latest_of_brokers(records, now_ms)
+        """The time of reading: the worker's, or the broker's where that is later and known."""
         self.events: list[dict[str, Any]] = []
         self.stamps: list[Any] = []
         self.envelopes: dict[int, dict[str, Any]] = {}
         """By position: what stood around the event and goes into the document as well."""
         self.uncommon: set[int] = set()
         """Positions of what goes to document.py."""
+        self.names: set[str] | None = None
+        """The names at the root of all events, while no plan has changed them."""
+        self.formats: dict[int, str] = {}
+        """By position: what is not of the guide's format."""
+        self.splits: dict[int, list[dict[str, Any]]] = {}
+        """By position: the events of a record that holds several; the record itself is left to document.py."""
+        self.logged: dict[int, Any] = {}
+        """By position: the level as it was logged, where it is already a normal one."""
+        self.implausible = 0
+        """How many of Kafka's timestamps cannot be true."""
+
+        self.normalised_ids = False
+        """Whether ids may be other ones in the events than in their columns."""
+
+    def leave(self, position: int) -> None:
+        """Leave the record at this position to document.py before its time is taken."""
+        self.uncommon.add(position)
+        self.events[position] = STAND_IN
 
     def give_up(self, position: int) -> None:
         """Leave the record at this position to document.py."""

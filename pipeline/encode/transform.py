@@ -10,10 +10,10 @@ import orjson
 
 from pipeline.encode.fast_path import BatchEncoder
 from pipeline.errors import LogpipeError
-from pipeline.events.document import DocumentBuilder
+from pipeline.events.document import Coordinates, Document, DocumentBuilder
 from pipeline.settings import Settings
 
-__all__ = ["BadInputError", "decode_base64", "split_lines", "transform"]
+__all__ = ["BadInputError", "Explained", "decode_base64", "explain", "split_lines", "transform"]
 
 _BATCH = 1000
 
@@ -22,6 +22,27 @@ class BadInputError(LogpipeError):
     """Say which line of the input could not be read."""
 
     exit_code = 2
+
+
+class Explained(NamedTuple):
+    """A document, which says of itself what it was made of, and the number of its record."""
+
+    record: int
+    document: Document
+
+    def as_json(self) -> bytes:
+        """Write a line as `transform` does, with `format` and `taken`."""
+        document = self.document
+        return orjson.dumps(
+            {
+                "index": document.index_name,
+                "id": document.id,
+                "format": document.format,
+                "taken": dict(document.taken),
+                "document": orjson.Fragment(document.source),
+            },
+            option=orjson.OPT_APPEND_NEWLINE,
+        )
 
 
 class _Record(NamedTuple):
@@ -34,13 +55,15 @@ def transform(values: Iterable[bytes], settings: Settings, timestamp_ms: int) ->
     """Yield a JSON line `{"index": …, "id": …, "document": …}` for each document, in order.
 
     The records are offsets 0, 1, 2 … of partition 0 of the first configured topic, with `timestamp_ms` as
-    Kafka's timestamp. The documents are made by the same code as in production.
+    Kafka's timestamp and the time of reading. The documents are made by the same code as in production.
     """
     topic = settings.kafka.topics[0] if settings.kafka.topics else settings.index.prefix
-    encoder = BatchEncoder(DocumentBuilder(settings.events, settings.index))
+    encoder = BatchEncoder(DocumentBuilder(settings.events, settings.index, settings.inputs))
     records = (_Record(offset, timestamp_ms, value) for offset, value in enumerate(values))
     while batch := list(islice(records, _BATCH)):
-        lines = b"".join(payload.body for payload in encoder.encode(topic, 0, batch)).splitlines()
+        lines = b"".join(
+            payload.body for payload in encoder.encode(topic, 0, batch, timestamp_ms)
+        ).splitlines()
         for action, source in zip(lines[::2], lines[1::2], strict=True):
             target = orjson.loads(action)["create"]
             yield orjson.dumps(
@@ -51,6 +74,15 @@ def transform(values: Iterable[bytes], settings: Settings, timestamp_ms: int) ->
                 },
                 option=orjson.OPT_APPEND_NEWLINE,
             )
+
+
+def explain(values: Iterable[bytes], settings: Settings, timestamp_ms: int) -> Iterator[Explained]:
+    """Yield what each document was made of, by the definition itself; records as in `transform`."""
+    topic = settings.kafka.topics[0] if settings.kafka.topics else settings.index.prefix
+    builder = DocumentBuilder(settings.events, settings.index, settings.inputs)
+    for offset, value in enumerate(values):
+        for document in builder.documents(value, Coordinates(topic, 0, offset, timestamp_ms), timestamp_ms):
+            yield Explained(offset, document)
 
 
 def split_lines(lines: Iterable[bytes]) -> Iterator[bytes]:

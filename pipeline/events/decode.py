@@ -1,26 +1,15 @@
-"""Record bytes → event dictionaries: JSON, arrays, the Filebeat envelope, and what cannot be parsed."""
+"""The guide's way of reading, strictly: JSON, arrays, the Filebeat envelope of ours, and what cannot be parsed.
 
-from typing import Any, NamedTuple
+It is that of a topic with `format = "guide"`; `reading.py` is that of all others.
+"""
+
+from typing import Any
 
 import orjson
 
-__all__ = [
-    "Event",
-    "decode",
-    "unparsable",
-]
+from pipeline.events.event import Event, unparsable
 
-
-class Event(NamedTuple):
-    """What an application logged.
-
-    `ours` is false for the events of other services, which pass through as they are. `failed` is true when
-    the text could not be parsed, or the message inside an envelope of ours could not.
-    """
-
-    fields: dict[str, Any]
-    ours: bool = True
-    failed: bool = False
+__all__ = ["decode"]
 
 
 def decode(value: bytes | None, *, service: str, max_array_events: int) -> list[Event]:
@@ -46,11 +35,6 @@ def decode(value: bytes | None, *, service: str, max_array_events: int) -> list[
     return [unparsable(value)]
 
 
-def unparsable(value: bytes) -> Event:
-    """Keep a value that cannot be parsed as text, bad UTF-8 replaced by U+FFFD."""
-    return Event({"message": value.decode("utf-8", "replace")}, failed=True)
-
-
 def _unpack(event: dict[str, Any], service: str) -> Event:
     """Put the inner object of our own Filebeat envelope at the root, as Logstash's `json` filter does.
 
@@ -59,6 +43,8 @@ def _unpack(event: dict[str, Any], service: str) -> Event:
     """
     envelope_fields = event.get("fields")
     sender = envelope_fields.get("service") if isinstance(envelope_fields, dict) else None
+    if sender is None:
+        sender = event.get("fields.service")
     if sender is None:
         return Event(event)
     if sender != service:

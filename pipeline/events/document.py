@@ -5,23 +5,45 @@ give is the definition, and the tests hold the two against each other.
 """
 
 import string
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import orjson
 
-from pipeline.events.decode import Event, decode, unparsable
-from pipeline.events.field_names import ASIDE_FIELD, all_taken, set_aside, take_refused
+from pipeline.events.canonical import Window
+from pipeline.events.decode import decode
+from pipeline.events.event import Event, unparsable
+from pipeline.events.field_names import (
+    ASIDE_FIELD,
+    KAFKA_FIELD,
+    OBJECT_FIELDS,
+    all_taken,
+    as_object,
+    is_below_own_object,
+    set_aside,
+    take_all,
+    take_refused,
+)
+from pipeline.events.field_paths import ABSENT
 from pipeline.events.fingerprints import FINGERPRINT_FIELD, fingerprint
-from pipeline.events.indices import Indices
+from pipeline.events.formats import load_formats
+from pipeline.events.indices import Indices, is_plausible
+from pipeline.events.inputs import Inputs
 from pipeline.events.levels import normalise_level
-from pipeline.events.timestamps import Timestamp, from_epoch_ms, parse_timestamp
-from pipeline.settings import Events, Index
+from pipeline.events.reading import EventReader
+from pipeline.events.runtime_times import is_no_time, read_time
+from pipeline.events.timestamps import Timestamp, from_epoch_ms
+from pipeline.events.trace_ids import is_none
+from pipeline.settings import Events, Index, Input
 
 __all__ = [
     "DATE_FAILURE_TAG",
     "ERROR_TAG",
+    "IMPLAUSIBLE_TAG",
     "JSON_FAILURE_TAG",
+    "NO_TIME_TAG",
     "OUT_OF_RANGE_TAG",
+    "OVERFLOW_TAG",
     "TAGS_FAILURE_TAG",
     "TIMESTAMP_FAILURE_TAG",
     "Coordinates",
@@ -37,6 +59,16 @@ DATE_FAILURE_TAG = "_dateparsefailure"
 TAGS_FAILURE_TAG = "_tagsparsefailure"
 TIMESTAMP_FAILURE_TAG = "_timestampparsefailure"
 OUT_OF_RANGE_TAG = "_timestampoutofrange"
+# A time that programs write when they have none, such as the year 1.
+NO_TIME_TAG = "_timestampmeansnone"
+IMPLAUSIBLE_TAG = "_kafkatimestampimplausible"
+OVERFLOW_TAG = "_indexoverflow"
+
+_LEVEL_FIELD = "log.level"
+# Fields that this pipeline or its mapping fills, and the objects that they may be spelt as a part of; an
+# application's own values are moved aside.
+_OWN_FIELDS = {FINGERPRINT_FIELD: "error", "message.keyword": "message"}
+_CONTAINERS = (dict, list)
 
 _HEX = frozenset(string.hexdigits)
 _TRACE_ID_LENGTHS = (16, 32)
@@ -58,84 +90,139 @@ class Document(NamedTuple):
     id: str
     source: bytes
     fields: dict[str, Any]
+    format: str = "guide"
+    """What the event was recognised as, outermost first: `filebeat>pino`."""
+    taken: tuple[tuple[str, str], ...] = ()
+    """Fields that the event has under another name, and the paths that they were taken from."""
 
 
 class DocumentBuilder:
-    """Make documents from records: a pure function of the record and the settings."""
+    """Make documents from records: a pure function of the record, the time of reading, and the settings.
 
-    def __init__(self, events: Events, index: Index) -> None:
+    That time, `now_ms`, decides whether Kafka's timestamp can be true, and which days may be written to; see
+    `indices.py`. It stands in a document only when neither the event nor Kafka has a time that can be.
+    """
+
+    def __init__(self, events: Events, index: Index, inputs: Mapping[str, Input] | None = None) -> None:
         self.events = events
         self.indices = Indices(index, events)
+        self.formats = load_formats(events.formats_file)
+        self.inputs = Inputs(inputs or {}, self.formats.by_name)
+        self.reader = EventReader(
+            self.formats,
+            service=events.service,
+            max_array_events=events.max_array_events,
+            syslog_levels=events.syslog_levels,
+        )
 
-    def documents(self, value: bytes | None, record: Coordinates) -> list[Document]:
-        """Make at least one document of any bytes."""
-        decoded = decode(value, service=self.events.service, max_array_events=self.events.max_array_events)
+    def documents(self, value: bytes | None, record: Coordinates, now_ms: int) -> list[Document]:
+        """Make at least one document of any bytes; `now_ms` is the time of reading."""
+        window = self.window(record.timestamp_ms, now_ms)
         try:
-            return self._documents(decoded, record, len(value or b""))
+            return self._documents(self._read(value, record.topic, window), record, now_ms, len(value or b""))
         except (TypeError, RecursionError):
             # Nested deeper than orjson encodes (254 levels): nobody queries that, it is kept as text.
-            return self._documents([unparsable(value or b"")], record, 0)
+            return self._documents([unparsable(value or b"")], record, now_ms, 0)
 
-    def _documents(self, decoded: list[Event], record: Coordinates, size: int) -> list[Document]:
+    def window(self, record_ms: int, now_ms: int) -> Window:
+        """Give the bounds within which a time counts that is not under its canonical name."""
+        around_ms = record_ms if is_plausible(record_ms, now_ms) else now_ms
+        return Window(
+            around_ms + self.indices.oldest_ms, around_ms + self.indices.newest_ms, self.events.zone
+        )
+
+    def _read(self, value: bytes | None, topic: str, window: Window) -> list[Event]:
+        wanted = self.inputs.of(topic)
+        if wanted.format == "guide":
+            return decode(value, service=self.events.service, max_array_events=self.events.max_array_events)
+        events = self.reader.read(value, window, wanted.format)
+        if wanted.service is not None:
+            for event in events:
+                if event.ours and event.fields.get("service") is None:
+                    event.fields["service"] = wanted.service
+        return events
+
+    def _documents(self, decoded: list[Event], record: Coordinates, now_ms: int, size: int) -> list[Document]:
         if len(decoded) == 1:
-            return [self._document(decoded[0], record, document_id(record), size)]
+            return [self._document(decoded[0], record, now_ms, document_id(record), size)]
         return [
-            self._document(event, record, f"{document_id(record)}.{number}", size)
+            self._document(event, record, now_ms, f"{document_id(record)}.{number}", size)
             for number, event in enumerate(decoded)
         ]
 
-    def _document(self, event: Event, record: Coordinates, identifier: str, size: int) -> Document:
-        aside: dict[str, Any] = {}
+    def _document(
+        self, event: Event, record: Coordinates, now_ms: int, identifier: str, size: int
+    ) -> Document:
+        aside: dict[str, Any] = dict(event.aside or {})
         fields = event.fields if all_taken(event.fields, size) else take_refused(event.fields, aside)
         _make_room(fields, aside)
         tags = _take_tags(fields, aside)
-        if event.failed:
-            _add_tag(tags, JSON_FAILURE_TAG)
-        time = self._take_time(fields, record, tags, aside, ours=event.ours)
+        for tag in (JSON_FAILURE_TAG, *event.tags) if event.failed else event.tags:
+            _add_tag(tags, tag)
+        window = self.window(record.timestamp_ms, now_ms)
+        own_time = self._take_time(fields, window, tags, aside, ours=event.ours)
         if event.ours:
             _add_service_name(fields, self.events.service)
+            if event.logged is not ABSENT:
+                _keep_logged_level(fields, aside, event.logged)
             if _normalise_level(fields, aside, syslog_numbers=self.events.syslog_levels) == "ERROR":
                 _add_tag(tags, ERROR_TAG)
                 if self.events.fingerprints:
                     fields[FINGERPRINT_FIELD] = fingerprint(fields)
-            _normalise_ids(fields)
-        index, in_range = self.indices.choose(time.epoch_ms, record.timestamp_ms)
-        if not in_range:
-            _add_tag(tags, OUT_OF_RANGE_TAG)
+            _normalise_ids(fields, aside)
+        plausible = is_plausible(record.timestamp_ms, now_ms)
+        time = own_time or from_epoch_ms(record.timestamp_ms if plausible else now_ms)
+        index = self.indices.choose(own_time and own_time.epoch_ms, record.timestamp_ms, now_ms)
+        for tag, wanted in (
+            (OUT_OF_RANGE_TAG, not index.in_range),
+            (IMPLAUSIBLE_TAG, not plausible),
+            (OVERFLOW_TAG, index.overflow),
+        ):
+            if wanted:
+                _add_tag(tags, tag)
         fields["@timestamp"] = time.text
-        fields["kafka"] = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+        fields[KAFKA_FIELD] = {
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+        }
         if tags:
             fields["tags"] = tags
         if aside:
             fields[ASIDE_FIELD] = aside
-        return Document(index, identifier, orjson.dumps(fields), fields)
+        return Document(index.name, identifier, orjson.dumps(fields), fields, event.format, event.taken)
 
     def _take_time(
-        self,
-        fields: dict[str, Any],
-        record: Coordinates,
-        tags: list[str],
-        aside: dict[str, Any],
-        *,
-        ours: bool,
-    ) -> Timestamp:
-        """Take the event's time out of its fields: `timestamp`, else its own `@timestamp`, else Kafka's."""
+        self, fields: dict[str, Any], window: Window, tags: list[str], aside: dict[str, Any], *, ours: bool
+    ) -> Timestamp | None:
+        """Take the event's time out of its fields: `timestamp`, else its own `@timestamp`; None is for Kafka's."""
         own = fields.pop("@timestamp", None)
-        parsed_own = parse_timestamp(own, self.events.zone) if isinstance(own, str) else None
+        parsed_own = self._read_own_time(own, window)
         if own is not None and parsed_own is None:
             set_aside(aside, "@timestamp", own)
-            _add_tag(tags, TIMESTAMP_FAILURE_TAG)
-        kafkas = from_epoch_ms(record.timestamp_ms)
+            none = type(own) is str and read_time(own, self.events.zone) is not None
+            _add_tag(tags, NO_TIME_TAG if none else TIMESTAMP_FAILURE_TAG)
         if not ours:
-            return parsed_own or kafkas
+            return parsed_own
         stamp = fields.pop("timestamp", None)
         if stamp is None:
-            return parsed_own or kafkas
-        parsed = parse_timestamp(stamp, self.events.zone)
+            return parsed_own
+        parsed = read_time(stamp, self.events.zone)
         if parsed is None:
             fields["timestamp"] = stamp
             _add_tag(tags, DATE_FAILURE_TAG)
-        return parsed or kafkas
+        elif is_no_time(stamp, parsed):
+            fields["timestamp"] = stamp
+            _add_tag(tags, NO_TIME_TAG)
+            parsed = None
+        return parsed
+
+    def _read_own_time(self, own: Any, window: Window) -> Timestamp | None:
+        """Read `@timestamp`: a text is a time, anything else within the window is one too."""
+        if isinstance(own, str):
+            parsed = read_time(own, self.events.zone)
+            return parsed if parsed is not None and not is_no_time(own, parsed) else None
+        return window.time(own)
 
 
 def document_id(record: Coordinates) -> str:
@@ -147,28 +234,46 @@ def document_id(record: Coordinates) -> str:
 
 
 def normalise_trace_id(value: str) -> str:
-    """Trim an id; lower-case it when it has the form of a W3C trace-id or parent-id (32 or 16 hex digits).
+    """Trim an id; lower-case it when it has the form of a W3C trace-id or parent-id.
 
-    Source: W3C Trace Context, which requires lower case. Other ids, such as UUIDs with dashes, keep theirs.
+    That is 32 or 16 hex digits, also behind `0x`. Source: W3C Trace Context, which
+    requires lower case. Other ids, such as UUIDs with dashes, keep theirs.
     """
-    trimmed = value.strip()
+    trimmed = value.strip().removeprefix("0x")
     if len(trimmed) in _TRACE_ID_LENGTHS and _HEX.issuperset(trimmed):
         return trimmed.lower()
-    return trimmed
+    return value.strip()
 
 
 def _make_room(fields: dict[str, Any], aside: dict[str, Any]) -> None:
-    """Move aside what stands under a name of the pipeline's own, or has a shape that its mapping refuses.
+    """Move aside what is spelt like a field of the pipeline's own, or has a shape that its mapping refuses.
 
     `@metadata` is the shipper's word to the pipeline and no part of the document, as in Logstash.
     """
     fields.pop("@metadata", None)
-    for name in ("kafka", ASIDE_FIELD, FINGERPRINT_FIELD):
+    for name in (KAFKA_FIELD, ASIDE_FIELD):
         if name in fields:
             set_aside(aside, name, fields.pop(name))
-    context = fields.get("context")
-    if context is not None and not isinstance(context, dict):
-        fields["context"] = {"value": context}
+    for name in [name for name in fields if is_below_own_object(name)]:
+        set_aside(aside, name, fields.pop(name))
+    for path, root in _OWN_FIELDS.items():
+        if path in fields or type(fields.get(root)) in _CONTAINERS:
+            for value in take_all(fields, path):
+                set_aside(aside, path, value)
+    if _LEVEL_FIELD in fields:
+        first, *others = take_all(fields, _LEVEL_FIELD)
+        fields[_LEVEL_FIELD] = first
+        for value in others:
+            set_aside(aside, _LEVEL_FIELD, value)
+    _make_objects(fields)
+
+
+def _make_objects(fields: dict[str, Any]) -> None:
+    """Give the fields that the mapping takes as objects only a shape that it takes."""
+    for name in OBJECT_FIELDS:
+        value = fields.get(name)
+        if value is not None and not isinstance(value, dict):
+            fields[name] = {"value": value} if name == "context" else as_object(value)
 
 
 def _take_tags(fields: dict[str, Any], aside: dict[str, Any]) -> list[str]:
@@ -207,19 +312,27 @@ def _normalise_level(fields: dict[str, Any], aside: dict[str, Any], *, syslog_nu
     if level is None or level == logged:
         return level
     fields["level"] = level
+    _keep_logged_level(fields, aside, logged)
+    return level
+
+
+def _keep_logged_level(fields: dict[str, Any], aside: dict[str, Any], logged: Any) -> None:
+    """Keep what was logged in `log.level`."""
     log = fields.get("log")
     if log is not None and not isinstance(log, dict):
         set_aside(aside, "log", log)
         log = None
-    log = {} if log is None else log
-    if "level" in log:
-        set_aside(aside, "log.level", log["level"])
-    fields["log"] = {**log, "level": logged}
-    return level
+    for value in take_all(fields, _LEVEL_FIELD):
+        set_aside(aside, _LEVEL_FIELD, value)
+    fields["log"] = {**(log or {}), "level": logged}
 
 
-def _normalise_ids(fields: dict[str, Any]) -> None:
+def _normalise_ids(fields: dict[str, Any], aside: dict[str, Any]) -> None:
+    """Normalise the ids of trace and span; one that says that there is none is moved aside."""
     for name in ("trace_id", "span_id"):
         value = fields.get(name)
         if isinstance(value, str):
-            fields[name] = normalise_trace_id(value)
+            if is_none(value):
+                set_aside(aside, name, fields.pop(name))
+            else:
+                fields[name] = normalise_trace_id(value)

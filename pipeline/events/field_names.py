@@ -1,17 +1,36 @@
-"""Which fields of an event Elasticsearch would refuse, and where their values go instead."""
+"""Which fields of an event Elasticsearch would refuse or mix with ours, and where their values go instead."""
 
+from itertools import count
 from typing import Any
 
 import orjson
 
-__all__ = ["ASIDE_FIELD", "LONGEST_NAME", "all_taken", "is_taken", "set_aside", "take_refused"]
+__all__ = [
+    "ASIDE_FIELD",
+    "KAFKA_FIELD",
+    "LONGEST_NAME",
+    "OBJECT_FIELDS",
+    "all_taken",
+    "as_object",
+    "is_below_own_object",
+    "is_taken",
+    "set_aside",
+    "take_all",
+    "take_refused",
+]
 
 # One flattened field takes every value that cannot stay under its own name.
 ASIDE_FIELD = "unmapped"
+KAFKA_FIELD = "kafka"
+"""Where Kafka keeps the record of a document."""
+_BELOW_OWN_OBJECTS = (f"{KAFKA_FIELD}.", f"{ASIDE_FIELD}.")
 
 # Lucene refuses dotted paths above 32,766 bytes in some places; UTF-8 takes at most four for a character.
 LONGEST_NAME = 8000
 _LONGEST_PATH = 200
+
+OBJECT_FIELDS = ("context", "attributes", "fields", "labels", "mdc", "resource")
+"""Fields at the root that the mapping takes as objects only."""
 
 
 def is_taken(name: str) -> bool:
@@ -21,6 +40,11 @@ def is_taken(name: str) -> bool:
     but the length matters (observed on 9.1 under our mapping, see tests/install/test_mapping.py).
     """
     return not name.startswith("_") and len(name) <= LONGEST_NAME and bool(name.strip())
+
+
+def is_below_own_object(name: str) -> bool:
+    """Tell whether a name at the root is that of a field inside an object of ours: `kafka.offset`, `unmapped.x`."""
+    return name.startswith(_BELOW_OWN_OBJECTS)
 
 
 def all_taken(event: dict[str, Any], size: int) -> bool:
@@ -45,12 +69,47 @@ def _no_long_path(event: dict[str, Any]) -> bool:
     return True
 
 
+def as_object(value: Any) -> Any:
+    """Give what the mapping of an object field takes: objects, one or several, as they are; else `value` in one."""
+    if isinstance(value, dict) or (isinstance(value, list) and all(isinstance(each, dict) for each in value)):
+        return value
+    return {"value": value}
+
+
 def set_aside(aside: dict[str, Any], path: str, value: Any) -> None:
     """Put a value under its path into `aside`: numbers and text as they are, the rest as JSON text."""
-    key = path.replace("\0", "\ufffd")[:_LONGEST_PATH] or "(empty)"
-    while key in aside:
-        key = f"{key[: _LONGEST_PATH - 8]}#{len(aside)}"
-    aside[key] = orjson.dumps(value).decode() if isinstance(value, dict | list) else value
+    key = free = path.replace("\0", "\ufffd")[:_LONGEST_PATH] or "(empty)"
+    for number in count(len(aside)):
+        if free not in aside:
+            break
+        free = f"{key[: _LONGEST_PATH - 8]}#{number}"
+    aside[free] = orjson.dumps(value).decode() if isinstance(value, dict | list) else value
+
+
+def take_all(fields: dict[str, Any], path: str) -> list[Any]:
+    """Take all values out that Elasticsearch would put into the field of this path, however it is spelt.
+
+    `a.b.c` is also `{"a": {"b": {"c": …}}}`, `{"a.b": {"c": …}}` and `{"a": [{"b.c": …}, …]}`: objects in a list
+    are no different. An object that has lost its last field stays, empty. Raises RecursionError for lists
+    nested deeper than can be encoded either.
+    """
+    taken: list[Any] = []
+    _take_below(fields, path, taken)
+    return taken
+
+
+def _take_below(value: Any, path: str, taken: list[Any]) -> None:
+    if type(value) is list:
+        for each in value:
+            _take_below(each, path, taken)
+    elif type(value) is dict:
+        if path in value:
+            taken.append(value.pop(path))
+        position = path.find(".")
+        while position != -1:
+            if (inner := value.get(path[:position])) is not None:
+                _take_below(inner, path[position + 1 :], taken)
+            position = path.find(".", position + 1)
 
 
 def take_refused(event: dict[str, Any], aside: dict[str, Any]) -> dict[str, Any]:

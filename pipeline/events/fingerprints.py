@@ -26,6 +26,44 @@ _LONGEST_TEXT = 8192
 _HASH_BYTES = 8
 _CACHED_ERRORS = 4096
 
+# Of an event without a message: who has logged it, and what it is an instance of.
+_LOGGERS = (
+    "logger",
+    "logger_name",
+    "loggerName",
+    "log.logger",
+    "Category",
+    "target",
+    "name",
+    "component",
+    "service",
+)
+_TEMPLATES = (
+    "@mt",
+    "MessageTemplate",
+    "messageTemplate",
+    "event.action",
+    "eventName",
+    "type",
+    "code",
+    "path",
+)
+# What says when and where, and not what.
+_OWN_NAMES = frozenset(
+    {
+        "@timestamp",
+        "timestamp",
+        "level",
+        "log",
+        "tags",
+        "trace_id",
+        "span_id",
+        "service_name",
+        "kafka",
+        "unmapped",
+    }
+)
+
 _VARIABLE = re.compile(
     r"""
       (?P<id> \b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b )
@@ -53,15 +91,21 @@ def fingerprint(event: dict[str, Any]) -> str:
     """Give an error's fingerprint: 16 hex digits of its kind, message and stack trace.
 
     The kind is `context.exception_type` or `error.type`, the trace `context.stack_trace`,
-    `error.stack_trace` or `stack_trace`. What is no text counts as absent; nothing makes this raise.
+    `error.stack_trace` or `stack_trace`; formats put there what loggers call otherwise. An error without a message
+    has the logger as its kind, and its template or the names of its fields as its message. What is no text
+    counts as absent; nothing makes this raise.
     """
     context = event.get("context")
     context = context if isinstance(context, dict) else {}
     error = event.get("error")
     error = error if isinstance(error, dict) else {}
+    kind = _first_text(context.get("exception_type"), error.get("type"), event.get("error.type"))
+    message = _first_text(event.get("message"), error.get("message"), event.get("error.message"))
+    if not message:
+        kind, message = kind or _first_text(*map(event.get, _LOGGERS)), _template(event)
     return _fingerprint(
-        _first_text(context.get("exception_type"), error.get("type"), event.get("error.type")),
-        _first_text(event.get("message"), error.get("message"), event.get("error.message")),
+        kind,
+        message,
         _first_text(
             context.get("stack_trace"),
             error.get("stack_trace"),
@@ -69,6 +113,11 @@ def fingerprint(event: dict[str, Any]) -> str:
             event.get("stack_trace"),
         ),
     )
+
+
+def _template(event: dict[str, Any]) -> str:
+    """Give what an error without a message is known by: its template, or else its names and what names it."""
+    return _first_text(*map(event.get, _TEMPLATES)) or " ".join(sorted(event.keys() - _OWN_NAMES))
 
 
 def pattern(text: str) -> str:

@@ -5,7 +5,7 @@ Level        Names (in any case, whitespace around them ignored), and who writes
 ===========  ===============================================================================================
 ``ERROR``    error, fatal (log4j, pino, zap), critical (Python, spdlog, Monolog), severe (java.util.logging),
              emerg, alert, crit, err (RFC 5424, nginx), emergency (Google Cloud Logging, Monolog), panic
-             (zap, PostgreSQL), dpanic (zap), fail (Microsoft.Extensions.Logging), failure, eror, ftl, fatl
+             (zap, PostgreSQL), dpanic (zap), fail (Microsoft.Extensions.Logging), failure, eror, erro, ftl, fatl
              (Serilog), pnc (zerolog), E, F (glog, MongoDB, Serilog), C (spdlog)
 ``WARN``     warn, warning, wrn (Serilog, zerolog), W
 ``INFO``     info, information (.NET), informational (RFC 5424), notice (RFC 5424, PostgreSQL), log
@@ -20,6 +20,7 @@ as its name  OpenTelemetry's finer steps, ``TRACE2`` to ``FATAL4``, and Go slog'
 0 to 7       syslog, only on request: 0 to 3 ERROR, 4 WARN, 5 and 6 INFO, 7 DEBUG
 ===========  ===============================================================================================
 
+Around a name, colour codes, brackets, colons, quotes, NULs and characters without width are ignored.
 Any other name is kept, upper-cased and trimmed: it says more than a guess. Any other number, an empty
 string, and everything that is neither string nor number has no level (``None``).
 """
@@ -31,7 +32,7 @@ __all__ = ["normalise_level"]
 
 _NAMES: Final = {
     "ERROR": "error err eror e fatal fatl ftl f critical crit c severe emergency emerg alert panic pnc dpanic"
-    " fail failure error2 error3 error4 fatal2 fatal3 fatal4",
+    " fail failure erro error2 error3 error4 fatal2 fatal3 fatal4",
     "WARN": "warn warning wrn w warn2 warn3 warn4",
     "INFO": "info information informational inf i notice log success config audit info2 info3 info4",
     "DEBUG": "debug dbug dbg d debug1 debug2 debug3 debug4 debug5 d1 d2 d3 d4 d5 verbose verb vrb v silly"
@@ -53,6 +54,11 @@ _WITH_SYSLOG: Final[dict[float, str]] = _BY_NUMBER | dict(
 
 _match_number = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?").fullmatch
 _match_slog = re.compile(r"(DEBUG|INFO|WARN|ERROR)[+-][0-9]+").fullmatch
+
+_DECORATION: Final = re.compile(
+    "(?:\x1b|\u241b)\\[[0-9;]*[A-Za-z]|[\x00-\x08\x0e-\x1f\x7f\u00ad\u200b-\u200f\u2060\ufeff]"
+)
+_AROUND: Final = " \t\r\n\v\f[](){}<>:|*\"'"
 
 
 def normalise_level(value: object, *, syslog_numbers: bool = False) -> str | None:
@@ -80,10 +86,18 @@ def _from_text(text: str, by_number: dict[float, str]) -> str | None:
     name = text.strip().upper()
     if not name:
         return None
-    if (level := _BY_NAME.get(name)) is not None:
+    bare = _undecorated(name)
+    if (level := _BY_NAME.get(bare)) is not None:
         return level
-    if _match_number(name) is not None:
-        return by_number.get(float(name))
-    if (match := _match_slog(name)) is not None:
+    if _match_number(bare) is not None:
+        return by_number.get(float(bare))
+    if (match := _match_slog(bare)) is not None:
         return match[1]
     return name
+
+
+def _undecorated(text: str) -> str:
+    """Take off colours, brackets, colons, NULs and characters without width: a red `[ERROR]:` is ERROR."""
+    if text.isascii() and text.isalnum():
+        return text
+    return _DECORATION.sub("", text).strip(_AROUND)

@@ -13,6 +13,7 @@ from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 from pipeline.bulk.client import credentials_hint, make_client, reason_of
 from pipeline.kafka.client import admin_client
 from pipeline.kafka.groups import describe_group, explain_conflict
+from pipeline.kafka.trace_events import trace_events_topic
 from pipeline.settings import Otlp, Settings
 
 __all__ = ["Finding", "check_servers"]
@@ -50,7 +51,7 @@ async def _check_kafka(settings: Settings) -> list[Finding]:
     findings = [Finding("kafka", True, f"answers at {where}"), group]
     if kafka.topic_pattern is not None:
         return [*findings, Finding("topics", None, f"read by pattern {kafka.topic_pattern}")]
-    for topic in kafka.topics:
+    for topic in [*kafka.topics, *([trace_events_topic(settings)] if settings.traces.enabled else [])]:
         if topic in known:
             findings.append(Finding(f"topic {topic}", True, "exists"))
         else:

@@ -54,6 +54,7 @@ def load_saved_objects(prefix: str, *, jaeger: str | None = None) -> list[SavedO
         # A string that begins so is an id, a pattern or a title, in the JSON inside the JSON as well.
         text = text.replace(f'"{_PREFIX}', f'"{prefix}').replace(f'"{_PRODUCT}:', f'"{prefix}:')
         text = text.replace(f",{_PREFIX}-", f",{prefix}-")  # the data view's further patterns
+        text = text.replace(f"index:'{_PREFIX}'", f"index:'{prefix}'")  # a link to the data view
     if jaeger is not None:
         _check_url(jaeger, "--jaeger")
         text = text.replace(f"{_JAEGER}/", f"{jaeger.rstrip('/')}/")

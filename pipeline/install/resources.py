@@ -15,10 +15,12 @@ __all__ = ["Kind", "Resource", "load_resources", "resource_file"]
 # The name that the files are written for; another `index.prefix` takes its place.
 _PREFIX = "claude-code-bot"
 # The longer of two prefixes wins where the patterns of both match, as those of `logs` and `logs-2` do for the indices
-# of `logs-2`; the sum for the prefix of the files is what they hold.
-_LEAST_PRIORITY = 500
+# of `logs-2`: a priority is 500 and the length of the prefix, and one more for the indices without a day. The files
+# hold that of theirs.
 _LIFECYCLE = f"{_PREFIX}@lifecycle"
 _SETTINGS = f"{_PREFIX}@settings"
+_UNDATED = f"{_PREFIX}.undated"
+_TRACES = f"{_PREFIX}.traces"
 
 
 class Kind(StrEnum):
@@ -66,6 +68,9 @@ def load_resources(
         template["composed_of"].remove(_LIFECYCLE)
     fingerprints = f"{_PREFIX}.fingerprints"
     found.append(Resource(Kind.INDEX_TEMPLATE, fingerprints, _load("mappings", fingerprints)))
+    found += _traces(index_settings or {}, lifecycle=lifecycle)
+    # Of a higher priority: the day's template matches these names too, and its lifecycle refuses one without a date.
+    found.append(Resource(Kind.INDEX_TEMPLATE, _UNDATED, _load("mappings", _UNDATED)))
     found.append(Resource(Kind.INDEX_TEMPLATE, _PREFIX, template))
     return [_renamed(resource, index.prefix) for resource in found]
 
@@ -82,10 +87,23 @@ def _load(folder: str, name: str) -> dict[str, Any]:
     return body
 
 
+def _traces(index_settings: Mapping[str, str], *, lifecycle: bool) -> list[Resource]:
+    """Give what the trace summaries need: their indices are daily ones, however those of the logs roll."""
+    body = _load("mappings", _TRACES)
+    if "index.codec" in index_settings:
+        body["template"]["settings"]["index.codec"] = index_settings["index.codec"]
+    template = Resource(Kind.INDEX_TEMPLATE, _TRACES, body)
+    component = f"{_TRACES}@lifecycle"
+    if lifecycle:
+        return [Resource(Kind.COMPONENT, component, _load("mappings", component)), template]
+    body["composed_of"].remove(component)
+    return [template]
+
+
 def _renamed(resource: Resource, prefix: str) -> Resource:
     body = _rename(resource.body, prefix)
     if resource.kind is Kind.INDEX_TEMPLATE:
-        body["priority"] = _LEAST_PRIORITY + len(prefix)
+        body["priority"] += len(prefix) - len(_PREFIX)
     return Resource(resource.kind, _rename(resource.name, prefix), body)
 
 

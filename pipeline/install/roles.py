@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from pipeline.bulk.new_errors import fingerprints_index
 from pipeline.events.indices import log_index_patterns
 from pipeline.install.topics import wanted_topics
+from pipeline.kafka.trace_events import trace_events_topic, traces_group
 from pipeline.settings import Kafka, Settings
 
 __all__ = ["Acl", "Role", "describe_roles", "elasticsearch_roles", "kafka_acls"]
@@ -54,7 +55,18 @@ def elasticsearch_roles(settings: Settings, *, with_ilm: bool = True) -> list[Ro
     if with_ilm:
         setup["cluster"].append("manage_ilm")
         # ILM acts, and deletes, with the privileges of whoever last wrote the policy.
-        setup["indices"].append({"names": names, "privileges": ["manage"]})
+        setup["indices"].append({"names": [*names, f"{prefix}.traces-*"], "privileges": ["manage"]})
+    traces = [f"{prefix}.traces-*"] if settings.traces.enabled else []
+    correlator = Role(
+        f"{prefix}-traces",
+        "traces: creates summaries, reads them back and adds what came late",
+        {
+            "cluster": ["monitor"],
+            "indices": [
+                {"names": traces, "privileges": ["index", "read", "auto_configure", "view_index_metadata"]}
+            ],
+        },
+    )
     return [
         Role(
             f"{prefix}-worker",
@@ -69,13 +81,16 @@ def elasticsearch_roles(settings: Settings, *, with_ilm: bool = True) -> list[Ro
                 ],
             },
         ),
+        *([correlator] if traces else []),
         Role(f"{prefix}-setup", "setup: needed only while it runs", setup),
         Role(
             f"{prefix}-reader",
-            "audit, probe: reads; `maintenance` is for the refresh before an audit",
+            "audit, probe, trace, traces list: reads; `maintenance` is for the refresh before an audit",
             {
                 "cluster": [],
-                "indices": [{"names": logs, "privileges": ["read", "view_index_metadata", "maintenance"]}],
+                "indices": [
+                    {"names": [*logs, *traces], "privileges": ["read", "view_index_metadata", "maintenance"]}
+                ],
             },
         ),
         Role(
@@ -106,11 +121,21 @@ def kafka_acls(settings: Settings) -> list[Acl]:
         Acl("read the records", worker, ["Read", "Describe"], topics, prefixed=prefixed),
         Acl("commit what is done", worker, ["Read", "Describe"], groups=[kafka.group_id]),
         Acl("write dead letters", worker, ["Write", "Describe"], [dead_letters]),
+        *(_trace_acls(settings, worker) if settings.traces.enabled else []),
         Acl("create topics and compare them", setup, ["Create", "Describe", "DescribeConfigs"], every),
         Acl("read dead letters", reader, ["Read", "Describe"], [dead_letters]),
         Acl("read the records", reader, ["Read", "Describe"], topics, prefixed=prefixed),
         Acl("see what is committed", reader, ["Describe"], groups=[kafka.group_id]),
         Acl("write synthetic events", probe, ["Write", "Describe"], topics, prefixed=prefixed),
+    ]
+
+
+def _trace_acls(settings: Settings, worker: str) -> list[Acl]:
+    """Give what the trace events need: the correlator runs as a worker does."""
+    topic = trace_events_topic(settings)
+    return [
+        Acl("write and read trace events", worker, ["Write", "Read", "Describe"], [topic]),
+        Acl("commit which traces are told", worker, ["Read", "Describe"], groups=[traces_group(settings)]),
     ]
 
 

@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from pipeline.errors import ServerRefused, ServerUnavailable
 from pipeline.kafka.client import admin_client
+from pipeline.kafka.trace_events import trace_events_topic
 from pipeline.settings import Kafka, Settings
 
 __all__ = ["TopicPlan", "TopicSpec", "create_topics", "plan_topics", "wanted_topics"]
@@ -18,6 +19,8 @@ _DAY_MS = 86_400_000
 # A dead letter is a record and why it was refused: it must fit where the record did.
 _DEAD_LETTER_MAX_BYTES = 16 << 20
 _BROKER_DEFAULT = -1
+# What is older is in the summaries, and in the logs.
+_TRACE_EVENTS = {"retention.ms": str(3 * _DAY_MS)}
 
 
 class TopicSpec(NamedTuple):
@@ -39,7 +42,7 @@ class TopicPlan(NamedTuple):
 def wanted_topics(
     settings: Settings, *, partitions: int, replication_factor: int | None = None
 ) -> list[TopicSpec]:
-    """Return the topics that are read (none when they are chosen by pattern) and the dead-letter topic.
+    """Return the topics that are read (none when they are chosen by pattern), of trace events, of dead letters.
 
     The index of an event depends on its record's timestamp, which producers set. The broker is told to refuse
     timestamps outside the days that indices exist for, so that no producer can open an index of any day.
@@ -58,6 +61,11 @@ def wanted_topics(
     read = () if settings.kafka.topic_pattern is not None else settings.kafka.topics
     return [
         *(TopicSpec(name, partitions, replicas, bounds) for name in read),
+        *(
+            [TopicSpec(trace_events_topic(settings), partitions, replicas, _TRACE_EVENTS)]
+            if settings.traces.enabled
+            else []
+        ),
         TopicSpec(f"{settings.index.prefix}.dead-letters", partitions, replicas, dead_letters),
     ]
 

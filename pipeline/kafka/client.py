@@ -9,12 +9,31 @@ from typing import Any, Protocol
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownTopicOrPartitionError, for_code
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    KafkaConnectionError,
+    KafkaError,
+    NotCoordinatorForGroupError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
+from aiokafka.structs import OffsetAndMetadata
 
 from pipeline.errors import ServerRefused, ServerUnavailable, SettingsError, TopicMissing
 from pipeline.settings import Kafka
 
-__all__ = ["admin_client", "connection_options", "kafka_errors", "partitions_of_topics", "start_client"]
+__all__ = [
+    "admin_client",
+    "connection_options",
+    "group_offsets",
+    "kafka_errors",
+    "partitions_of_topics",
+    "start_client",
+]
+
+_COORDINATOR_TRIES = 50
+_COORDINATOR_SECONDS = 0.2
 
 
 class _Client(Protocol):
@@ -132,6 +151,21 @@ def kafka_errors(kafka: Kafka) -> Iterator[None]:
         raise ServerRefused(
             f"{where} refused: {reason}; `logpipe setup --print-roles` shows the ACLs that are needed"
         ) from error
+
+
+async def group_offsets(admin: AIOKafkaAdminClient, group_id: str) -> dict[TopicPartition, OffsetAndMetadata]:
+    """Give what a group has committed; a new cluster makes the topic that it is kept in when first asked.
+
+    Raises KafkaError when a broker does not tell.
+    """
+    for _ in range(_COORDINATOR_TRIES):
+        try:
+            offsets = await admin.list_consumer_group_offsets(group_id)
+        except (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError):
+            await asyncio.sleep(_COORDINATOR_SECONDS)
+        else:
+            return {partition: commit for partition, commit in offsets.items() if commit.offset >= 0}
+    raise GroupCoordinatorNotAvailableError(f"nobody answers for the group {group_id}")
 
 
 async def partitions_of_topics(admin: AIOKafkaAdminClient, names: Sequence[str]) -> list[TopicPartition]:

@@ -1,14 +1,21 @@
-"""The dead-letter topic: records that Elasticsearch will not take, byte for byte, and why."""
+"""The dead-letter topic: records that Elasticsearch will not take, byte for byte, and why.
 
+The key of a letter is the id of the document that it stands for: a letter that is written twice, because a worker was
+killed between its letters and its commit, is read once. The record's own key is a header.
+"""
+
+import hashlib
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
-from contextlib import aclosing, asynccontextmanager
-from typing import NamedTuple, Protocol
+from contextlib import aclosing, asynccontextmanager, closing
+from typing import Any, NamedTuple, Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from pipeline.encode.fast_path import Record
-from pipeline.events.document import Coordinates
+from pipeline.events.document import Coordinates, document_id
+from pipeline.kafka import cluster_client  # noqa: F401 - the producer finds Kafka at another address by it
 from pipeline.kafka.client import (
     admin_client,
     connection_options,
@@ -17,6 +24,7 @@ from pipeline.kafka.client import (
     start_client,
 )
 from pipeline.kafka.fetched_records import as_parsed
+from pipeline.kafka.seen_ids import SeenIds
 from pipeline.settings import Settings
 from pipeline.version import version
 
@@ -29,11 +37,17 @@ __all__ = [
     "read_dead_letters",
 ]
 
+log = logging.getLogger(__name__)
+
 _PREFIX = "logpipe."
 _FIRST = f"{_PREFIX}topic"
+_KEY = f"{_PREFIX}key"
 # A dead letter is the record and its headers; the topic takes 16 MiB.
 _MAX_REQUEST_BYTES = 16 << 20
 _LONGEST_REASON = 2000
+# What is left of a letter that the broker finds too large: first this, then nothing of the record.
+_CUT_BYTES = (64 << 10, 0)
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -66,6 +80,30 @@ class DeadLetter(NamedTuple):
     attempts: int
     element: int | None = None
     """Number of the event in a record that is an array; None where that is not known."""
+    whole_bytes: int | None = None
+    """Length of the record's value where only its beginning is here: the letter was too large for the broker."""
+    sha256: str = ""
+    """Of the whole value, in hexadecimal, where only its beginning is here."""
+
+    @property
+    def id(self) -> str:
+        """The id of the document that this stands for."""
+        identifier = document_id(self.record)
+        return identifier if self.element is None else f"{identifier}.{self.element}"
+
+    def cut(self, most_bytes: int) -> "DeadLetter":
+        """Keep the beginning of what makes it large; the record itself is still in its topic."""
+        value = self.value or b""
+        if self.whole_bytes is not None:  # it has been cut before
+            return self._replace(value=value[:most_bytes], key=None, headers=())
+        small = sum([len(name) + len(content or b"") for name, content in self.headers]) <= most_bytes
+        return self._replace(
+            value=value[:most_bytes],
+            key=self.key if len(self.key or b"") <= most_bytes else None,
+            headers=self.headers if small else (),
+            whole_bytes=len(value),
+            sha256=hashlib.sha256(value).hexdigest(),
+        )
 
 
 def dead_letter_topic(settings: Settings) -> str:
@@ -84,20 +122,55 @@ class DeadLetterProducer:
     async def write(self, letters: Iterable[DeadLetter]) -> None:
         """Write letters; when this returns every one is acknowledged by all in-sync replicas.
 
-        Raises KafkaError when one could not be written; writing all of them again is harmless.
+        One that is too large for the broker is cut. Raises KafkaError when one could not be written; writing all of
+        them again is harmless.
         """
+        left = list(letters)
+        for most_bytes in (*_CUT_BYTES, None):
+            failed = await self._try(left)
+            if not failed:
+                return
+            # The sequence numbers of what failed are used up: the broker would take nothing more of this producer.
+            await self.close()
+            large = [letter for letter, error in failed if isinstance(error, _TOO_LARGE)]
+            if not large or most_bytes is None:
+                raise failed[0][1]
+            log.warning(
+                "%d dead letters are too large for the topic %s (max.message.bytes): cut to %d bytes, such as %s; "
+                "their records are still in Kafka, where `logpipe dlq replay` finds them",
+                *(len(large), self._topic, most_bytes, large[0].id),
+            )
+            left = [
+                letter.cut(most_bytes) if isinstance(error, _TOO_LARGE) else letter
+                for letter, error in failed
+            ]
+
+    async def _try(self, letters: Iterable[DeadLetter]) -> list[tuple[DeadLetter, KafkaError]]:
+        """Write each once; gives those that failed, and why. Raises KafkaError when there is no connection."""
         producer = await self._started()
-        for sent in [
-            await producer.send(self._topic, letter.value, key=letter.key or b"", headers=_headers(letter))
-            for letter in letters
-        ]:
-            await sent
+        sent: list[tuple[DeadLetter, Any]] = []
+        failed: list[tuple[DeadLetter, KafkaError]] = []
+        for letter in letters:
+            try:
+                sending = await producer.send(
+                    self._topic, letter.value, key=letter.id.encode(), headers=_headers(letter)
+                )
+            except _TOO_LARGE as error:  # for this client already
+                failed.append((letter, error))
+            else:
+                sent.append((letter, sending))
+        for letter, sending in sent:
+            try:
+                await sending
+            except KafkaError as error:
+                failed.append((letter, error))
+        return failed
 
     async def close(self) -> None:
         """Disconnect."""
         if self._producer is not None:
-            await self._producer.stop()
-            self._producer = None
+            producer, self._producer = self._producer, None
+            await producer.stop()
 
     async def _started(self) -> AIOKafkaProducer:
         if self._producer is None:
@@ -118,17 +191,25 @@ class DeadLetterProducer:
 
 
 async def read_dead_letters(settings: Settings) -> AsyncGenerator[DeadLetter, None]:
-    """Read the topic from its beginning to what is its end now.
+    """Read the topic from its beginning to what is its end now; each letter once, however often it was written.
 
     Raises ServerUnavailable when no broker answers, TopicMissing when there is no such topic, and ServerRefused
     when it must not be read.
     """
-    with kafka_errors(settings.kafka):
+    with kafka_errors(settings.kafka), closing(SeenIds()) as seen:
         async with admin_client(settings.kafka, "dead-letters") as admin:
             partitions = await partitions_of_topics(admin, [dead_letter_topic(settings)])
         async with aclosing(_read(settings, partitions)) as letters:
             async for letter in letters:
-                yield letter
+                if _may_repeat(letter) or seen.first_time(letter.id):
+                    yield letter
+
+
+def _may_repeat(letter: DeadLetter) -> bool:
+    """Tell whether several letters of one id stand for several documents: those of an array, by old versions."""
+    return not letter.record.topic or (
+        letter.element is None and (letter.value or b"").lstrip().startswith(b"[")
+    )
 
 
 async def _read(settings: Settings, partitions: Sequence[TopicPartition]) -> AsyncGenerator[DeadLetter, None]:
@@ -157,12 +238,15 @@ def _headers(letter: DeadLetter) -> list[tuple[str, bytes | None]]:
         "field": letter.field,
         "status": letter.status,
         "attempts": letter.attempts,
-        "has_key": int(letter.key is not None),
+        "id": letter.id,
         "version": version(),
     }
     if letter.element is not None:
         ours["element"] = letter.element
-    return [*letter.headers, *((_PREFIX + name, str(value).encode()) for name, value in ours.items())]
+    if letter.whole_bytes is not None:
+        ours |= {"whole_bytes": letter.whole_bytes, "sha256": letter.sha256}
+    headers = [*letter.headers, *((_PREFIX + name, str(value).encode()) for name, value in ours.items())]
+    return headers if letter.key is None else [*headers, (_KEY, letter.key)]
 
 
 def _parse(key: bytes | None, value: bytes | None, headers: Headers) -> DeadLetter:
@@ -172,6 +256,10 @@ def _parse(key: bytes | None, value: bytes | None, headers: Headers) -> DeadLett
         name.removeprefix(_PREFIX): (content or b"").decode("utf-8", "replace")
         for name, content in headers[begin:]
     }
+    if "id" in ours:
+        key = next((content for name, content in headers[begin:] if name == _KEY), None)
+    elif ours.get("has_key", "1") != "1":  # of an earlier version, whose letters have the record's key
+        key = None
     return DeadLetter(
         record=Coordinates(
             ours.get("topic", ""),
@@ -179,7 +267,7 @@ def _parse(key: bytes | None, value: bytes | None, headers: Headers) -> DeadLett
             _number(ours, "offset"),
             _number(ours, "timestamp"),
         ),
-        key=key if ours.get("has_key", "1") == "1" else None,
+        key=key,
         value=value,
         headers=headers[:begin],
         error_type=ours.get("error_type", ""),
@@ -188,6 +276,8 @@ def _parse(key: bytes | None, value: bytes | None, headers: Headers) -> DeadLett
         status=_number(ours, "status"),
         attempts=_number(ours, "attempts"),
         element=_number(ours, "element") if "element" in ours else None,
+        whole_bytes=_number(ours, "whole_bytes") if "whole_bytes" in ours else None,
+        sha256=ours.get("sha256", ""),
     )
 
 

@@ -6,7 +6,7 @@ belong to the span behind them. Pure bookkeeping, without I/O.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 __all__ = ["Ledger", "Partition", "Span"]
@@ -25,13 +25,15 @@ class Span:
     Whoever delivers the span splits it into parts as it likes (`parts`); each is settled once.
     """
 
-    __slots__ = ("_entry", "next_offset", "partition", "parts", "records")
+    __slots__ = ("_entry", "next_offset", "partition", "parts", "records", "waiting")
 
     def __init__(self, partition: Partition, next_offset: int, records: int, entry: "_Entry") -> None:
         self.partition = partition
         self.next_offset = next_offset
         self.records = records
         self.parts = 1
+        self.waiting = 0
+        """Parts that wait for an index that takes no documents."""
         self._entry = entry
 
     @property
@@ -48,20 +50,61 @@ class Span:
 class _Entry:
     """What the ledger knows of one owned partition."""
 
-    __slots__ = ("committed", "owned", "position", "spans")
+    __slots__ = ("committed", "few_spans", "owned", "position", "spans", "spans_at_most")
 
-    def __init__(self) -> None:
+    def __init__(self, few_spans: int) -> None:
         self.spans: deque[Span] = deque()
+        self.few_spans = self.spans_at_most = few_spans
         self.position: int | None = None
         self.committed: int | None = None
         self.owned = True
+
+    def forget_settled(self) -> None:
+        """Keep of settled spans that follow each other the last one: it says for all how far they reach."""
+        kept: deque[Span] = deque()
+        for span in self.spans:
+            if span.parts == 0 and kept and kept[-1].parts == 0:
+                kept.pop()
+            kept.append(span)
+        self.spans = kept
+        # So seldom that a delivery costs the same however many there are.
+        self.spans_at_most = max(self.few_spans, 2 * len(kept))
 
 
 class Ledger:
     """Keep the spans in flight of every owned partition."""
 
-    def __init__(self) -> None:
+    def __init__(self, few_spans: int = 64) -> None:
+        """Above `few_spans` of a partition those are joined that are settled and follow each other."""
+        self._few_spans = few_spans
         self._entries: dict[Partition, _Entry] = {}
+
+    def begin(self, partition: Partition, position: int, *, committed: bool) -> None:
+        """Note where reading of a partition begins; that is committable unless it has been committed already."""
+        entry = self._entries.setdefault(partition, _Entry(self._few_spans))
+        entry.position = position
+        if committed:
+            entry.committed = position
+
+    def skip_to(self, partition: Partition, position: int, *, again: bool = False) -> None:
+        """Note that nothing more is to come below a position: markers, aborted records, what can never be read.
+
+        With `again` the position is committed even if it has been before: there is more to say of it. Without effect
+        while records are in flight: what is delivered next takes the position along.
+        """
+        entry = self._entries.get(partition)
+        if entry is None or entry.spans:
+            return
+        entry.position = max(entry.position or 0, position)
+        if again:
+            entry.committed = None
+
+    def committed_position(self, partition: Partition) -> int | None:
+        """Give what Kafka has accepted, else where reading began; None where neither is known."""
+        entry = self._entries.get(partition)
+        if entry is None:
+            return None
+        return entry.position if entry.committed is None else entry.committed
 
     def deliver(self, partition: Partition, next_offset: int, records: int) -> Span:
         """Note records that have been delivered; `next_offset` is the one after the last of them.
@@ -71,12 +114,14 @@ class Ledger:
         """
         entry = self._entries.get(partition)
         if entry is None:
-            entry = self._entries[partition] = _Entry()
+            entry = self._entries[partition] = _Entry(self._few_spans)
         last = entry.spans[-1].next_offset if entry.spans else entry.position
         if last is not None and next_offset <= last:
             raise ValueError(f"{partition}: delivered up to {next_offset} after {last}")
         span = Span(partition, next_offset, records, entry)
         entry.spans.append(span)
+        if len(entry.spans) > entry.spans_at_most:
+            entry.forget_settled()
         return span
 
     def settle_part(self, span: Span) -> None:
@@ -118,6 +163,13 @@ class Ledger:
                 entry.spans.clear()
 
     def in_flight(self, partitions: Iterable[Partition] | None = None) -> int:
-        """Count the records delivered but not settled, of these partitions or of all."""
+        """Count the records of spans that are not settled, of these partitions or of all."""
+        return sum(span.records for span in self._spans(partitions) if span.parts)
+
+    def moving(self, partitions: Iterable[Partition] | None = None) -> int:
+        """Count the same without spans of which all that is left waits for an index that takes no documents."""
+        return sum(span.records for span in self._spans(partitions) if span.parts > span.waiting)
+
+    def _spans(self, partitions: Iterable[Partition] | None) -> Iterator[Span]:
         chosen = self._entries if partitions is None else [p for p in partitions if p in self._entries]
-        return sum(span.records for partition in chosen for span in self._entries[partition].spans)
+        return (span for partition in chosen for span in self._entries[partition].spans)

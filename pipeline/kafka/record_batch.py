@@ -14,7 +14,7 @@ from typing import NamedTuple
 from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
 from aiokafka.errors import CorruptRecordException
 
-__all__ = ["BatchRecord", "read_batch"]
+__all__ = ["BatchRecord", "read_batch", "records_in_batch"]
 
 _BASE_OFFSET_AND_LENGTH = struct.Struct(">qi")
 # Leader epoch, magic, CRC, attributes, last offset delta, first and last timestamp, three of the producer's,
@@ -52,6 +52,12 @@ def read_batch(fetched: bytes, base_offset: int) -> list[BatchRecord]:
         raise CorruptRecordException(
             f"the batch at offset {base_offset} cannot be read: {error!r}"
         ) from error
+
+
+def records_in_batch(fetched: bytes, base_offset: int) -> int:
+    """Give the number of records that a batch says it has; raises struct.error where it is too short to say so."""
+    *_, number = _REST_OF_HEAD.unpack_from(_batch(fetched, base_offset))
+    return int(number)
 
 
 def _batch(fetched: bytes, base_offset: int) -> bytes:

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from pipeline.errors import ServerRefused, ServerUnavailable, SettingsError
 from pipeline.kafka.client import connection_options, start_client
 from pipeline.sample import EVENTS_PER_REQUEST, INCIDENTS, SampleEvent, sample_events
+from pipeline.sample.formats import FORMATS, rewritten
 from pipeline.settings import Kafka
 
 __all__ = ["PROFILES", "Traffic", "plan_traffic", "produce"]
@@ -39,9 +40,17 @@ class Traffic:
     seed: int | None
     incident: str | None
     incident_from: float
+    format: str = "guide"
+    """One of `FORMATS`: how the events are written."""
 
     def events(self, now_ms: int) -> Iterator[SampleEvent]:
         """Write the events: of the days before now, or from now on."""
+        events = self._guide_events(now_ms)
+        if self.format == "guide":
+            return events
+        return (event._replace(value=rewritten(event.value, self.format)) for event in events)
+
+    def _guide_events(self, now_ms: int) -> Iterator[SampleEvent]:
         if not self.live or self.rate is None:
             return sample_events(
                 self.count,
@@ -75,6 +84,7 @@ def plan_traffic(
     seed: int | None = None,
     incident: str | None = None,
     incident_from: float | None = None,
+    format_name: str = "guide",
 ) -> Traffic:
     """Fill in what was not asked for.
 
@@ -83,10 +93,13 @@ def plan_traffic(
 
     Raises SettingsError, naming the option, for options that contradict each other or need one another.
     """
-    if incident is not None and incident not in INCIDENTS:
-        raise SettingsError(f"--incident = {incident!r}: there are {', '.join(INCIDENTS)}")
-    if profile is not None and profile not in PROFILES:
-        raise SettingsError(f"--profile = {profile!r}: there are {', '.join(PROFILES)}")
+    for option, value, possible in (
+        ("--incident", incident, INCIDENTS),
+        ("--format", format_name, FORMATS),
+        ("--profile", profile, PROFILES),
+    ):
+        if value is not None and value not in possible:
+            raise SettingsError(f"{option} = {value!r}: there are {', '.join(possible)}")
     for one, other, given in (
         ("--profile", "--rate", profile is not None and rate is not None),
         ("--seconds", "--count", seconds is not None and count is not None),
@@ -105,7 +118,14 @@ def plan_traffic(
     if incident_from is None:
         incident_from = 0.0 if live else _LAST_TENTH
     return Traffic(
-        count or _COUNT, rate, live, _DAYS if days is None else days, seed, incident, incident_from
+        count or _COUNT,
+        rate,
+        live,
+        _DAYS if days is None else days,
+        seed,
+        incident,
+        incident_from,
+        format_name,
     )
 
 

@@ -3,6 +3,7 @@
 import zoneinfo
 from datetime import UTC, tzinfo
 from functools import cached_property
+from pathlib import Path
 
 from pydantic import Field, field_validator
 
@@ -28,6 +29,8 @@ class Events(Group):
     """Give events of level ERROR the field `error.fingerprint`, the same for every occurrence of one fault."""
     max_array_events: int = Field(default=10_000, ge=1, le=1_000_000)
     """A record holding a longer array is kept whole, as a record that cannot be parsed."""
+    formats_file: Path | None = None
+    """TOML file of formats of your own, beside or instead of those that come along; docs/formats.md says how."""
 
     @field_validator("default_timezone")
     @classmethod

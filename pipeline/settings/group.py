@@ -6,17 +6,22 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, field_validator
 from pydantic_settings import NoDecode
 
-__all__ = ["RENAMED_GROUPS", "Group", "StringList", "renamed"]
+__all__ = ["Group", "StringList", "renamed"]
 
-RENAMED_GROUPS = {"traces": "otlp"}
-"""Groups that have another name now, by the former one."""
+_RENAMED = {
+    ("traces", name): "otlp" for name in ("endpoint", "headers", "ca_certs", "sample_ratio", "max_links")
+}
+"""Settings that are in another group now, by their former one."""
 
 
-def renamed(group: str) -> str:
-    """Say what a group is called now, to somebody who uses its former name."""
-    new = RENAMED_GROUPS[group]
+def renamed(group: str, setting: str) -> str | None:
+    """Say where a setting is now, to somebody who has it in its former group; None when it has not moved."""
+    new = _RENAMED.get((group, setting))
+    if new is None:
+        return None
     return (
-        f"the group [{group}] is now [{new}] (variables: LOGPIPE_{new.upper()}__…); its settings are the same"
+        f"the settings of the pipeline's own spans are now in the group [{new}]: this one is {new}.{setting} "
+        f"(variable LOGPIPE_{new.upper()}__{setting.upper()}); [{group}] is for the traces of the logs"
     )
 
 

@@ -19,6 +19,11 @@ class Index(Group):
     """`day`: an index per event day, replays are no-ops. `ilm`: one alias that ILM rolls over by size and
     age; a replay across a rollover indexes a second copy."""
 
+    max_open_days: int = Field(default=100, ge=1, le=40_000)
+    """The most indices of days that can come into being within 24 hours, whatever is sent: those of the newest
+    days. Events of an older day go to `<prefix>-overflow`. At least the sum of `events.retention_days`,
+    `events.max_future_seconds` in days, and 3."""
+
     @field_validator("prefix")
     @classmethod
     def _prefix_is_legal(cls, prefix: str) -> str:

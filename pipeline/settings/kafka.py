@@ -8,7 +8,9 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from pipeline.settings.group import Group, StringList
 
-__all__ = ["Kafka"]
+__all__ = ["Kafka", "is_own_topic"]
+
+_OWN_TOPICS = (".dead-letters", ".trace-events", "-__assignor-__leader")
 
 
 class Kafka(Group):
@@ -19,7 +21,10 @@ class Kafka(Group):
     topics: StringList = ("claude-code-bot.logs",)
     """Topics to read. Leave empty when `topic_pattern` is set."""
     topic_pattern: str | None = None
-    """Regular expression of the topics to read, instead of `topics`; new ones are found as they appear."""
+    """Regular expression of the topics to read, instead of `topics`; new ones are found as they appear. Topics of a
+    pipeline's own (`….dead-letters`, `….trace-events`) are never read."""
+    metadata_max_age_seconds: float = Field(default=30.0, ge=1, le=3600)
+    """How old may be what is known of the topics: new topics and partitions are found within this time."""
     group_id: str = Field(default="logpipe", min_length=1)
     """Consumer group; its committed offsets say what is done."""
     client_id: str = "logpipe"
@@ -27,7 +32,11 @@ class Kafka(Group):
     group_instance_id: str | None = None
     """Static membership (KIP-345): a restart within the session timeout causes no rebalance."""
     start_at: Literal["earliest", "latest"] = "earliest"
-    """Where a group without committed offsets begins; `latest` skips what is already in the topic."""
+    """Where a group without any committed offset begins, once: `latest` skips what is already in the topics. Partitions
+    and topics that come later are read from their beginning."""
+    corrupt_batches: Literal["stop", "skip"] = "stop"
+    """What becomes of a partition with a batch that is damaged: `stop` waits until it can be read, `skip` counts it and
+    goes on behind it. Other partitions are read on in either case."""
     connect_timeout_seconds: float = Field(default=10.0, gt=0, le=600)
     """How long all of `bootstrap_servers` together have to answer before Kafka counts as away."""
     session_timeout_seconds: float = Field(default=45.0, ge=1, le=1800)
@@ -125,3 +134,8 @@ class Kafka(Group):
         if self.client_key is not None and self.client_cert is None:
             raise ValueError("client_key is of use with client_cert only")
         return self
+
+
+def is_own_topic(topic: str) -> bool:
+    """Tell whether a topic is a pipeline's own, of whatever prefix: what is in it comes from records that were read."""
+    return topic.endswith(_OWN_TOPICS)

@@ -14,7 +14,7 @@ from pydantic_settings import (
 )
 
 from pipeline.errors import SettingsError
-from pipeline.settings.group import RENAMED_GROUPS, renamed
+from pipeline.settings.group import renamed
 from pipeline.settings.model import Settings
 
 __all__ = [
@@ -126,9 +126,9 @@ def _refuse_unknown_variables() -> None:
             or variable.startswith("LOGPIPE_TEST_")
         ):
             continue
-        group = variable.split("__")[0].removeprefix("LOGPIPE_").lower()
-        if group in RENAMED_GROUPS:
-            raise SettingsError(f"{variable}: {renamed(group)}")
+        group, _, setting = variable.removeprefix("LOGPIPE_").lower().partition("__")
+        if moved := renamed(group, setting):
+            raise SettingsError(f"{variable}: {moved}")
         if variable.split("__")[0] not in groups:
             raise SettingsError(
                 f"{variable}: there is no such setting; variables are named LOGPIPE_<GROUP>__<SETTING>, "
@@ -141,8 +141,8 @@ def _explain(error: Any) -> str:
     location = ".".join(str(part) for part in error["loc"]) or "settings"
     message = str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
-        if location in RENAMED_GROUPS:
-            return f"{location}: {renamed(location)}"
+        if moved := renamed(*location.split(".", 1)) if "." in location else None:
+            return f"{location}: {moved}"
         group = Settings.model_fields.get(str(error["loc"][0]))
         model = group.annotation if group else None
         names = (

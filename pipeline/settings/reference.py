@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from types import NoneType
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
@@ -33,12 +33,17 @@ def reference() -> str:
 def _groups() -> Iterator[str]:
     for name, group in Settings.model_fields.items():
         model = group.annotation
+        shown = name
+        if get_origin(model) is dict:
+            # A group for each name that the user chooses.
+            shown = f'{name}."<name>"'
+            model = get_args(model)[1]
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             raise TypeError(f"{name} is no group of settings")
-        yield f"## {name}\n\n{_one_line(model.__doc__)}\n"
+        yield f"## {name}\n\n{_one_line(group.description or model.__doc__)}\n"
         yield "| setting | type | default | what it does |\n|---|---|---|---|"
         for setting, field in model.model_fields.items():
-            yield f"| `{name}.{setting}` | {_type(field)} | {_default(field)} | {_one_line(field.description)} |"
+            yield f"| `{shown}.{setting}` | {_type(field)} | {_default(field)} | {_one_line(field.description)} |"
         yield ""
 
 

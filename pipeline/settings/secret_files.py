@@ -8,7 +8,7 @@ from typing import Any
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from pipeline.errors import SettingsError
-from pipeline.settings.group import RENAMED_GROUPS, renamed
+from pipeline.settings.group import renamed
 
 __all__ = ["SecretFiles"]
 
@@ -46,10 +46,10 @@ class SecretFiles(PydanticBaseSettingsSource):
             if (match := _ONE_GROUP.fullmatch(name)) and match["group"] in self.settings_cls.model_fields:
                 groups[match["group"]] = _read_object(file)
             elif match := _ONE_SETTING.fullmatch(name):
+                if moved := renamed(match["group"], match["setting"]):
+                    raise SettingsError(f"{file}: {moved}")
                 if match["group"] in self.settings_cls.model_fields:
                     settings.append((match["group"], match["setting"], _read(file)))
-                elif match["group"] in RENAMED_GROUPS:
-                    raise SettingsError(f"{file}: {renamed(match['group'])}")
                 elif match["prefix"] and match["mark"] == "__":
                     raise SettingsError(f"{file}: there is no group of settings {match['group']!r}")
         for group, setting, value in settings:

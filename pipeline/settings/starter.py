@@ -50,6 +50,9 @@ def starter_file(chosen: Mapping[str, Mapping[str, Any]]) -> str:
 def _groups(chosen: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for name, group in Settings.model_fields.items():
         model = group.annotation
+        if get_origin(model) is dict:
+            yield from _named_groups(name, get_args(model)[1], group)
+            continue
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             raise TypeError(f"{name} is no group of settings")
         values, essential = chosen.get(name, {}), _ESSENTIAL.get(name, set())
@@ -60,6 +63,17 @@ def _groups(chosen: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
             mark = "" if setting in values or setting in essential else "# "
             yield f"{mark}{setting} = {_toml(values.get(setting, field.default))}{_allowed(field)}"
         yield ""
+
+
+def _named_groups(name: str, model: type[BaseModel], group: FieldInfo) -> Iterator[str]:
+    """Write groups that have names of the user's: what each setting means, and an example as a comment."""
+    yield _comment(group.description or model.__doc__)
+    yield f"[{name}]"
+    for setting, field in model.model_fields.items():
+        yield _comment(f"{setting}: {' '.join((field.description or '').split())}")
+    values = ", ".join(f"{setting} = {_toml(field.default)}" for setting, field in model.model_fields.items())
+    yield f'# "a-topic" = {{ {values} }}'
+    yield ""
 
 
 def _comment(text: str | None) -> str:

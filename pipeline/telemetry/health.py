@@ -19,6 +19,10 @@ class Health:
         self.assigned = False
         self.elasticsearch = True
         self.dead_letters = True
+        self.reason: str | None = None
+        """Why Elasticsearch does not take everything."""
+        self.waiting: list[dict[str, Any]] = []
+        """What waits for an index that takes no documents, since when and why; others go on."""
         self._last_beat = time.monotonic()
 
     def beat(self) -> None:
@@ -43,7 +47,12 @@ class Health:
         """Tell whether each dependency answers."""
         checks = self.checks()
         ready = all(checks.values())
-        return ready, {"status": "ready" if ready else "not ready", "checks": checks}
+        body: dict[str, Any] = {"status": "ready" if ready else "not ready", "checks": checks}
+        if self.reason is not None:
+            body["reason"] = self.reason
+        if self.waiting:
+            body["waiting"] = self.waiting
+        return ready, body
 
     def startup(self) -> tuple[bool, dict[str, Any]]:
         """Tell whether the worker has joined its group once."""

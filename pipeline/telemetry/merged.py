@@ -28,7 +28,10 @@ _NOT_SUMMED: dict[str, Callable[[float, float], float]] = {
     "logpipe_committed_offset": max,
     "logpipe_dependency_up": min,
     "logpipe_ready": min,
+    "logpipe_topics_missing": max,
+    "logpipe_traces_oldest_seconds": max,
     "process_start_time_seconds": min,
+    "trace_expected_seconds": max,
 }
 _TIME_SUFFIX = "_updated_timestamp_seconds"
 _CONSUMED = "logpipe_documents_consumed"

@@ -1,5 +1,7 @@
 """The pipeline's own metrics, counted per batch and never per event."""
 
+from collections.abc import Mapping, Sequence
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
 from pipeline.version import version
@@ -9,6 +11,13 @@ __all__ = ["Telemetry"]
 # From what a busy pipeline takes to what is left when it has been away for a day.
 _AGES = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600, 21_600, 86_400)
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+# Label values of what waits.
+_MOST_INDICES = 20
+
+
+# Shippers around shippers around loggers: more than this many are counted as one.
+_MOST_FORMATS = 200
+_OTHER_FORMATS = "other"
 
 
 class Telemetry:
@@ -19,6 +28,25 @@ class Telemetry:
         self.records = Counter("logpipe_records", "Records read from Kafka", ["topic"], registry=registry)
         self.record_bytes = Counter(
             "logpipe_record_bytes", "Bytes of record values read from Kafka", ["topic"], registry=registry
+        )
+        self.implausible = Counter(
+            "logpipe_records_implausible_timestamp",
+            "Records whose Kafka timestamp cannot be true: before 2000, or more than a day ahead",
+            ["topic"],
+            registry=registry,
+        )
+        self.dayless = Counter(
+            "logpipe_documents_without_day",
+            "Documents made for an index without a day in its name: undated, overflow",
+            ["index"],
+            registry=registry,
+        )
+        self._formats: set[str] = set()
+        self.input_events = Counter(
+            "logpipe_input_events",
+            "Events by the format that they were recognised as, the shipper's first: guide, pino, filebeat>zap …",
+            ["topic", "format"],
+            registry=registry,
         )
         self.documents = Counter(
             "logpipe_documents",
@@ -46,6 +74,9 @@ class Telemetry:
         )
         self.dead_letter_failures = Counter(
             "logpipe_dead_letter_failures", "Failed attempts to write dead letters", registry=registry
+        )
+        self.trace_events = Counter(
+            "logpipe_trace_events", "Trace events written to Kafka and acknowledged", registry=registry
         )
         self.retries = Counter(
             "logpipe_document_retries", "Documents sent once more, by reason", ["reason"], registry=registry
@@ -92,6 +123,17 @@ class Telemetry:
         self.request_bytes_limit = Gauge(
             "logpipe_bulk_size_limit_bytes", "Size at which a bulk request is sent now", registry=registry
         )
+        self.waiting = Gauge(
+            "logpipe_index_waiting_documents",
+            "Documents that wait because their index takes none; the indices for which most wait, and all others",
+            ["index"],
+            registry=registry,
+        )
+        self.dead_letter_flood = Gauge(
+            "logpipe_dead_letter_flood",
+            "Whether so many documents were refused that nothing more is read or given up",
+            registry=registry,
+        )
         self.in_flight_bytes = Gauge(
             "logpipe_in_flight_bytes", "Document bytes waiting for or in a bulk request", registry=registry
         )
@@ -100,7 +142,47 @@ class Telemetry:
         )
         self.lag = Gauge(
             "logpipe_consumer_lag_records",
-            "Records of the partition that have not been read yet",
+            "Offsets between what is committed and the partition's end (its high watermark)",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self.readable_lag = Gauge(
+            "logpipe_consumer_readable_lag_records",
+            "Offsets between what is committed and what can be read now: up to the last stable offset, where an open "
+            "transaction begins",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self.expired = Counter(
+            "logpipe_records_expired",
+            "Records that retention removed before they were read",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self.topics_recreated = Counter(
+            "logpipe_topics_recreated",
+            "Topics deleted and made anew, and read from their beginning",
+            ["topic"],
+            registry=registry,
+        )
+        self.topics_missing = Gauge(
+            "logpipe_topics_missing", "Topics of kafka.topics that do not exist", registry=registry
+        )
+        self.corrupt_batches = Counter(
+            "logpipe_corrupt_batches",
+            "Damaged batches by what was done: stopped, skipped (kafka.corrupt_batches)",
+            ["topic", "partition", "action"],
+            registry=registry,
+        )
+        self.corrupt_records = Counter(
+            "logpipe_corrupt_records",
+            "Offsets of damaged batches that were skipped",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self.stopped = Gauge(
+            "logpipe_partition_stopped",
+            "1 while the partition stands still before a damaged batch",
             ["topic", "partition"],
             registry=registry,
         )
@@ -137,3 +219,22 @@ class Telemetry:
         ProcessCollector(registry=registry)
         self.build = Info("logpipe_build", "Version of the pipeline", registry=registry)
         self.build.info({"version": version()})
+
+    def show_waiting(self, documents: Sequence[tuple[str, int]]) -> None:
+        """Show how many documents wait for which index, given from the most to the least."""
+        self.waiting.clear()
+        for index, number in documents[:_MOST_INDICES]:
+            self.waiting.labels(index).set(number)
+        if others := sum([number for _, number in documents[_MOST_INDICES:]]):
+            self.waiting.labels("other").set(others)
+
+    def count_formats(self, topic: str, events: int, formats: Mapping[str, int]) -> None:
+        """Count events of a topic by format; those that `formats` does not have are the guide's."""
+        for name, number in (("guide", events - sum(formats.values())), *formats.items()):
+            if number <= 0:
+                continue
+            if name not in self._formats:
+                if len(self._formats) >= _MOST_FORMATS:
+                    name = _OTHER_FORMATS  # noqa: PLW2901 - so that no input makes series without end
+                self._formats.add(name)
+            self.input_events.labels(topic, name).inc(number)

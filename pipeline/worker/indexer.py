@@ -4,8 +4,9 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Awaitable, Callable, Collection
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import AsyncExitStack
+from typing import Protocol
 
 from pipeline.bulk.batch_traces import CLOSE_SECONDS
 from pipeline.bulk.client import make_client
@@ -13,11 +14,11 @@ from pipeline.bulk.new_errors import NewErrors
 from pipeline.bulk.requests import bulk_serializers
 from pipeline.bulk.writer import BulkWriter
 from pipeline.encode.fast_path import BatchEncoder
-from pipeline.errors import SettingsError
+from pipeline.errors import LogpipeError
 from pipeline.events.document import DocumentBuilder
 from pipeline.kafka.dead_letters import DeadLetterProducer
-from pipeline.kafka.ledger import Ledger, Partition
-from pipeline.kafka.source import Batch, Source
+from pipeline.kafka.ledger import Partition
+from pipeline.kafka.source import Batch
 from pipeline.log_metrics.errors import LogErrors
 from pipeline.log_metrics.gather import LogMetrics
 from pipeline.log_metrics.rules import chosen_rules
@@ -25,16 +26,17 @@ from pipeline.settings import Settings
 from pipeline.telemetry.families import dump_families
 from pipeline.telemetry.health import Health
 from pipeline.telemetry.metrics import Telemetry
+from pipeline.worker.offsets import Offsets
 from pipeline.worker.open_traces import open_traces
+from pipeline.worker.trace_emission import TraceEmission
 from pipeline.worker.worker_pipe import supervised
 
-__all__ = ["LEAVE_SECONDS", "Indexer", "run_until_signalled"]
+__all__ = ["LEAVE_SECONDS", "Indexer", "Work", "run_until_signalled"]
 
 log = logging.getLogger(__name__)
 
 _QUIET_SECONDS = 0.1
 _COMMIT_SECONDS = 1.0
-_LAG_SECONDS = 5.0
 # A wait longer than this pauses the partitions: until then what has been fetched is kept, since pausing
 # throws it away; after that memory and the broker's patience count for more.
 _PAUSE_AFTER_SECONDS = 5.0
@@ -52,12 +54,12 @@ class Indexer:
         self._telemetry = telemetry
         self._health = health
         self._traces = open_traces(settings)
-        self._ledger = Ledger()
+        self._offsets = Offsets(settings, telemetry, health, self._settled)
+        self._ledger, self._source = self._offsets.ledger, self._offsets.source
         self._metrics, self._errors = _derived(settings, telemetry)
         self._encoder = BatchEncoder(
-            DocumentBuilder(settings.events, settings.index), self._metrics, self._errors
+            DocumentBuilder(settings.events, settings.index, settings.inputs), self._metrics, self._errors
         )
-        self._source = Source(settings.kafka, self._revoked, self._assigned)
         self._client = make_client(settings.elasticsearch, serializers=bulk_serializers())
         self._dead_letters = DeadLetterProducer(settings)
         self._writer = BulkWriter(
@@ -67,7 +69,11 @@ class Indexer:
             self._dead_letters,
             telemetry,
             self._traces,
+            max_salvaged_fields=settings.salvage.max_fields,
+            index_wait=settings.index_wait,
+            max_dead_ratio=settings.dead_letters.max_ratio,
         )
+        self._emission = TraceEmission(settings, self._ledger, telemetry)
         self._stopping = asyncio.Event()
         self._held = False
 
@@ -82,17 +88,26 @@ class Indexer:
     async def run(self) -> None:
         """Work until `stop`, then drain.
 
-        Raises ServerUnavailable when Kafka cannot be reached at the start.
+        Raises ServerUnavailable when Kafka cannot be reached at the start, and what `Source.poll` does.
         """
         async with AsyncExitStack() as closing:
             closing.push_async_callback(self._traces.close)
             closing.push_async_callback(self._client.close)
             closing.push_async_callback(_within, _LAST_WORD_SECONDS, self._dead_letters.close)
+            closing.push_async_callback(_within, _LAST_WORD_SECONDS, self._emission.close)
             closing.push_async_callback(_within, _LAST_WORD_SECONDS, self._source.stop)
             try:
+                if self._settings.traces.enabled:
+                    await self._emission.start(self._encoder)
                 if await self._started():
                     self._health.kafka = True
                     await self._work()
+            except ExceptionGroup as group:
+                # What one task has to say to the user, not that there were several.
+                said, _ = group.split(LogpipeError)
+                if said is None:
+                    raise
+                raise next(_leaves(said)) from group
             finally:
                 self._health.kafka = False
 
@@ -116,8 +131,9 @@ class Indexer:
             async with asyncio.TaskGroup() as tasks:
                 sending = tasks.create_task(self._writer.run(), name="bulk")
                 committing = tasks.create_task(self._commit_regularly(), name="commit")
-                measuring = tasks.create_task(self._measure_lag(), name="lag")
-                others = [sending, committing, measuring]
+                measuring = tasks.create_task(self._offsets.measure_lag(), name="lag")
+                emitting = tasks.create_task(self._emission.run(), name="trace events")
+                others = [sending, committing, measuring, emitting]
                 if self._errors is not None and self._settings.metrics.new_errors:
                     prefix = self._settings.index.prefix
                     new_errors = NewErrors(self._client, prefix, self._errors, self._telemetry)
@@ -126,14 +142,12 @@ class Indexer:
                 await self._drain()
                 for task in others:
                     task.cancel()
-        except ExceptionGroup as group:
-            for error in group.exceptions:
-                if isinstance(error, SettingsError):  # for the user, and for the supervisor, not to try again
-                    raise error from group
-            raise
         finally:
             # Also after a failure: what has been settled in order need not be read again.
-            await _within(_LAST_WORD_SECONDS, self._commit)
+            if not await self._offsets.commit_within(_LAST_WORD_SECONDS):
+                log.warning(
+                    "the last commit was not taken: what it was about is read again, and is there already"
+                )
 
     async def _read(self) -> None:
         while not self._stopping.is_set():
@@ -147,49 +161,60 @@ class Indexer:
             if not batches:
                 # Kafka has nothing more to give now: what there is need not wait for company.
                 self._writer.flush()
+                self._offsets.nothing_more()
+                self._emission.flush()
             self._health.beat()
 
     def _take(self, batch: Batch) -> None:
         partition, records = batch
         started_ns = time.time_ns()
-        payloads = self._encoder.encode(partition.topic, partition.number, records)
+        payloads = self._encoder.encode(partition.topic, partition.number, records, started_ns // 1_000_000)
         next_offset = records[-1].offset + 1
         span = self._ledger.deliver(partition, next_offset, len(records))
         self._traces.delivered(span, records, payloads, started_ns)
         self._writer.add(span, records, payloads)
+        self._emission.delivered(span)
         telemetry = self._telemetry
         telemetry.consumed.labels(*partition).inc(sum([payload.documents for payload in payloads]))
+        for payload in payloads:
+            telemetry.count_formats(partition.topic, payload.documents, payload.formats)
         telemetry.records.labels(partition.topic).inc(len(records))
         telemetry.record_bytes.labels(partition.topic).inc(
             sum([payload.record_bytes for payload in payloads])
         )
+        if implausible := sum([payload.implausible for payload in payloads]):
+            telemetry.implausible.labels(partition.topic).inc(implausible)
+        if undated := sum([payload.undated for payload in payloads]):
+            telemetry.dayless.labels("undated").inc(undated)
+        if overflow := sum([payload.overflow for payload in payloads]):
+            telemetry.dayless.labels("overflow").inc(overflow)
 
     async def _wait_for_room(self) -> None:
         """Hold reading back while too much is in flight; the group keeps hearing from this worker."""
         writer = self._writer
-        most = self._settings.elasticsearch.max_in_flight_bytes
-        if writer.in_flight_bytes < most and writer.forbidden is None:
+        emission = self._emission
+        if not writer.full and writer.forbidden is None and not emission.full:
             return
         loop = asyncio.get_running_loop()
         started = loop.time()
         paused = False
-        while (writer.in_flight_bytes >= most or writer.forbidden) and not self._stopping.is_set():
-            await writer.wait_for_change(timeout=1.0)
+        while (writer.full or writer.forbidden or emission.full) and not self._stopping.is_set():
+            await (emission if emission.full else writer).wait_for_change(timeout=1.0)
             self._health.beat()
             if not paused and loop.time() - started > _PAUSE_AFTER_SECONDS:
                 paused = True
             if paused:
                 # Partitions may have been assigned since, so that pausing is repeated.
-                self._source.pause()
+                self._source.hold_all()
                 await self._source.poll(0)
         if paused:
-            self._source.resume_all_but(self._writer.stalled)
+            self._source.hold(self._writer.stalled)
         self._telemetry.paused_seconds.inc(loop.time() - started)
 
     def _hold_stalled(self) -> None:
         """Pause partitions whose dead letters cannot be written, so that nothing of them is skipped."""
         if self._writer.stalled or self._held:
-            self._source.resume_all_but(self._writer.stalled)
+            self._source.hold(self._writer.stalled)
             self._held = bool(self._writer.stalled)
 
     async def _drain(self) -> None:
@@ -203,9 +228,13 @@ class Indexer:
     async def _settled(self, partitions: Collection[Partition] | None, timeout: float) -> bool:
         """Wait until nothing of these partitions is in flight; False when the time did not suffice."""
         self._writer.flush()
+        self._emission.flush()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
-        while self._ledger.in_flight(partitions):
+        # What waits for an index that takes none would be waited for in vain: it is read again.
+        while self._ledger.moving(partitions) or (
+            self._writer.soon_over and self._ledger.in_flight(partitions)
+        ):
             if loop.time() >= deadline:
                 return False
             await self._writer.wait_for_change(timeout=min(0.5, timeout))
@@ -216,64 +245,21 @@ class Indexer:
             await asyncio.sleep(_COMMIT_SECONDS)
             self._writer.show()
             self._telemetry.in_flight_records.set(self._ledger.in_flight())
-            self._health.elasticsearch = self._writer.reachable and self._writer.forbidden is None
+            self._health.kafka = self._source.reachable
+            self._health.reason = self._writer.not_ready
+            self._health.elasticsearch = self._health.reason is None
+            self._health.waiting = self._writer.waiting
             self._health.dead_letters = not self._writer.stalled
             self._show_health()
             if self._metrics is not None:
                 self._metrics.flush()
-            await self._commit()
-
-    async def _measure_lag(self) -> None:
-        """Ask for the lag regularly: what is fetched does not tell it of partitions that are paused."""
-        while True:
-            await asyncio.sleep(_LAG_SECONDS)
-            for partition, lag in (await self._source.lag()).items():
-                self._telemetry.lag.labels(*partition).set(lag)
+            await self._offsets.commit()
 
     def _show_health(self) -> None:
         checks = self._health.checks()
         for name, good in checks.items():
             self._telemetry.dependency_up.labels(name).set(good)
         self._telemetry.ready.set(all(checks.values()))
-
-    async def _commit(self) -> None:
-        positions = self._ledger.committable()
-        if not positions:
-            return
-        if await self._source.commit(positions):
-            self._ledger.committed(positions)
-            for partition, position in positions.items():
-                self._telemetry.committed.labels(*partition).set(position)
-        else:
-            self._telemetry.commit_failures.inc()
-
-    async def _revoked(self, partitions: Collection[Partition]) -> None:
-        """Settle and commit what is in flight before the partitions go to another worker."""
-        if not partitions:
-            return
-        self._telemetry.rebalances.inc()
-        # The broker waits for the group's slowest member; half a session leaves the time to commit.
-        timeout = min(
-            self._settings.shutdown.timeout_seconds, self._settings.kafka.session_timeout_seconds / 2
-        )
-        if not await self._settled(partitions, timeout):
-            log.warning("giving partitions up with %d records in flight", self._ledger.in_flight(partitions))
-        await self._commit()
-        self._ledger.drop(partitions)
-        for partition in partitions:
-            with suppress(KeyError):
-                self._telemetry.lag.remove(*map(str, partition))
-            with suppress(KeyError):
-                self._telemetry.committed.remove(*map(str, partition))
-
-    def _assigned(self, partitions: Collection[Partition]) -> None:
-        log.info(
-            "assigned %s", ", ".join(f"{topic}/{number}" for topic, number in sorted(partitions)) or "nothing"
-        )
-        # A partition that comes back begins at its committed offset, below what was delivered before.
-        self._ledger.drop(partitions)
-        self._telemetry.assigned.set(len(partitions))
-        self._health.assigned = True
 
 
 def _derived(settings: Settings, telemetry: Telemetry) -> tuple[LogMetrics | None, LogErrors | None]:
@@ -288,6 +274,14 @@ def _derived(settings: Settings, telemetry: Telemetry) -> tuple[LogMetrics | Non
     return metrics, LogErrors(wanted.top_errors, telemetry.registry) if settings.events.fingerprints else None
 
 
+def _leaves(group: ExceptionGroup[LogpipeError]) -> Iterator[LogpipeError]:
+    for each in group.exceptions:
+        if isinstance(each, ExceptionGroup):
+            yield from _leaves(each)
+        else:
+            yield each
+
+
 async def _within(seconds: float, action: Callable[[], Awaitable[None]]) -> None:
     """Try something for so long: without it the worker ends as well, others only learn of it later."""
     try:
@@ -297,7 +291,20 @@ async def _within(seconds: float, action: Callable[[], Awaitable[None]]) -> None
         log.warning("Kafka has not answered within %.0f s, ending without it", seconds)
 
 
-async def run_until_signalled(indexer: Indexer, url: str) -> None:
+class Work(Protocol):
+    """What a process does until it is told to stop."""
+
+    def stop(self) -> None:
+        """Ask for an orderly end."""
+
+    def counted(self) -> bytes:
+        """Give all metrics, for a supervisor."""
+
+    async def run(self) -> None:
+        """Work until `stop`."""
+
+
+async def run_until_signalled(indexer: Work, url: str) -> None:
     """Run a worker; SIGTERM and SIGINT stop it in order, a second one at once, still without loss.
 
     Under a supervisor, which is told the `url` of the metrics, orders come from there as well.

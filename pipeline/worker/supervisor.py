@@ -32,8 +32,9 @@ _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 class Worker:
     """One of the workers: a process, and after it the next."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, command: Sequence[str]) -> None:
         self.number = number
+        self.command = command
         self.run = -1
         """Which process of all this is, by a number that is used once."""
         self.process: Process | None = None
@@ -63,19 +64,24 @@ class Worker:
 
 
 class Supervisor:
-    """Keep `number` workers running, each as the process that `command` starts."""
+    """Keep `number` workers running, each as the process that `command` starts, and one for each of `beside`."""
 
     def __init__(
-        self, settings: Settings, command: Sequence[str], number: int, telemetry: SupervisorTelemetry
+        self,
+        settings: Settings,
+        command: Sequence[str],
+        number: int,
+        telemetry: SupervisorTelemetry,
+        beside: Sequence[Sequence[str]] = (),
     ) -> None:
         self._settings = settings
-        self._command = command
         self._telemetry = telemetry
         self._runs = count()
         self._stopping = asyncio.Event()
         self._failure = 0
-        self.workers = [Worker(each) for each in range(number)]
-        telemetry.workers.set(number)
+        commands = [*[command] * number, *beside]
+        self.workers = [Worker(each, command) for each, command in enumerate(commands)]
+        telemetry.workers.set(len(commands))
 
     async def run(self) -> int:
         """Work until SIGTERM or SIGINT, then let the workers end in order; a second signal ends them at once.
@@ -155,7 +161,7 @@ class Supervisor:
         with theirs:
             try:
                 process = await asyncio.create_subprocess_exec(
-                    *self._command,
+                    *worker.command,
                     stdin=DEVNULL,
                     env=self._environment(worker, theirs),
                     pass_fds=[theirs.fileno()],

@@ -1,6 +1,7 @@
 """The audit: finds what is missing and what is there twice, and nothing else."""
 
 import asyncio
+import time
 from typing import Any
 
 import orjson
@@ -58,7 +59,9 @@ async def produce(pipeline: Pipeline, stamps: list[int], value: bytes = b'{"mess
 async def put(pipeline: Pipeline, value: bytes, record: Coordinates, *, leave_out: int | None = None) -> None:
     """Index what a record makes, as the pipeline would."""
     settings = pipeline.settings
-    made = DocumentBuilder(settings.events, settings.index).documents(value, record)
+    made = DocumentBuilder(settings.events, settings.index).documents(
+        value, record, time.time_ns() // 1_000_000
+    )
     for number, document in enumerate(made):
         if number != leave_out:
             await pipeline.client.create(
@@ -280,3 +283,31 @@ async def test_without_any_commit_the_command_says_that_nothing_was_compared(pip
     command = await asyncio.to_thread(logpipe, "audit", settings=pipeline.environment())
     assert command.returncode == 0, command.stderr.decode()
     assert "Nothing was compared" in command.stdout.decode()
+
+
+@pytest.mark.parametrize(
+    "fields", [{"kafka.offset": 1}, {"kafka.offset": 4000}, {"kafka.offset": [0, 9, 14_000]}]
+)
+async def test_an_events_own_offset_in_a_document_of_an_earlier_version_fools_nobody(
+    pipeline: Pipeline, fields: dict[str, Any]
+) -> None:
+    await produce(pipeline, [MINUTE_MS * 30_000_000] * 12)
+    await index_all(pipeline, 12)
+    for hit in await hits(pipeline):
+        await pipeline.client.update(index=hit["_index"], id=hit["_id"], doc=fields)
+    result = await look(pipeline)
+    assert counts(result) == (12, 0, 0, 0)
+    assert result.partitions[0].without_record == 0
+
+
+async def test_a_document_that_carries_another_partitions_coordinates_is_not_taken_for_its(
+    pipeline: Pipeline,
+) -> None:
+    await produce(pipeline, [MINUTE_MS * 30_000_000] * 3)
+    await index_all(pipeline, 3)
+    other = Coordinates("orders", 5, 1, MINUTE_MS * 30_000_000)
+    await put(pipeline, b"{}", other)
+    (found,) = [hit for hit in await hits(pipeline) if hit["_id"].startswith("orders-5-")]
+    fields = {"kafka.topic": pipeline.name, "kafka.partition": 0, "kafka.offset": 2}
+    await pipeline.client.update(index=found["_index"], id=found["_id"], doc=fields)
+    assert counts(await look(pipeline)) == (3, 0, 0, 0)

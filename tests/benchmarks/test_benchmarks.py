@@ -19,6 +19,7 @@ from benchmarks.contenders.task import Task
 from benchmarks.contest import ContenderFailedError, run_contender
 from benchmarks.end_to_end import EndToEnd, Round, measure_end_to_end
 from benchmarks.figures import Figures
+from benchmarks.formats import FormatRow, measure_formats
 from benchmarks.hot_path import HotPath, Row, measure_hot_path
 from benchmarks.machine import describe_machine
 from benchmarks.rejections import RejectionRound, Rejections, measure_rejections
@@ -34,6 +35,7 @@ FIGURES = Figures(
     date="2024-01-15T10:30:00+00:00",
     machine=describe_machine(),
     hot_path=HotPath(1000, [Row("ours", 2.0, 2.1), Row("loads", 1.0, 1.1)]),
+    formats=[FormatRow("guide", 2.0, 1.0), FormatRow("pino", 3.0, 1.5)],
     end_to_end=EndToEnd(
         2000,
         1000,
@@ -81,6 +83,7 @@ def keys(value: object, prefix: str = "") -> set[str]:
 
 FIGURE_KEYS = {
     "hot_path.us_per_event",
+    "formats",
     "end_to_end.ours_us_per_event",
     "end_to_end.ours_without_log_metrics_us_per_event",
     "end_to_end.floor_us_per_event",
@@ -95,13 +98,26 @@ FIGURE_KEYS = {
     "elasticsearch.ours_us_per_document",
     "elasticsearch.guide_us_per_document",
     "elasticsearch.real_documents_per_second",
+    "traces.emission_us_per_event",
+    "traces.us_per_event",
+    "traces.events_per_second",
+    "traces.reread_seconds",
+    "traces.bytes_per_open_trace",
 }
+
+
+def test_formats_are_measured_against_the_guides() -> None:
+    rows = {row.name: row for row in measure_formats(300, 1)}
+    assert rows["guide"].times_guide == 1
+    assert rows["guide"].most_times_guide is None
+    assert {"pino", "filebeat", "otlp", "8 formats at random"} <= rows.keys()
+    assert all(row.us_per_event > 0 for row in rows.values())
 
 
 def test_hot_path_measures_each_way() -> None:
     measured = measure_hot_path(200, 2)
     assert measured.events == 200
-    assert len(measured.rows) == 5
+    assert len(measured.rows) == 8
     assert all(0 < row.minimum <= row.median for row in measured.rows)
     assert measured.us_per_event == measured.rows[0].median
 
@@ -182,6 +198,7 @@ def test_targets_are_judged() -> None:
         "events per second of CPU": True,
         "process start → first document": True,
         "our template": False,
+        "pino": True,
     }
 
 

@@ -1,108 +1,89 @@
 """The table of outcomes, row by row, and the moving aside of a rejected field."""
 
-from typing import Any
-
-import orjson
 import pytest
 
 from pipeline.bulk.outcomes import Outcome, RequestOutcome, classify, classify_request, innermost_cause
-from pipeline.bulk.salvage import field_of, salvage
+
+D, I, P, C, R, U = (  # noqa: E741 - a table
+    Outcome.DOCUMENT,
+    Outcome.INDEX,
+    Outcome.PASSING,
+    Outcome.CLUSTER,
+    Outcome.RIGHTS,
+    Outcome.UNKNOWN,
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "error_type", "reason", "outcome"),
+    [
+        (200, "", "", Outcome.INDEXED),
+        (201, "", "", Outcome.INDEXED),
+        (409, "version_conflict_engine_exception", "", Outcome.ALREADY_THERE),
+        (400, "document_parsing_exception", "failed to parse field [n] of type [long]", D),
+        (400, "mapper_parsing_exception", "", D),
+        (400, "strict_dynamic_mapping_exception", "", D),
+        (400, "parsing_exception", "", D),
+        (400, "x_content_parse_exception", "", D),
+        (400, "illegal_argument_exception", 'Document contains at least one immense term in field="m"', D),
+        (400, "illegal_argument_exception", "mapper [m] cannot be changed from type [long] to [text]", D),
+        (400, "illegal_argument_exception", "can't merge a non object mapping [m] with an object mapping", D),
+        (400, "illegal_argument_exception", "Limit of total fields [1000] has been exceeded", D),
+        (413, "", "", D),
+        (500, "not_x_content_exception", "", D),
+        (400, "illegal_argument_exception", "pipeline with id [enrich-x] does not exist", I),
+        (400, "illegal_argument_exception", "no write index is defined for alias [a]", I),
+        (400, "index_closed_exception", "closed", I),
+        (403, "cluster_block_exception", "index [i] blocked by: [FORBIDDEN/8/index write (api)];", I),
+        (408, "", "", P),
+        (429, "es_rejected_execution_exception", "", P),
+        (429, "circuit_breaking_exception", "", P),
+        (500, "node_closed_exception", "", P),
+        (502, "", "", P),
+        (503, "unavailable_shards_exception", "", P),
+        (504, "", "", P),
+        (429, "cluster_block_exception", "disk usage exceeded flood-stage watermark", C),
+        (
+            400,
+            "validation_exception",
+            "this cluster currently has [1000]/[1000] maximum normal shards open;",
+            C,
+        ),
+        (404, "index_not_found_exception", "no such index [i] and [action.auto_create_index] ([false])", C),
+        (401, "security_exception", "", R),
+        (403, "security_exception", "action [indices:data/write/bulk[s]] is unauthorized", R),
+        (400, "illegal_argument_exception", "anything else", U),
+        (400, "some_exception", "", U),
+        (403, "some_exception", "", U),
+        (404, "some_exception", "", U),
+        (418, "", "", U),
+    ],
+)
+def test_outcome_of_an_item(status: int, error_type: str, reason: str, outcome: Outcome) -> None:
+    assert classify(status, error_type, reason) is outcome
 
 
 @pytest.mark.parametrize(
     ("status", "error_type", "outcome"),
     [
-        (200, None, Outcome.INDEXED),
-        (201, None, Outcome.INDEXED),
-        (409, "version_conflict_engine_exception", Outcome.ALREADY_THERE),
-        (429, "es_rejected_execution_exception", Outcome.RETRY),
-        (429, "cluster_block_exception", Outcome.RETRY),
-        (429, "circuit_breaking_exception", Outcome.RETRY),
-        (500, "node_closed_exception", Outcome.RETRY),
-        (500, "not_x_content_exception", Outcome.REJECTED),
-        (502, None, Outcome.RETRY),
-        (503, "unavailable_shards_exception", Outcome.RETRY),
-        (504, None, Outcome.RETRY),
-        (403, "cluster_block_exception", Outcome.RETRY),
-        (403, "security_exception", Outcome.REJECTED),
-        (404, "index_not_found_exception", Outcome.RETRY_ONCE),
-        (404, "something_else", Outcome.REJECTED),
-        (400, "document_parsing_exception", Outcome.REJECTED),
-        (400, "illegal_argument_exception", Outcome.REJECTED),
-        (418, None, Outcome.REJECTED),
+        (400, "illegal_argument_exception", RequestOutcome.SPLIT),
+        (400, "media_type_header_exception", RequestOutcome.FORBIDDEN),
+        (413, "", RequestOutcome.SPLIT),
+        (408, "", RequestOutcome.RETRY),
+        (429, "", RequestOutcome.RETRY),
+        (500, "", RequestOutcome.RETRY),
+        (503, "", RequestOutcome.RETRY),
+        (401, "", RequestOutcome.FORBIDDEN),
+        (403, "", RequestOutcome.FORBIDDEN),
+        (404, "", RequestOutcome.FORBIDDEN),
+        (406, "", RequestOutcome.FORBIDDEN),
     ],
 )
-def test_outcome_of_an_item(status: int, error_type: str | None, outcome: Outcome) -> None:
-    assert classify(status, error_type) is outcome
-
-
-@pytest.mark.parametrize(
-    ("status", "outcome"),
-    [
-        (400, RequestOutcome.SPLIT),
-        (413, RequestOutcome.SPLIT),
-        (408, RequestOutcome.RETRY),
-        (429, RequestOutcome.RETRY),
-        (500, RequestOutcome.RETRY),
-        (503, RequestOutcome.RETRY),
-        (401, RequestOutcome.FORBIDDEN),
-        (403, RequestOutcome.FORBIDDEN),
-        (404, RequestOutcome.FORBIDDEN),
-        (406, RequestOutcome.FORBIDDEN),
-    ],
-)
-def test_outcome_of_a_request(status: int, outcome: RequestOutcome) -> None:
-    assert classify_request(status) is outcome
+def test_outcome_of_a_request(status: int, error_type: str, outcome: RequestOutcome) -> None:
+    assert classify_request(status, error_type) is outcome
 
 
 def test_the_innermost_cause_is_shown() -> None:
     error = {"reason": "outer", "caused_by": {"reason": "middle", "caused_by": {"type": "inner"}}}
     assert innermost_cause(error) == "inner"
     assert innermost_cause("text") == "text"
-
-
-@pytest.mark.parametrize(
-    ("reason", "field"),
-    [
-        ("[1:23] failed to parse field [context.x] of type [long] in document with id 'a'", "context.x"),
-        ("object mapping for [a] tried to parse field [a.b] as object, but found a concrete value", "a.b"),
-        ("mapping set to strict, dynamic introduction of [foo] within [_doc] is not allowed", "foo"),
-        ("mapping set to strict, dynamic introduction of [foo] within [bar] is not allowed", "bar.foo"),
-        (
-            'Document contains at least one immense term in field="context.y" (whose UTF8 encoding',
-            "context.y",
-        ),
-        ("no field is named", None),
-    ],
-)
-def test_the_field_is_read_from_the_reason(reason: str, field: str | None) -> None:
-    assert field_of(reason) == field
-
-
-@pytest.mark.parametrize(
-    ("document", "path", "rest", "aside"),
-    [
-        ({"a": {"b": 1, "c": 2}}, "a.b", {"a": {"c": 2}}, 1),
-        ({"a.b": 1}, "a.b", {}, 1),
-        ({"a": {"b.c": {"d": 1}}}, "a.b.c.d", {"a": {"b.c": {}}}, 1),
-        ({"a": {"x": 1}, "a.b": {"c": "t"}}, "a.b.c", {"a": {"x": 1}, "a.b": {}}, "t"),
-        ({"a": [1, 2]}, "a", {}, "[1,2]"),
-    ],
-)
-def test_the_field_moves_aside(document: dict[str, Any], path: str, rest: dict[str, Any], aside: Any) -> None:
-    salvaged = salvage(orjson.dumps(document), f"failed to parse field [{path}] of type [long]")
-    assert salvaged is not None
-    assert orjson.loads(salvaged[0]) == {**rest, "unmapped": {path: aside}, "tags": ["_mappingconflict"]}
-    assert salvaged[1] == path
-
-
-def test_what_is_aside_already_and_the_tags_stay() -> None:
-    source = orjson.dumps({"a": 1, "unmapped": {"x": 2}, "tags": ["error"]})
-    salvaged = salvage(source, "failed to parse field [a]")
-    assert salvaged is not None
-    assert orjson.loads(salvaged[0]) == {"unmapped": {"x": 2, "a": 1}, "tags": ["error", "_mappingconflict"]}
-
-
-@pytest.mark.parametrize("reason", ["no field is named", "failed to parse field [not.there]"])
-def test_nothing_to_move_is_no_salvage(reason: str) -> None:
-    assert salvage(b'{"a":{"b":1}}', reason) is None

@@ -181,7 +181,14 @@ KNOWN: dict[str, Callable[[list[str]], None]] = {
     # promtool's queries in the runbooks are parsed by tests/monitoring/test_runbooks.py.
     **dict.fromkeys(["promtool", "amtool", "journalctl", "jq", "openssl", "gh"], _nothing),
     **dict.fromkeys(
-        ["kafka-consumer-groups.sh", "kafka-topics.sh", "kafka-configs.sh", "kafka-acls.sh"], _nothing
+        [
+            "kafka-consumer-groups.sh",
+            "kafka-topics.sh",
+            "kafka-configs.sh",
+            "kafka-acls.sh",
+            "kafka-transactions.sh",
+        ],
+        _nothing,
     ),
     **dict.fromkeys(
         ["echo", "printf", "cat", "cd", "export", "grep", "sort", "head", "tail", "uniq", "git"], _nothing

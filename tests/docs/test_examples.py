@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.events.formats import load_formats
 from pipeline.log_metrics.rules import load_rules
 from pipeline.settings import Settings, load_settings
+from pipeline.trace_stories.flows import load_flows
 from tests.docs.shell import KNOWN, PAGES, ROOT, blocks, check_logpipe, commands, quoted_calls, variables
 
 SHELL = {"sh", "bash"}
@@ -110,11 +112,16 @@ def test_some_commands_are_run() -> None:
 def test_settings_and_rules_can_be_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: Path, text: str
 ) -> None:
-    del page
     file = tmp_path / "example.toml"
     file.write_text(text)
     if "[[rules]]" in text:
         assert load_rules(file)
+        return
+    if "take.message" in text:
+        assert load_formats(file)
+        return
+    if "[[flows]]" in text:
+        assert load_flows(text, page.name)
         return
     # What a page says comes from a secret is given as one, and so is the password that a user has to have.
     if "sasl_username" in text:

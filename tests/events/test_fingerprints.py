@@ -21,6 +21,9 @@ def failure(**fields: Any) -> dict[str, Any]:
     return {"level": "ERROR", "message": "Query failed", "service": "api", **fields}
 
 
+NOW_MS = 1_705_314_600_000
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -105,7 +108,7 @@ def test_no_text_takes_long(unit: str) -> None:
 
 def document(event: dict[str, Any], **settings: Any) -> dict[str, Any]:
     builder = DocumentBuilder(Events.model_validate(settings), Index())
-    (made,) = builder.documents(orjson.dumps(event), Coordinates("logs", 0, 1, 1_705_314_600_000))
+    (made,) = builder.documents(orjson.dumps(event), Coordinates("logs", 0, 1, NOW_MS), NOW_MS)
     decoded: dict[str, Any] = orjson.loads(made.source)
     return decoded
 

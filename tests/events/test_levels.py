@@ -132,8 +132,6 @@ def test_names_of_known_loggers(name: str, level: str) -> None:
         ("unknown", "UNKNOWN"),
         ("warm", "WARM"),
         ("errors", "ERRORS"),
-        ("info:", "INFO:"),
-        ("[info]", "[INFO]"),
         ("debug6", "DEBUG6"),
         ("trace9", "TRACE9"),
         ("d6", "D6"),

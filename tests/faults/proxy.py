@@ -1,9 +1,11 @@
 """A proxy in front of the real Elasticsearch that fails as it is told, with or without applying the request."""
 
 import asyncio
+import zlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import orjson
 from aiohttp import ClientSession, web
@@ -130,6 +132,64 @@ async def too_large(_: web.Request, body: bytes, apply: Apply) -> web.StreamResp
     if len(body) > 50_000:
         return web.Response(status=413, headers=_HEADERS)
     return web.Response(body=await apply(body), headers=_JSON)
+
+
+async def items_in_another_order(_: web.Request, body: bytes, apply: Apply) -> web.StreamResponse:
+    """Answer 429 for every third document, and give the items from the last to the first."""
+    pairs = _pairs(body)
+    taken = b"".join([pair for number, pair in enumerate(pairs) if number % 3])
+    answers = iter(orjson.loads(await apply(taken))["items"]) if taken else iter(())
+    items = [
+        next(answers) if number % 3 else _refusal(pair, 429, "es_rejected_execution_exception", "busy")
+        for number, pair in enumerate(pairs)
+    ]
+    return web.Response(body=orjson.dumps({"errors": True, "took": 1, "items": items[::-1]}), headers=_JSON)
+
+
+async def slow_link(request: web.Request, body: bytes, apply: Apply) -> web.StreamResponse:
+    """Let bytes drip in: what is larger than 80 kB is not there within the client's timeout (2 s in these tests)."""
+    await asyncio.sleep(len(body) / 40_000)
+    if request.transport is None or request.transport.is_closing():
+        return web.Response(status=503, headers=_HEADERS)
+    return web.Response(body=await apply(body), headers=_JSON)
+
+
+async def block_one_of_a_hundred(_: web.Request, body: bytes, apply: Apply) -> web.StreamResponse:
+    """Answer for one document of a hundred that its index is blocked, always for the same."""
+    pairs = _pairs(body)
+    blocked = [zlib.crc32(pair) % 100 == 0 for pair in pairs]
+    taken = b"".join([pair for pair, refuse in zip(pairs, blocked, strict=True) if not refuse])
+    answers = iter(orjson.loads(await apply(taken))["items"]) if taken else iter(())
+    items = [
+        _refusal(pair, 403, "cluster_block_exception", "FORBIDDEN/8/index write (api)")
+        if refuse
+        else next(answers)
+        for pair, refuse in zip(pairs, blocked, strict=True)
+    ]
+    return web.Response(body=orjson.dumps({"errors": any(blocked), "took": 1, "items": items}), headers=_JSON)
+
+
+def refuse_every_item(status: int, error_type: str, reason: str) -> Fault:
+    """Make a fault that answers so for every document, without indexing any."""
+
+    async def refuse(_: web.Request, body: bytes, _apply: Apply) -> web.StreamResponse:
+        items = [_refusal(pair, status, error_type, reason) for pair in _pairs(body)]
+        return web.Response(body=orjson.dumps({"errors": True, "took": 1, "items": items}), headers=_JSON)
+
+    refuse.__name__ = f"refuse_every_item_{status}_{error_type}"
+    return refuse
+
+
+def _pairs(body: bytes) -> list[bytes]:
+    lines = body.splitlines(keepends=True)
+    return [action + source for action, source in zip(lines[::2], lines[1::2], strict=True)]
+
+
+def _refusal(pair: bytes, status: int, error_type: str, reason: str) -> dict[str, Any]:
+    target = orjson.loads(pair.split(b"\n", 1)[0])["create"]
+    return {
+        "create": {"_id": target["_id"], "status": status, "error": {"type": error_type, "reason": reason}}
+    }
 
 
 @asynccontextmanager

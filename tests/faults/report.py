@@ -19,6 +19,8 @@ class Row:
     dead: int
     peak_rss_mb: float
     memory_mb: list[float]
+    throughput_ratio: float | None = None
+    """Throughput under the fault by that before it, where that was measured."""
 
 
 @dataclass(slots=True)

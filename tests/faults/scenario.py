@@ -37,6 +37,7 @@ class Scenario:
     faults: int = 0
     settings: dict[str, str] = field(default_factory=dict)
     memory: list[float] = field(default_factory=list)
+    throughput_ratio: float | None = None
     _peak_rss: int = 0
     _watched: list[psutil.Process] = field(default_factory=list)
 
@@ -46,10 +47,10 @@ class Scenario:
         self.sent += count
 
     @contextmanager
-    def worker(self, **settings: str) -> Iterator["subprocess.Popen[bytes]"]:
+    def worker(self, log_level: str = "ERROR", **settings: str) -> Iterator["subprocess.Popen[bytes]"]:
         """Run a worker whose memory is watched."""
         environment = self.pipeline.environment(**{**QUICK, **self.settings, **settings})
-        with running("--log-level", "ERROR", "index", settings=environment) as process:
+        with running("--log-level", log_level, "index", settings=environment) as process:
             self._watched.append(psutil.Process(process.pid))
             yield process
 
@@ -108,6 +109,7 @@ class Scenario:
                 result.dead,
                 round(self._peak_rss / 1e6, 1),
                 self.memory,
+                self.throughput_ratio,
             )
         )
         assert (result.missing, result.duplicated, result.dead) == (0, 0, dead)

@@ -24,6 +24,9 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--minutes", type=float, default=20, help="length of the steady scenario")
     arguments.add_argument("--still-minutes", type=float, default=15, help="how long the sink stands still")
+    arguments.add_argument(
+        "--blocked-minutes", type=float, default=10, help="how long an index stays blocked"
+    )
     arguments.add_argument("--rounds", type=int, default=1, help="how often the other scenarios run")
     options = arguments.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -46,6 +49,7 @@ def main() -> None:
                     "--fault-rounds=20",
                     "--fault-answer-seconds=60",
                     f"--fault-seconds={length}",
+                    f"--fault-blocked-seconds={options.blocked_minutes * 60 if number == 0 else 20}",
                 )
                 with started(suite) as one:
                     failed += int(one.wait() != 0)
@@ -108,6 +112,11 @@ def report(rows: list[dict[str, Any]], minutes: float, failed: int) -> str:
             f'Memory of the worker in "{_name(row)}", most in each quarter of {len(memory)} samples: '
             + ", ".join(f"{part:.0f} MB" for part in parts)
             + ".",
+        ]
+    for row in [row for row in rows if row["throughput_ratio"] is not None]:
+        lines += [
+            "",
+            f'Throughput in "{_name(row)}", by that before the fault: {row["throughput_ratio"]:.2f}.',
         ]
     return "\n".join(lines) + "\n"
 

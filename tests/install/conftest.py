@@ -1,5 +1,6 @@
 """A prefix of a test's own, and everything under it removed afterwards."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -8,9 +9,11 @@ from uuid import uuid4
 import pytest
 from elasticsearch import Elasticsearch, NotFoundError
 
+from pipeline.install import run_setup
 from pipeline.sandbox import Servers
 from pipeline.settings import Settings, load_settings
 from tests.install.ilm_server import IlmServer, ilm_server
+from tests.install.indexer import Indexer
 
 MakeSettings = Callable[..., Settings]
 
@@ -60,3 +63,33 @@ async def ilm(servers: Servers) -> AsyncIterator[IlmServer]:
     """The real server, with ILM as far as setup can tell."""
     async with ilm_server(servers.elasticsearch_url) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def installed(servers: Servers, client: Elasticsearch) -> Iterator[str]:
+    prefix = f"mapping-{uuid4().hex[:8]}"
+    settings = load_settings(
+        overrides={
+            "kafka": {"bootstrap_servers": [servers.kafka_bootstrap]},
+            "elasticsearch": {"hosts": [servers.elasticsearch_url]},
+            "index": {"prefix": prefix},
+        }
+    )
+    # One shard: a table of a hundred indices is quicker, and refuses the same.
+    quick = {"index.number_of_shards": "1", "index.number_of_replicas": "0"}
+    asyncio.run(
+        run_setup(settings, without_ilm=True, with_topics=False, index_settings=quick, report=lambda _: None)
+    )
+    yield prefix
+    remove(client, prefix)
+
+
+@pytest.fixture(scope="module")
+def shared_indexer(installed: str, client: Elasticsearch) -> Indexer:
+    return Indexer(client, installed)
+
+
+@pytest.fixture
+def indexer(shared_indexer: Indexer) -> Indexer:
+    shared_indexer.start_new_index()
+    return shared_indexer

@@ -109,7 +109,7 @@ async def test_what_kibana_does_not_take_is_named_with_its_reason() -> None:
     async with fake_kibana(refused="search") as server:
         with pytest.raises(ServerRefused) as refusal:
             await Kibana(server.url, settings_of()).import_objects(everything)
-    assert f"took {len(everything) - 1} of {len(everything)} objects" in str(refusal.value)
+    assert f"took {len(everything) - 2} of {len(everything)} objects" in str(refusal.value)
     assert "search claude-code-bot-errors: unknown (belongs to a more recent version)" in str(refusal.value)
 
 
@@ -245,4 +245,5 @@ def test_another_prefix_is_in_every_id_reference_and_title(prefix: str) -> None:
         assert "claude-code-bot" not in rest
         assert "Claude Code Bot" not in rest
         if mine.kind == "index-pattern":
-            assert found["attributes"]["title"] == ",".join(log_index_patterns(prefix))
+            logs, traces = ",".join(log_index_patterns(prefix)), f"{prefix}.traces-*"
+            assert found["attributes"]["title"] == (traces if mine.id.endswith(".traces") else logs)

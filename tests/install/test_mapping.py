@@ -3,107 +3,11 @@
 The second table is the list of what the pipeline has to repair before it sends a document.
 """
 
-import asyncio
 import json
-from collections.abc import Iterator
-from itertools import count
-from typing import Any, NamedTuple
-from uuid import uuid4
 
 import pytest
-from elasticsearch import Elasticsearch
 
-from pipeline.install import run_setup
-from pipeline.sandbox import Servers
-from pipeline.settings import load_settings
-from tests.install.conftest import remove
-
-TIME = '"@timestamp":"2024-01-15T10:30:00.123Z"'
-
-
-class Item(NamedTuple):
-    """What became of a document."""
-
-    status: int
-    reason: str
-
-
-class Indexer:
-    """Index documents that are given as JSON text, into indices made by our template."""
-
-    def __init__(self, client: Elasticsearch, prefix: str) -> None:
-        self.client = client
-        self._names = (f"{prefix}-{number}" for number in count())
-        self.index = next(self._names)
-
-    def start_new_index(self) -> None:
-        self.index = next(self._names)
-
-    def add(self, *members: str) -> list[Item]:
-        """Index a document for each text, the members of a JSON object; a time is added."""
-        return self.add_documents(f"{{{TIME},{text}}}" for text in members)
-
-    def add_documents(self, documents: Iterator[str]) -> list[Item]:
-        lines = [line for document in documents for line in ('{"create":{}}', document)]
-        body = "\n".join([*lines, ""]).encode("utf-8", "surrogatepass")
-        answer = self.client.perform_request(
-            "POST",
-            f"/{self.index}/_bulk",
-            headers={"accept": "application/json", "content-type": "application/x-ndjson"},
-            body=body,
-        )
-        return [_item(entry["create"]) for entry in answer.body["items"]]
-
-    def search(self, **what: Any) -> Any:
-        self.client.indices.refresh(index=self.index)
-        return self.client.search(index=self.index, **what).body
-
-    def sources(self) -> list[Any]:
-        hits = self.search(size=1000, sort="_doc")["hits"]["hits"]
-        return [hit["_source"] for hit in hits]
-
-    def types(self) -> dict[str, str]:
-        found = self.client.indices.get_mapping(index=self.index).body[self.index]["mappings"]
-        return {name: field["type"] for name, field in found["properties"].items()}
-
-
-def _item(entry: Any) -> Item:
-    error, reasons = entry.get("error"), []
-    while error:
-        reasons.append(str(error.get("reason")))
-        error = error.get("caused_by")
-    return Item(entry["status"], " <- ".join(reasons))
-
-
-@pytest.fixture(scope="module")
-def installed(servers: Servers, client: Elasticsearch) -> Iterator[str]:
-    prefix = f"mapping-{uuid4().hex[:8]}"
-    settings = load_settings(
-        overrides={
-            "kafka": {"bootstrap_servers": [servers.kafka_bootstrap]},
-            "elasticsearch": {"hosts": [servers.elasticsearch_url]},
-            "index": {"prefix": prefix},
-        }
-    )
-    # One shard: a table of a hundred indices is quicker, and refuses the same.
-    quick = {"index.number_of_shards": "1", "index.number_of_replicas": "0"}
-    asyncio.run(
-        run_setup(settings, without_ilm=True, with_topics=False, index_settings=quick, report=lambda _: None)
-    )
-    yield prefix
-    remove(client, prefix)
-
-
-@pytest.fixture(scope="module")
-def shared_indexer(installed: str, client: Elasticsearch) -> Indexer:
-    return Indexer(client, installed)
-
-
-@pytest.fixture
-def indexer(shared_indexer: Indexer) -> Indexer:
-    shared_indexer.start_new_index()
-    return shared_indexer
-
+from tests.install.indexer import TIME, Indexer, Item
 
 FIELDS = (
     '"new":%s',
@@ -121,6 +25,9 @@ FIELDS = (
     '"context":%s',
     '"context":{"new":%s}',
     '"context":{"processing_time_ms":%s}',
+    '"kubernetes":%s',
+    '"kubernetes":{"pod":%s}',
+    '"service.version":%s',
 )
 SHAPES = (
     '"text"',

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.events.indices import log_index_patterns
+from pipeline.events.indices import Indices, log_index_patterns
 from pipeline.install import Kind, load_resources
-from pipeline.settings import Index
+from pipeline.settings import Events, Index
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted([*ROOT.glob("mappings/*.json"), *ROOT.glob("ilm/*.json")])
@@ -29,6 +29,9 @@ def test_objects_come_in_the_order_in_which_they_depend_on_each_other() -> None:
         "_component_template/claude-code-bot@mappings",
         "_component_template/claude-code-bot@lifecycle",
         "_index_template/claude-code-bot.fingerprints",
+        "_component_template/claude-code-bot.traces@lifecycle",
+        "_index_template/claude-code-bot.traces",
+        "_index_template/claude-code-bot.undated",
         "_index_template/claude-code-bot",
     ]
 
@@ -83,6 +86,9 @@ def test_another_prefix_names_everything(roll: str) -> None:
         "other@mappings",
         "other@lifecycle",
         "other.fingerprints",
+        "other.traces@lifecycle",
+        "other.traces",
+        "other.undated",
         "other",
     ]
     assert resources[-1].body["index_patterns"] == list(log_index_patterns("other"))
@@ -102,6 +108,17 @@ def test_a_longer_prefix_has_a_higher_priority_and_the_files_have_that_of_theirs
     for resource in load_resources(Index())[-2:]:
         file = json.loads((ROOT / "mappings" / f"{resource.name}.json").read_text("utf-8"))
         assert resource.body["priority"] == file["priority"]
+
+
+@pytest.mark.parametrize("lifecycle", [True, False])
+def test_what_has_no_day_gets_the_same_fields_and_no_lifecycle(lifecycle: bool) -> None:
+    undated, daily = load_resources(Index(prefix="logs"), lifecycle=lifecycle)[-2:]
+    indices = Indices(Index(prefix="logs"), Events())
+    assert undated.body["index_patterns"] == [indices.undated, indices.overflow]
+    assert undated.body["priority"] > daily.body["priority"]
+    assert undated.body["composed_of"] == [
+        name for name in daily.body["composed_of"] if name != "logs@lifecycle"
+    ]
 
 
 def test_index_settings_of_the_caller_win() -> None:

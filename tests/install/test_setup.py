@@ -45,10 +45,12 @@ async def test_everything_is_installed_and_a_second_run_finds_nothing_to_do(
         f"create component template {prefix}@settings",
         f"create component template {prefix}@mappings",
         f"create index template {prefix}.fingerprints",
+        f"create index template {prefix}.traces",
+        f"create index template {prefix}.undated",
         f"create index template {prefix}",
     ]
     assert first.topics == (f"{prefix}.logs", f"{prefix}.dead-letters")
-    templates = {prefix, f"{prefix}.fingerprints"}
+    templates = {prefix, *(f"{prefix}.{name}" for name in ("fingerprints", "undated", "traces"))}
     assert objects_of(client, prefix) == templates | {f"{prefix}@settings", f"{prefix}@mappings"}
 
     lines = Lines()
@@ -294,6 +296,9 @@ async def test_with_ilm_the_policy_comes_first(
         f"PUT /_component_template/{prefix}@mappings",
         f"PUT /_component_template/{prefix}@lifecycle",
         f"PUT /_index_template/{prefix}.fingerprints",
+        f"PUT /_component_template/{prefix}.traces@lifecycle",
+        f"PUT /_index_template/{prefix}.traces",
+        f"PUT /_index_template/{prefix}.undated",
         f"PUT /_index_template/{prefix}",
     ]
     assert ilm.policies[f"{prefix}-policy"]["policy"]["phases"]["delete"]["actions"]

@@ -13,6 +13,8 @@ from pipeline.kafka.dead_letters import read_dead_letters
 from pipeline.kafka.source import Source
 from pipeline.sample.produce import produce
 from pipeline.settings import Settings, load_settings
+from pipeline.telemetry.metrics import Telemetry
+from tests.unconcerned import Unconcerned
 
 Command = Callable[[Settings], Awaitable[None]]
 
@@ -40,9 +42,7 @@ def settings_for(*servers: str) -> Settings:
 
 
 async def index(settings: Settings) -> None:
-    async def ignore(_: object) -> None: ...
-
-    source = Source(settings.kafka, ignore, lambda _: None)
+    source = Source(settings.kafka, Unconcerned(), Telemetry())
     try:
         await source.start()
     finally:

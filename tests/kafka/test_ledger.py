@@ -1,5 +1,7 @@
 """The ledger against a plain model: a list of every delivered record, and which of them are settled."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
@@ -75,6 +77,32 @@ def test_a_part_is_settled_once() -> None:
         ledger.settle_part(span)
 
 
+def test_memory_does_not_grow_with_what_is_settled_behind_one_that_is_not() -> None:
+    ledger = Ledger()
+    waiting = ledger.deliver(P0, 1, 1)
+    tracemalloc.start()
+    try:
+        for offset in range(2, 100_000):
+            ledger.settle_part(ledger.deliver(P0, offset, 1))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 50_000
+    assert ledger.committable() == {}
+    ledger.settle_part(waiting)
+    assert ledger.committable() == {P0: 99_999}
+
+
+def test_what_only_waits_for_its_index_does_not_move() -> None:
+    ledger = Ledger()
+    span = ledger.deliver(P0, 10, 10)
+    span.parts = 2
+    span.waiting = 1
+    assert (ledger.in_flight(), ledger.moving()) == (10, 10)
+    ledger.settle_part(span)
+    assert (ledger.in_flight(), ledger.moving(), ledger.moving([P1])) == (10, 0, 0)
+
+
 class LedgerMachine(RuleBasedStateMachine):
     """Deliver, settle in any order, commit and lose partitions; compare with the model after each step."""
 
@@ -82,7 +110,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.ledger = Ledger()
+        self.ledger = Ledger(few_spans=2)
         self.read_up_to: dict[Partition, int] = {}
         self.committed: dict[Partition, int] = {}
         # The model: per owned partition, every delivery in order with its settled parts.
@@ -143,14 +171,43 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def counts_what_is_in_flight(self) -> None:
-        # A delivery stays in flight while one before it is: it could not be committed.
-        expected = 0
-        for rows in self.deliveries.values():
-            blocked = False
-            for _, records, parts in rows:
-                blocked = blocked or parts > 0
-                expected += records if blocked else 0
-        assert self.ledger.in_flight() == expected
+        rows = [row for rows in self.deliveries.values() for row in rows]
+        assert self.ledger.in_flight() == sum(records for _, records, parts in rows if parts)
 
 
 TestLedgerMachine = LedgerMachine.TestCase
+
+
+def test_where_reading_begins_is_committable_unless_it_is_committed() -> None:
+    ledger = Ledger()
+    ledger.begin(P0, 5, committed=False)
+    ledger.begin(P1, 7, committed=True)
+    assert ledger.committable() == {P0: 5}
+    assert (ledger.committed_position(P0), ledger.committed_position(P1)) == (5, 7)
+    ledger.committed({P0: 5})
+    assert ledger.committable() == {}
+
+
+def test_what_needs_no_settling_is_taken_along_once_nothing_is_in_flight() -> None:
+    ledger = Ledger()
+    ledger.begin(P0, 0, committed=True)
+    span = ledger.deliver(P0, 10, 10)
+    ledger.skip_to(P0, 12)
+    assert ledger.committable() == {}
+    ledger.settle_part(span)
+    assert ledger.committable() == {P0: 10}
+    ledger.skip_to(P0, 12)
+    assert ledger.committable() == {P0: 12}
+    ledger.skip_to(P0, 11)
+    assert ledger.committable() == {P0: 12}
+    ledger.skip_to(P1, 3)  # not begun yet
+    assert ledger.committable() == {P0: 12}
+
+
+def test_a_position_is_committed_again_where_there_is_more_to_say_of_it() -> None:
+    ledger = Ledger()
+    ledger.begin(P0, 4, committed=True)
+    ledger.skip_to(P0, 4)
+    assert ledger.committable() == {}
+    ledger.skip_to(P0, 4, again=True)
+    assert ledger.committable() == {P0: 4}

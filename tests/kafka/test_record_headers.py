@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 
 from pipeline.audit import audit
 from pipeline.kafka.dead_letters import read_dead_letters
-from pipeline.kafka.fetched_records import as_parsed, in_batches
+from pipeline.kafka.fetched_records import InBatches, as_parsed
 from pipeline.kafka.record_batch import read_batch
 from tests.hostile_headers import CODECS, HEADERS, HEADERS_READ, NULL_NAME, hostile_batch, send_hostile
 from tests.logpipe import logpipe, running
@@ -58,7 +58,7 @@ def test_a_fetch_goes_on_behind_such_a_batch(headers: list[tuple[str, bytes | No
             hostile_batch([b"5"], "none", GOOD, base_offset=5),
         ]
     )
-    batches = fetched(data, in_batches, offset=3)
+    batches = fetched(data, InBatches(), offset=3)
     assert [[record.value for record in batch] for batch in batches] == [[b"3", b"4"], [b"5"]]
     assert batches.next_fetch_offset == 6
     one_by_one = fetched(data, as_parsed, offset=1)

@@ -19,6 +19,7 @@ from pipeline.settings import Events, Index
 
 TOPIC = "logs"
 NOW = 1_705_314_600.0
+NOW_MS = int(NOW * 1000)
 RULES = load_rules()
 
 
@@ -49,7 +50,7 @@ def counted(events: Iterable[Any], rules: Iterable[Rule] = RULES, now: float = N
     metrics = LogMetrics(rules, clock=lambda: now)
     encoder = BatchEncoder(DocumentBuilder(Events(), Index()), metrics)
     values = [each if isinstance(each, bytes) else orjson.dumps(each) for each in events]
-    encoder.encode(TOPIC, 0, records_of(values))
+    encoder.encode(TOPIC, 0, records_of(values), NOW_MS)
     return exposed(metrics)
 
 
@@ -81,7 +82,7 @@ def by_definition(records: Sequence[Record], rules: Iterable[Rule]) -> dict[str,
     totals: Counter[str] = Counter()
     for record in records:
         for document in builder.documents(
-            record.value, Coordinates(TOPIC, 0, record.offset, record.timestamp)
+            record.value, Coordinates(TOPIC, 0, record.offset, record.timestamp), NOW_MS
         ):
             for rule in rules:
                 if rule.type != "gauge":
@@ -122,7 +123,7 @@ def test_sample_traffic_is_counted_as_the_rules_say() -> None:
     metrics = LogMetrics(RULES, clock=lambda: NOW)
     encoder = BatchEncoder(DocumentBuilder(Events(), Index()), metrics)
     for start in range(0, len(records), 700):
-        encoder.encode(TOPIC, 0, records[start : start + 700])
+        encoder.encode(TOPIC, 0, records[start : start + 700], NOW_MS)
         metrics.flush()
     found = exposed(metrics)
     assert comparable(found) == comparable(by_definition(records, RULES))
@@ -168,7 +169,7 @@ def test_whatever_the_events_hold_they_are_counted_as_the_rules_say(
     metrics = LogMetrics(RULES, clock=lambda: NOW)
     encoder = BatchEncoder(DocumentBuilder(Events(), Index()), metrics)
     for start in range(0, len(records), step):
-        encoder.encode(TOPIC, 0, records[start : start + step])
+        encoder.encode(TOPIC, 0, records[start : start + step], NOW_MS)
     assert comparable(exposed(metrics)) == comparable(by_definition(records, RULES))
 
 
@@ -176,7 +177,7 @@ def test_every_record_counts_whatever_it_is() -> None:
     values = [None, b"", b"nope", b"[]", b"[1]", b"\xff", b'{"a":1}', b'[{"level":"info"},{"level":"warn"}]']
     metrics = LogMetrics(RULES, clock=lambda: NOW)
     encoder = BatchEncoder(DocumentBuilder(Events(), Index()), metrics)
-    encoder.encode(TOPIC, 0, records_of(values))
+    encoder.encode(TOPIC, 0, records_of(values), NOW_MS)
     found = {n: v for n, v in exposed(metrics).items() if n.startswith("log_events_total")}
     assert found == {
         "log_events_total{component=unknown,level=unknown,service=unknown}": 7,
@@ -225,7 +226,7 @@ def test_histograms_carry_a_trace_as_an_example() -> None:
     registry = CollectorRegistry()
     metrics = LogMetrics(RULES, registry, clock=lambda: NOW)
     encoder = BatchEncoder(DocumentBuilder(Events(), Index()), metrics)
-    encoder.encode(TOPIC, 0, records_of([orjson.dumps(each) for each in timed(70)]))
+    encoder.encode(TOPIC, 0, records_of([orjson.dumps(each) for each in timed(70)]), NOW_MS)
     encode, _ = choose_encoder("application/openmetrics-text; version=1.0.0")
     assert (
         'log_processing_time_seconds_bucket{component="http_server",le="0.1",service="api"} 1.0 '
@@ -376,7 +377,9 @@ def flood(metrics: LogMetrics, number: int, make: Callable[[int], dict[str, Any]
     """Encode so many events, five hundred at a time, and yield after each time."""
     encoder = BatchEncoder(DocumentBuilder(Events(), Index()), metrics)
     for start in range(0, number, 500):
-        encoder.encode(TOPIC, 0, records_of([orjson.dumps(make(n)) for n in range(start, start + 500)]))
+        encoder.encode(
+            TOPIC, 0, records_of([orjson.dumps(make(n)) for n in range(start, start + 500)]), NOW_MS
+        )
         yield
 
 
@@ -445,5 +448,5 @@ def test_counting_changes_no_document() -> None:
     traffic = list(sample_events(3000, seed=9, end_ms=int(NOW * 1000)))
     records = [Record(n, each.timestamp_ms, each.value) for n, each in enumerate(traffic)]
     builder = DocumentBuilder(Events(), Index())
-    plain = BatchEncoder(builder).encode(TOPIC, 0, records)
-    assert BatchEncoder(builder, LogMetrics(RULES)).encode(TOPIC, 0, records) == plain
+    plain = BatchEncoder(builder).encode(TOPIC, 0, records, NOW_MS)
+    assert BatchEncoder(builder, LogMetrics(RULES)).encode(TOPIC, 0, records, NOW_MS) == plain

@@ -1,4 +1,4 @@
-"""Everything that the pipeline exposes: a worker's metrics, those made from logs, and the supervisor's."""
+"""Everything that the pipeline exposes: of a worker, made from logs, of the correlator, of the supervisor."""
 
 from prometheus_client import CollectorRegistry
 
@@ -7,6 +7,7 @@ from pipeline.log_metrics.gather import LogMetrics
 from pipeline.log_metrics.rules import load_rules
 from pipeline.telemetry.merged import SupervisorTelemetry
 from pipeline.telemetry.metrics import Telemetry
+from pipeline.traces.telemetry import TraceTelemetry
 
 __all__ = ["registries"]
 
@@ -15,4 +16,4 @@ def registries() -> list[CollectorRegistry]:
     telemetry = Telemetry()
     LogMetrics(load_rules(), telemetry.registry)
     LogErrors(10, telemetry.registry)
-    return [telemetry.registry, SupervisorTelemetry().registry]
+    return [telemetry.registry, SupervisorTelemetry().registry, TraceTelemetry().registry]

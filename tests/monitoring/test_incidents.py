@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.install.topics import TopicSpec, create_topics
+from pipeline.kafka.trace_events import trace_events_topic
 from pipeline.sandbox import Servers
 from tests.logpipe import logpipe, running
 from tests.monitoring.prometheus_process import Prometheus, quicker, running_prometheus
@@ -30,7 +32,11 @@ EXPECTED: dict[str, dict[str, str]] = {
     },
     "api-rate-limit": {"ExternalAPIRateLimit": "worker"},
     "webhook-lag": {"WebhookProcessingLag": "webhooks"},
-    "slow-responses": {"HighResponseTime": "api", "LatencyObjectiveMissed": "api"},
+    "slow-responses": {
+        "HighResponseTime": "api",
+        "LatencyObjectiveMissed": "api",
+        "SlowTraces": "claude-code-bot",
+    },
 }
 # What one incident causes no other does, and the usual traffic does not. IntegrationFailureSpike is none of them: it
 # compares with the day before, and there was none. Of the pipeline's own alerts those are left out that a busy
@@ -38,10 +44,12 @@ EXPECTED: dict[str, dict[str, str]] = {
 QUIET = {
     "HighErrorRate", "HighResponseTime", "LowIntegrationCreationRate",
     "ExternalAPIRateLimit", "WebhookProcessingLag", "LogPipelineDeadLettersBlocked", "LogPipelineDeadLetters",
-    "LogPipelineCommitFailures",
+    "LogPipelineCommitFailures", "SlowTraces", "TraceErrors", "TracesIncomplete",
 }  # fmt: skip
 # Several workers appear as one target: for one incident there are two.
-WORKERS = {"webhook-lag": ("run", "--workers", "2")}
+WORKERS = {"webhook-lag": ("run", "--workers", "2"), "slow-responses": ("run", "--workers", "1")}
+# With a correlator beside the worker.
+TRACED = {"slow-responses": {"LOGPIPE_TRACES__ENABLED": "true"}}
 
 UNTIL_QUIET = "LowIntegrationCreationRate"
 
@@ -64,7 +72,10 @@ async def watch(
     options = ["--incident", incident] if incident else []
     async with AsyncExitStack() as stack:
         pipeline = await stack.enter_async_context(own_pipeline(servers))
-        environment = pipeline.environment()
+        environment = pipeline.environment(**TRACED.get(incident or "", {}))
+        if incident in TRACED:
+            topic = TopicSpec(trace_events_topic(pipeline.settings), 4, 1, {})
+            await create_topics(pipeline.settings.kafka, [topic])
         stack.enter_context(running(*WORKERS.get(incident or "", ("index",)), settings=environment))
         prometheus = await stack.enter_async_context(
             running_prometheus(f"127.0.0.1:{pipeline.port}", directory, factor=factor)

@@ -14,6 +14,8 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from monitoring.kibana.source import contents
+from pipeline.install.topics import TopicSpec, create_topics
+from pipeline.kafka.trace_events import trace_events_topic
 from pipeline.sample import sample_events
 from pipeline.sample.produce import produce
 from pipeline.sandbox import Servers
@@ -21,6 +23,8 @@ from tests.logpipe import running
 from tests.monitoring.kql import fields_of, to_query
 from tests.monitoring.lens_queries import aggregations, cells
 from tests.own_pipeline import Pipeline, own_pipeline, stop
+from tests.traces.conftest import QUICK
+from tests.traces.told import events_of, expected_summaries, until_told
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "monitoring/kibana/claude-code-bot.ndjson"
@@ -60,6 +64,12 @@ GUIDE = {
         "User activity analysis": ["User activity", "Most active users", "What users do"],
         "Popular integration types": ["Popular integration types", "Integration types"],
         "Geographic usage patterns": ["Geographic usage patterns", "Requests by country"],
+    },
+    # "Trace Analysis": the three flows, with what they may take and their critical paths.
+    "Claude Code Bot: Traces": {
+        "Key traces to monitor": ["Flows"],
+        "Slow traces": ["Slow traces", "Slowest traces", "Where the time goes"],
+        "Error traces": ["Failed traces", "Where traces fail first"],
     },
 }
 
@@ -104,6 +114,11 @@ class Panel(NamedTuple):
         layers = self.attributes["state"]["visualization"].get("layers", [])
         return [one for layer in layers for one in layer.get("annotations", [])]
 
+    def indices(self, logs: str) -> str:
+        """Give the pattern of the indices that it is about; `logs` is that of the logs."""
+        views = {one["id"] for one in self.attributes["references"]}
+        return logs if views == {"claude-code-bot"} else logs.replace("-*", ".traces-*")
+
     def query(self) -> dict[str, Any]:
         since = {"gte": self.dashboard["attributes"]["timeFrom"]}
         return {
@@ -145,9 +160,18 @@ async def index_samples(one: Pipeline) -> None:
         events = sample_events(SAMPLES, end_ms=now, span_seconds=2 * 86_400, incident=incident)
         await produce(one.settings.kafka, events)
     count = SAMPLES * len(INCIDENTS)
-    with running("index", settings=one.environment()) as process:
+    await create_topics(one.settings.kafka, [TopicSpec(trace_events_topic(one.settings), 4, 1, {})])
+    settings = one.environment(**QUICK)
+    with (
+        running("index", settings=settings) as process,
+        running("traces", settings={**settings, "LOGPIPE_HTTP__PORT": "0"}) as correlator,
+    ):
         assert sum((await one.indexed(count)).values()) == count
+        traces = await expected_summaries(one.client, one.name)
+        await until_told(one.client, one.name, events_of(traces))
+        stop(correlator)
         stop(process)
+    await one.client.indices.refresh(index=f"{one.name}.traces-*")
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +226,11 @@ def test_the_dashboard_repeats_the_references_of_its_panels(dashboard: dict[str,
             names = [panel["panelRefName"]]
         else:
             names = [one["name"] for one in panel["embeddableConfig"]["attributes"]["references"]]
+            actions = panel["embeddableConfig"]["enhancements"].get("dynamicActions", {"events": []})
+            names += [
+                f"drilldown:{one['action']['factoryId']}:{one['eventId']}:dashboardId"
+                for one in actions["events"]
+            ]
         wanted |= {f"{panel['panelIndex']}:{name}" for name in names}
     assert {one["name"] for one in dashboard["references"]} == wanted
 
@@ -267,7 +296,7 @@ def test_every_field_can_be_used_as_it_is(panel: Panel, logs: str, client: Elast
     asked = set().union(*map(fields_of, [*panel.queries, *panel.filters]))
     if not used and not asked:
         return
-    capabilities = client.field_caps(index=logs, fields=sorted({*used, *asked}))["fields"]
+    capabilities = client.field_caps(index=panel.indices(logs), fields=sorted({*used, *asked}))["fields"]
     kinds = {
         name: {kind: one for kind, one in by_type.items() if kind != "unmapped"}
         for name, by_type in capabilities.items()
@@ -279,14 +308,23 @@ def test_every_field_can_be_used_as_it_is(panel: Panel, logs: str, client: Elast
         ((kind, one),) = kinds[name].items()
         assert one["aggregatable"], name
         # Numbers are counted of keywords, too, and ranges of numbers are named.
-        possible = {"keyword": {"string", "number"}, "double": {"number", "string"}, "date": {"date"}}
+        possible = {
+            "keyword": {"string", "number"},
+            "double": {"number", "string"},
+            "long": {"number"},
+            "date": {"date"},
+        }
         assert data_type in possible[kind], name
 
 
 @each_panel
 def test_every_column_finds_something(panel: Panel, logs: str, client: Elasticsearch) -> None:
     answer = client.search(
-        index=logs, size=0, query=panel.query(), aggs=aggregations(panel.layer), track_total_hits=True
+        index=panel.indices(logs),
+        size=0,
+        query=panel.query(),
+        aggs=aggregations(panel.layer),
+        track_total_hits=True,
     )
     found = cells(panel.layer, answer["aggregations"])
     assert [label for label, values in found.items() if not values] == []
@@ -297,7 +335,7 @@ def test_every_column_finds_something(panel: Panel, logs: str, client: Elasticse
 def test_every_filter_lets_something_through(panel: Panel, logs: str, client: Elasticsearch) -> None:
     for query in panel.filters:
         both = {"bool": {"filter": [panel.query(), to_query(query)]}}
-        assert client.count(index=logs, query=both)["count"], query
+        assert client.count(index=panel.indices(logs), query=both)["count"], query
 
 
 @pytest.mark.parametrize(
@@ -316,8 +354,10 @@ def test_annotations_find_something(panel: Panel, logs: str, client: Elasticsear
         assert all(set(hit["fields"]) == set(fields) for hit in hits)
 
 
-def test_the_saved_search_finds_events_with_its_columns(logs: str, client: Elasticsearch) -> None:
-    (search,) = SEARCHES
+@pytest.mark.parametrize("search", SEARCHES, ids=lambda search: str(search["attributes"]["title"]))
+def test_a_saved_search_finds_events_with_its_columns(
+    search: dict[str, Any], logs: str, client: Elasticsearch
+) -> None:
     source = json.loads(search["attributes"]["kibanaSavedObjectMeta"]["searchSourceJSON"])
     hits = client.search(
         index=logs,

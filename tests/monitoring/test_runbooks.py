@@ -55,7 +55,7 @@ def calls_of_logpipe(page: Path) -> list[list[str]]:
 def logpipe(words: list[str]) -> None:
     """Let the CLI's own parser judge the words, without running anything."""
     command: Any = typer.main.get_command(app)
-    while hasattr(command, "commands"):
+    while hasattr(command, "commands") and (words or not command.invoke_without_command):
         name, *words = words
         assert name in command.commands, f"No such command: {name}"
         command = command.commands[name]

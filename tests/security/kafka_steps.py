@@ -6,6 +6,8 @@ from typing import Any
 from pipeline.kafka.ledger import Partition
 from pipeline.kafka.source import Source
 from pipeline.settings import Settings, load_settings
+from pipeline.telemetry.metrics import Telemetry
+from tests.unconcerned import Unconcerned
 
 __all__ = ["read_values", "settings_for"]
 
@@ -24,9 +26,7 @@ def settings_for(kafka: Mapping[str, Any], name: str) -> Settings:
 async def read_values(settings: Settings, count: int) -> list[bytes | None]:
     """Join the group, read and commit."""
 
-    async def revoked(_: Any) -> None: ...
-
-    source = Source(settings.kafka, revoked, lambda _: None)
+    source = Source(settings.kafka, Unconcerned(), Telemetry())
     await source.start()
     values: list[bytes | None] = []
     try:
@@ -36,7 +36,7 @@ async def read_values(settings: Settings, count: int) -> list[bytes | None]:
                 assert await source.commit({batch.partition: batch.records[-1].offset + 1})
             if len(values) >= count:
                 break
-        assert source.assignment() == [Partition(settings.kafka.topics[0], 0)]
+        assert list(source.positions()) == [Partition(settings.kafka.topics[0], 0)]
         return values
     finally:
         await source.stop()

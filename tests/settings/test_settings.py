@@ -114,7 +114,12 @@ def test_wrong_variable_is_refused_by_name(
         ("a.toml", "[kafka]\ntopics = []\n", "topic_pattern"),
         ("a.toml", '[kafka]\ntopics = ["a"]\ntopic_pattern = "b"\n', "not both"),
         ("a.ini", "", "neither"),
-        ("a.toml", '[traces]\nendpoint = "http://c:4318"\n', r"traces: the group \[traces\] is now \[otlp\]"),
+        (
+            "a.toml",
+            '[traces]\nendpoint = "http://c:4318"\n',
+            r"traces\.endpoint: .* now in the group \[otlp\]",
+        ),
+        ("a.toml", "[traces]\nmax_opened = 1\n", r"traces\.max_opened: there is no such setting; .*max_open"),
     ],
 )
 def test_wrong_file_is_refused(tmp_path: Path, name: str, text: str, word: str) -> None:
@@ -150,10 +155,10 @@ def test_secrets_are_in_no_refusal(tmp_path: Path) -> None:
     assert "s3cret" not in str(caught.value)
 
 
-def test_a_secret_file_of_a_renamed_group_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_file_of_a_moved_setting_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "traces.headers", "authorization=s3cret")
     monkeypatch.setenv("LOGPIPE_SECRETS_DIR", str(tmp_path))
-    with pytest.raises(SettingsError, match=r"is now \[otlp\]") as caught:
+    with pytest.raises(SettingsError, match=r"now in the group \[otlp\]") as caught:
         load_settings()
     assert "s3cret" not in str(caught.value)
 

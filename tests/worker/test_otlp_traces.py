@@ -33,7 +33,7 @@ from pipeline.telemetry.metrics import Telemetry
 from pipeline.worker.open_traces import open_traces
 from pipeline.worker.otlp_traces import OtlpTraces, otlp_exporter
 from tests.answering_server import Answer, answer_items, answering_server
-from tests.bulk.test_writer import Letters, payload
+from tests.bulk.delivery import Letters, payload
 from tests.logpipe import environment, running
 from tests.own_pipeline import Pipeline
 from tests.span_receiver import Receiver, attributes, receiving

@@ -20,6 +20,7 @@ from monitoring.grafana.source.queries import (
     share,
     total,
 )
+from monitoring.grafana.source.trace_panels import traces
 
 __all__ = ["development"]
 
@@ -33,7 +34,7 @@ def development() -> Dashboard:
         "ccb-development",
         "Claude Code Bot - Development",
         "Application performance for developers",
-        [_application(), _integrations(), _errors(), _trends()],
+        [_application(), _integrations(), traces(), _errors(), _trends()],
         variables=[SERVICES],
         since="now-24h",
         refresh="1m",

@@ -21,6 +21,7 @@ from monitoring.grafana.source.queries import (
     share,
     total,
 )
+from monitoring.grafana.source.trace_panels import traces
 
 __all__ = ["MEAN_TIME_FIRING", "operations"]
 
@@ -50,7 +51,7 @@ def operations() -> Dashboard:
         "ccb-operations",
         "Claude Code Bot - Operations",
         "Technical health for the operations team",
-        [_system(), _infrastructure(), _dependencies(), _alerts()],
+        [_system(), _infrastructure(), _dependencies(), traces(), _alerts()],
         variables=[SERVICES, _NAMESPACE],
     )
 

@@ -8,9 +8,11 @@ from uuid import UUID, uuid5
 
 from monitoring.kibana.source.columns import Column
 
-__all__ = ["DATA_VIEW", "Chart", "Kind", "Reference", "lens_attributes", "stable_id"]
+__all__ = ["DATA_VIEW", "TRACES_VIEW", "Chart", "Kind", "Reference", "lens_attributes", "stable_id"]
 
 DATA_VIEW = "claude-code-bot"
+TRACES_VIEW = f"{DATA_VIEW}.traces"
+"""The data view of the summaries of traces."""
 DEPLOYMENTS = 'component: deployment and message: "Deployment completed"'
 
 # Names within it give the same ids whenever and wherever the file is made.
@@ -49,6 +51,9 @@ class Chart:
     """Of 48."""
     with_deployments: bool = False
     """Mark when releases went out; for charts over time."""
+    data_view: str = DATA_VIEW
+    drilldown: str = ""
+    """Name of the dashboard that a value of it leads to, filtered by the value."""
 
 
 def stable_id(*names: str) -> str:
@@ -65,7 +70,7 @@ def lens_attributes(chart: Chart, panel: str) -> dict[str, Any]:
         **{name: _ordered(bucket, metrics[0]) for name, bucket in zip(buckets, chart.buckets, strict=True)},
         **dict(zip(metrics, chart.metrics, strict=True)),
     }
-    references = [_data_view(f"indexpattern-datasource-layer-{layer}")]
+    references = [_data_view(f"indexpattern-datasource-layer-{layer}", chart.data_view)]
     type_, visualization = _visualization(chart.kind, layer, buckets, metrics)
     if chart.with_deployments:
         deployments = stable_id(panel, "deployments")
@@ -100,8 +105,8 @@ def lens_attributes(chart: Chart, panel: str) -> dict[str, Any]:
     }
 
 
-def _data_view(name: str) -> Reference:
-    return {"type": "index-pattern", "id": DATA_VIEW, "name": name}
+def _data_view(name: str, data_view: str = DATA_VIEW) -> Reference:
+    return {"type": "index-pattern", "id": data_view, "name": name}
 
 
 def _ordered(bucket: Column, metric: str) -> Column:

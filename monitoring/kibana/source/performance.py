@@ -113,6 +113,7 @@ PERFORMANCE = Dashboard(
                     [by_top("trace_id", 30, "Trace")],
                     query=f"{_REQUEST} and {_SLOW}",
                     description="500 ms and more, each with its trace. Webhooks have no user.",
+                    drilldown="traces",
                     width=28,
                 ),
             ),

@@ -5,10 +5,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from monitoring.kibana.source.charts import DATA_VIEW, Chart, Reference, lens_attributes, stable_id
+from monitoring.kibana.source.charts import (
+    DATA_VIEW,
+    TRACES_VIEW,
+    Chart,
+    Reference,
+    lens_attributes,
+    stable_id,
+)
 from pipeline.events.indices import log_index_patterns
 
-__all__ = ["COLUMNS", "Dashboard", "Row", "SavedSearch", "data_view", "ndjson"]
+__all__ = ["COLUMNS", "Dashboard", "Row", "SavedSearch", "data_view", "ndjson", "traces_view"]
 
 COLUMNS = 48
 
@@ -21,6 +28,24 @@ _TYPE_VERSIONS = {"index-pattern": "7.11.0", "search": "7.9.3", "dashboard": "10
 
 # Where Jaeger's own pages are on a laptop; `logpipe setup --jaeger` puts another in its place.
 _TRACE_URL = "http://localhost:16686/trace/{{value}}"
+# From a summary to its events, in Discover; relative, so that it stays in the space.
+_EVENTS_URL = (
+    "discover#/?_g=(time:(from:now-30d,to:now))&_a=(columns:!(level,service,component,message),"
+    f"index:'{DATA_VIEW}',query:(language:kuery,query:'trace_id:%22{{{{value}}}}%22'),sort:!(!('@timestamp',asc)))"
+)
+
+
+_DRILLDOWN = "DASHBOARD_TO_DASHBOARD_DRILLDOWN"
+_MILLISECONDS = {
+    "id": "duration",
+    "params": {
+        "inputFormat": "milliseconds",
+        "outputFormat": "humanizePrecise",
+        "outputPrecision": 1,
+        "useShortSuffix": True,
+        "showSuffix": True,
+    },
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,16 +170,7 @@ def data_view() -> SavedObject:
     """Write the data view: which indices, their time, and how some fields are shown."""
     formats = {
         "trace_id": {"id": "url", "params": {"urlTemplate": _TRACE_URL, "labelTemplate": "{{value}}"}},
-        "context.processing_time_ms": {
-            "id": "duration",
-            "params": {
-                "inputFormat": "milliseconds",
-                "outputFormat": "humanizePrecise",
-                "outputPrecision": 1,
-                "useShortSuffix": True,
-                "showSuffix": True,
-            },
-        },
+        "context.processing_time_ms": _MILLISECONDS,
     }
     attributes = {
         "title": ",".join(log_index_patterns(DATA_VIEW)),
@@ -170,6 +186,27 @@ def data_view() -> SavedObject:
     return _saved_object("index-pattern", DATA_VIEW, attributes, [])
 
 
+def traces_view() -> SavedObject:
+    """Write the data view of the summaries of traces: an id leads to its events."""
+    formats: dict[str, Any] = {
+        "trace_id": {"id": "url", "params": {"urlTemplate": _EVENTS_URL, "labelTemplate": "{{value}}"}}
+    }
+    for name in ("duration_ms", "expected_ms", "critical_ms", "largest_gap.duration_ms", "steps.duration_ms"):
+        formats[name] = _MILLISECONDS
+    attributes = {
+        "title": f"{TRACES_VIEW}-*",
+        "name": "Claude Code Bot: traces",
+        "timeFieldName": "@timestamp",
+        "fieldFormatMap": _json(formats),
+        "fields": "[]",
+        "fieldAttrs": "{}",
+        "runtimeFieldMap": "{}",
+        "sourceFilters": "[]",
+        "typeMeta": "{}",
+    }
+    return _saved_object("index-pattern", TRACES_VIEW, attributes, [])
+
+
 def ndjson(objects: Iterable[SavedObject]) -> str:
     """Write one object a line, as `_import` takes them."""
     return "".join(f"{_json(one)}\n" for one in objects)
@@ -182,9 +219,28 @@ def _panel(one: Chart | SavedSearch, panel: str) -> tuple[dict[str, Any], list[R
         shown = {"type": "search", "embeddableConfig": {"enhancements": {}}, "panelRefName": name}
         return shown, [{"type": "search", "id": one.id, "name": f"{panel}:{name}"}]
     attributes = lens_attributes(one, panel)
-    config = {"attributes": attributes, "enhancements": {}, "hidePanelTitles": False}
     references = [{**each, "name": f"{panel}:{each['name']}"} for each in attributes["references"]]
+    enhancements: dict[str, Any] = {}
+    if one.drilldown:
+        event = stable_id(panel, "drilldown")
+        enhancements = {"dynamicActions": {"events": [_drilldown(event, one.drilldown)]}}
+        name = f"{panel}:drilldown:{_DRILLDOWN}:{event}:dashboardId"
+        references.append({"type": "dashboard", "id": f"{DATA_VIEW}-{one.drilldown}", "name": name})
+    config = {"attributes": attributes, "enhancements": enhancements, "hidePanelTitles": False}
     return {"type": "lens", "embeddableConfig": config}, references
+
+
+def _drilldown(event: str, dashboard: str) -> dict[str, Any]:
+    """Lead from a value of a panel to a dashboard that is filtered by it."""
+    return {
+        "eventId": event,
+        "triggers": ["FILTER_TRIGGER"],
+        "action": {
+            "factoryId": _DRILLDOWN,
+            "name": f"Go to {dashboard.replace('-', ' ')}",
+            "config": {"useCurrentFilters": True, "useCurrentDateRange": True, "openInNewTab": False},
+        },
+    }
 
 
 def _saved_object(

@@ -1,0 +1,154 @@
+"""A waiting room: the documents that wait for one index, and since when."""
+
+from collections import deque
+from typing import NamedTuple
+
+from pipeline.bulk.outcomes import Outcome
+from pipeline.bulk.parts import Part
+from pipeline.bulk.requests import BulkItem
+
+__all__ = ["WARN_SECONDS", "Entry", "WaitingRoom"]
+
+WARN_SECONDS = 10.0
+"""How long an index may take no documents before anybody is told."""
+# Beside the bytes of documents and records: 0.7 kB for one document with its record, its span included (measured).
+_PART_BYTES = 600
+_RECORD_BYTES = 200
+_SERVER_ERROR = 500
+_CLOSE_AT_ONCE = (Outcome.INDEX, Outcome.CLUSTER, Outcome.RIGHTS)
+
+
+class Entry(NamedTuple):
+    """Documents of one span that wait together."""
+
+    part: Part
+    outcome: Outcome
+    item: BulkItem
+    refused_at: float
+
+    @property
+    def memory_bytes(self) -> int:
+        """How much memory it holds: the documents, and their records."""
+        records = [
+            _RECORD_BYTES + len(each.value or b"") + len(each.key or b"") for each in self.part.records
+        ]
+        return _PART_BYTES + len(self.part.body) + sum(records)
+
+    def part_to_send(self, taken_at: float) -> Part:
+        """Give the part; under suspicion if its index has taken others since it was refused."""
+        if self.outcome is Outcome.UNKNOWN and taken_at >= self.refused_at:
+            return self.part._replace(suspect=True)
+        return self.part
+
+
+class WaitingRoom:
+    """What waits for one index."""
+
+    def __init__(self, index: str, now: float, taken: int) -> None:
+        self.index = index
+        self.token = b'"_index":"%b","_id":' % index.encode()
+        """How an action line names it."""
+        self.since = now
+        """When it began to refuse; clock of the event loop."""
+        self.taken_before = taken
+        """How many documents Elasticsearch had taken then, of all indices."""
+        self.looked_at = now
+        self.taken_when_looked_at = taken
+        self.shared_seconds = 0.0
+        """Of its wait: how long no other index took documents either."""
+        self.taken_at = float("-inf")
+        """When it last took a document nevertheless."""
+        self.closed = False
+        """Whether what comes for it need not be sent."""
+        self.expired = False
+        self.trying = False
+        self.tried_documents = 0
+        """Of those that wait: how many are on their way, to see whether they are taken now."""
+        self.retries = 0
+        self.next_try = now
+        self.last_entry = now
+        self.warned_at = self.shouted_at = float("-inf")
+        self.outcome = Outcome.PASSING
+        self.item = BulkItem(0, "", "")
+        self.entries: deque[Entry] = deque()
+        self.documents = 0
+        self.flooded = 0
+        """Parts that are not given up because the flood breaker is open."""
+        self.body_bytes = 0
+        self.memory_bytes = 0
+
+    @property
+    def warned(self) -> bool:
+        """Whether somebody has been told."""
+        return self.warned_at > float("-inf")
+
+    @property
+    def waiting_documents(self) -> int:
+        """How many documents wait, those included that are being tried."""
+        return self.documents + self.tried_documents
+
+    @property
+    def reason(self) -> str:
+        """Say what was answered last."""
+        return f"HTTP {self.item.status} {self.item.error_type}: {self.item.reason}"
+
+    @property
+    def closes_at_once(self) -> bool:
+        """Whether it need not be tried again to know that it takes no documents."""
+        return self.outcome in _CLOSE_AT_ONCE or (
+            self.outcome is Outcome.PASSING and self.item.status >= _SERVER_ERROR
+        )
+
+    def look(self, now: float, taken: int) -> None:
+        """Note how many documents Elasticsearch has taken until now, of all indices."""
+        if taken == self.taken_when_looked_at:
+            self.shared_seconds += now - self.looked_at
+        self.looked_at, self.taken_when_looked_at = now, taken
+
+    def blamed_seconds(self, now: float) -> float:
+        """Tell how long it has waited by its own fault: of a fault that may be the cluster's, while others flowed."""
+        waited = now - self.since
+        return waited - self.shared_seconds if self.outcome is Outcome.PASSING else waited
+
+    def add(self, entry: Entry) -> None:
+        """Let documents in, behind the others."""
+        self.outcome, self.item, self.last_entry = entry.outcome, entry.item, entry.refused_at
+        self.entries.append(entry)
+        self._count(entry, 1)
+
+    def add_first(self, entry: Entry) -> None:
+        """Put documents back to the front."""
+        self.entries.appendleft(entry)
+        self._count(entry, 1)
+
+    def take(self) -> Entry:
+        """Let the documents out that came first."""
+        entry = self.entries.popleft()
+        self._count(entry, -1)
+        return entry
+
+    def take_all(self) -> list[Entry]:
+        """Let all out."""
+        return [self.take() for _ in range(len(self.entries))]
+
+    def give_back(self, parts: list[Part], now: float) -> None:
+        """Take back what was tried without an answer."""
+        for part in reversed(parts):
+            self.add_first(Entry(part, self.outcome, self.item, now))
+
+    def forget_lost_partitions(self) -> list[Entry]:
+        """Take out what belongs to partitions that are no longer ours."""
+        lost = [entry for entry in self.entries if not entry.part.span.owned]
+        if lost:
+            self.entries = deque(entry for entry in self.entries if entry.part.span.owned)
+            for entry in lost:
+                self._count(entry, -1)
+        return lost
+
+    def _count(self, entry: Entry, sign: int) -> None:
+        part = entry.part
+        self.documents += sign * part.documents
+        self.body_bytes += sign * len(part.body)
+        self.memory_bytes += sign * entry.memory_bytes
+        part.span.waiting += sign
+        self.flooded += sign * (entry.outcome is Outcome.FLOOD)

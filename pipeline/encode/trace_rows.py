@@ -1,0 +1,56 @@
+"""One event → its trace event, for what does not go by columns."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.encode.record_chunk import RecordChunk
+from pipeline.events.document import OUT_OF_RANGE_TAG, Coordinates, Document
+from pipeline.events.fingerprints import FINGERPRINT_FIELD
+from pipeline.events.indices import Indices
+from pipeline.events.timestamps import from_epoch_ms
+from pipeline.trace_stories.emission import FIELDS, mark_of, source_of
+
+__all__ = ["part_row", "trace_row"]
+
+
+def trace_row(document: Document, record: Coordinates, number: int, indices: Indices) -> Sequence[Any] | None:
+    """Make the trace event of a document; `number` is its place in an array.
+
+    None when it has no trace, and when no day is its own: a story needs to know when.
+    """
+    fields = document.fields
+    if fields.get("trace_id") is None:
+        return None
+    stamp = fields["@timestamp"]
+    dateless = not indices.rolled_by_ilm and document.index_name in {indices.undated, indices.overflow}
+    if dateless or OUT_OF_RANGE_TAG in fields.get("tags", ()):
+        if dateless or indices.rolled_by_ilm:
+            return None
+        # It is in the index of its record's day, and so is its trace.
+        stamp = from_epoch_ms(record.timestamp_ms).text
+    fingerprint = fields.get(FINGERPRINT_FIELD)
+    return (
+        source_of(record.topic, record.partition),
+        mark_of(record.offset, number),
+        stamp,
+        [fields.get(name) for name in FIELDS],
+        *([] if fingerprint is None else [fingerprint]),
+    )
+
+
+def part_row(part: RecordChunk, at: int, number: int) -> Sequence[Any] | None:
+    """Make the trace event of one of several events of a record, of which it is the `number`-th.
+
+    None when it has no trace.
+    """
+    event = part.events[at]
+    if event.get("trace_id") is None:
+        return None
+    fingerprint = event.get(FINGERPRINT_FIELD)
+    return (
+        source_of(part.cache.topic, part.cache.number),
+        mark_of(part.offsets[at], number),
+        part.stamps[at],
+        [event.get(name) for name in FIELDS],
+        *([] if fingerprint is None else [fingerprint]),
+    )

@@ -1,0 +1,138 @@
+"""What aiokafka knows of the cluster: kept with topic ids, asked for in measure, found again at another address.
+
+Every consumer and producer of aiokafka has a client that keeps the metadata fresh. This one
+
+- asks for the topics' ids (KIP-516), in the same request;
+- never lets a broker create a topic because it was asked about;
+- asks again at once no more often than every 0.1 s: aiokafka asks without a pause for as long as the leader of a
+  partition is not known, which is for good when its topic has been deleted;
+- connects to the bootstrap servers again when no known broker answers: names may have new addresses.
+
+Importing this module makes aiokafka use it. Brokers before 2.8 know no ids: there a topic is known by its name.
+"""
+
+import asyncio
+import base64
+import logging
+import random
+from collections.abc import Collection
+from typing import Any
+
+from aiokafka.client import AIOKafkaClient, ConnectionGroup
+from aiokafka.cluster import ClusterMetadata
+from aiokafka.conn import create_conn
+from aiokafka.consumer import consumer
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, UnknownTopicOrPartitionError
+from aiokafka.producer import producer
+
+from pipeline.kafka import log_rate_limit  # noqa: F401 - set up by its import
+from pipeline.kafka.protocol import MetadataWithIds, without_ids
+
+__all__ = ["ClusterClient"]
+
+log = logging.getLogger(__name__)
+
+_PAUSE_SECONDS = 0.1
+_BOOTSTRAP = ("bootstrap", ConnectionGroup.DEFAULT)
+
+
+class ClusterClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka has no types
+    """The client that the consumers and producers of this process use."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.topic_ids: dict[str, str] = {}
+        """The ids of the topics that have been seen, as `kafka-topics.sh --describe` shows them."""
+        self.recreated: set[str] = set()
+        """Topics that have got another id; whoever deals with them takes them out."""
+        self.missing: frozenset[str] = frozenset()
+        """Topics that were asked for and do not exist."""
+        self.reachable = True
+        """Whether a broker has answered the last time that one was asked about the cluster."""
+        self._may_ask_at = 0.0
+
+    async def _metadata_update(self, cluster_metadata: ClusterMetadata, topics: Collection[str]) -> bool:
+        await asyncio.sleep(self._may_ask_at - self._loop.time())
+        self.reachable = await self._ask(cluster_metadata, MetadataWithIds(list(topics) if topics else None))
+        self._may_ask_at = self._loop.time() + _PAUSE_SECONDS
+        return self.reachable
+
+    async def _ask(self, cluster_metadata: ClusterMetadata, request: MetadataWithIds) -> bool:
+        nodes = [broker.nodeId for broker in self.cluster.brokers()]
+        if _BOOTSTRAP in self._conns:
+            nodes.append("bootstrap")
+        random.shuffle(nodes)
+        for node in nodes:
+            connection = await self._get_conn(node)
+            if connection is not None and await self._answered(connection, cluster_metadata, request):
+                return True
+        log.debug("none of the brokers %s answers, trying kafka.bootstrap_servers", nodes)
+        for host, port, _ in self.hosts:
+            try:
+                connection = await self._connect(host, port)
+            except (OSError, KafkaError, TimeoutError) as error:
+                log.debug("no answer from %s:%d either: %s", host, port, error)
+                continue
+            try:
+                if await self._answered(connection, cluster_metadata, request):
+                    log.info("found Kafka again by %s:%d (kafka.bootstrap_servers)", host, port)
+                    return True
+            finally:
+                connection.close()
+        cluster_metadata.failed_update(None)
+        return False
+
+    async def _answered(
+        self, connection: Any, cluster_metadata: ClusterMetadata, request: MetadataWithIds
+    ) -> bool:
+        """Ask one broker, and note what it says."""
+        try:
+            answer = await connection.send(request)
+        except (NotImplementedError, IncompatibleBrokerVersion):
+            # A broker from before the ids, which are the reason not to leave all this to aiokafka.
+            return bool(await super()._metadata_update(cluster_metadata, self._topics))
+        except (KafkaError, TimeoutError) as error:
+            log.debug("no metadata from %s:%d: %r", connection.host, connection.port, error)
+            return False
+        if not answer.brokers:
+            return False
+        self._learn(answer)
+        # aiokafka would tell of each of them at every refresh.
+        cluster_metadata.update_metadata(without_ids(answer, leave_out=self.missing))
+        if _BOOTSTRAP in self._conns and self.cluster.brokers():
+            self._conns.pop(_BOOTSTRAP).close()
+        return True
+
+    def _learn(self, answer: Any) -> None:
+        missing = set()
+        for error, topic, identity, *_ in answer.topics:
+            if error == UnknownTopicOrPartitionError.errno:
+                missing.add(topic)
+            elif not error and any(identity):
+                text = base64.urlsafe_b64encode(identity).rstrip(b"=").decode()
+                before = self.topic_ids.get(topic)
+                if before is not None and before != text:
+                    self.recreated.add(topic)
+                self.topic_ids[topic] = text
+        self.missing = frozenset(missing)
+
+    async def _connect(self, host: str, port: int) -> Any:
+        return await create_conn(
+            host,
+            port,
+            client_id=self._client_id,
+            request_timeout_ms=self._request_timeout_ms,
+            ssl_context=self._ssl_context,
+            security_protocol=self._security_protocol,
+            max_idle_ms=self._connections_max_idle_ms,
+            sasl_mechanism=self._sasl_mechanism,
+            sasl_plain_username=self._sasl_plain_username,
+            sasl_plain_password=self._sasl_plain_password,
+            sasl_kerberos_service_name=self._sasl_kerberos_service_name,
+            sasl_kerberos_domain_name=self._sasl_kerberos_domain_name,
+            sasl_oauth_token_provider=self._sasl_oauth_token_provider,
+        )
+
+
+consumer.AIOKafkaClient = ClusterClient
+producer.AIOKafkaClient = ClusterClient

@@ -1,0 +1,277 @@
+"""What the input section says: how a record becomes events, and which of our settings its options are."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pipeline.logstash.codecs import decode_json, decode_plain
+from pipeline.logstash.fields import Event, Path, add_field, add_tag, parse_reference, set_field
+from pipeline.logstash.interpolation import interpolate
+from pipeline.logstash.options import Given, Option, check_options, scalar_text
+from pipeline.logstash.plugin import Ecs, Origin
+from pipeline.logstash.syntax import Branch, Plugin, Position, Statement
+
+__all__ = ["INPUT_OPTIONS", "KAFKA_SETTINGS", "Input", "read_inputs"]
+
+_TUNING: Final = "Batches, buffers and time-outs are this pipeline's own settings."
+_COMMON: Final[Mapping[str, Option]] = {
+    "add_field": Option("hash", {}),
+    "codec": Option("any", "plain"),
+    "enable_metric": Option("boolean", True, status="ignored", note="Every record is counted."),
+    "id": Option("string"),
+    "tags": Option("array", []),
+    "type": Option("string"),
+}
+_REFUSED: Final = {
+    "schema_registry_url": "Records are JSON or text: let the producer write JSON.",
+    "sasl_jaas_config": "Set kafka.sasl_username and kafka.sasl_password.",
+    "jaas_path": "Set kafka.sasl_username and kafka.sasl_password.",
+    "kerberos_config": "Kerberos is not supported: use SASL with user and password, or TLS.",
+    "sasl_kerberos_service_name": "Kerberos is not supported: use SASL with user and password, or TLS.",
+    "zk_connect": "It is of Logstash before 5.0: name the brokers, bootstrap_servers.",
+    "topic_id": "It is of Logstash before 5.0: name the topics, topics.",
+}
+_STORES: Final = (
+    "Keys and certificates are PEM files here: kafka.ca_certs, kafka.client_cert, kafka.client_key."
+)
+INPUT_OPTIONS: Final[Mapping[str, Option]] = {
+    **_COMMON,
+    "auto_offset_reset": Option("string"),
+    "bootstrap_servers": Option("string", "localhost:9092"),
+    "client_id": Option("string"),
+    "consumer_threads": Option(
+        "number", status="differs", note="Threads are worker processes here: run.workers."
+    ),
+    "decorate_events": Option("string", "none", choices=("none", "basic", "extended", "true", "false")),
+    "enable_auto_commit": Option(
+        "boolean", status="ignored", note="Offsets are committed when everything below them is settled."
+    ),
+    "group_id": Option("string", "logstash"),
+    "group_instance_id": Option("string"),
+    "isolation_level": Option("string", choices=("read_committed", "read_uncommitted")),
+    "max_poll_records": Option("number"),
+    "sasl_mechanism": Option("string"),
+    "security_protocol": Option("string"),
+    "session_timeout_ms": Option("number"),
+    "ssl_truststore_location": Option("string", status="differs", note=_STORES),
+    "ssl_truststore_type": Option("string", status="differs", note=_STORES),
+    "ssl_truststore_password": Option("string", status="differs", note=_STORES),
+    "ssl_keystore_location": Option("string", status="differs", note=_STORES),
+    "ssl_keystore_type": Option("string", status="differs", note=_STORES),
+    "ssl_keystore_password": Option("string", status="differs", note=_STORES),
+    "ssl_key_password": Option("string", status="differs", note=_STORES),
+    "ssl_endpoint_identification_algorithm": Option(
+        "string", status="ignored", note="Names are always checked."
+    ),
+    "topics": Option("array", ["logstash"]),
+    "topics_pattern": Option("string"),
+    **{
+        name: Option("any", status="ignored", note=_TUNING)
+        for name in [
+            "auto_commit_interval_ms",
+            "auto_create_topics",
+            "check_crcs",
+            "client_dns_lookup",
+            "client_rack",
+            "connections_max_idle_ms",
+            "exclude_internal_topics",
+            "fetch_max_bytes",
+            "fetch_max_wait_ms",
+            "fetch_min_bytes",
+            "group_protocol",
+            "heartbeat_interval_ms",
+            "key_deserializer_class",
+            "max_partition_fetch_bytes",
+            "max_poll_interval_ms",
+            "metadata_max_age_ms",
+            "partition_assignment_strategy",
+            "poll_timeout_ms",
+            "receive_buffer_bytes",
+            "reconnect_backoff_ms",
+            "request_timeout_ms",
+            "retry_backoff_ms",
+            "send_buffer_bytes",
+            "value_deserializer_class",
+        ]
+    },
+    **{name: Option("any", status="refused", note=note) for name, note in _REFUSED.items()},
+}
+KAFKA_SETTINGS: Final[Mapping[str, str]] = {
+    "auto_offset_reset": "kafka.start_at",
+    "bootstrap_servers": "kafka.bootstrap_servers",
+    "client_id": "kafka.client_id",
+    "consumer_threads": "run.workers",
+    "group_id": "kafka.group_id",
+    "group_instance_id": "kafka.group_instance_id",
+    "isolation_level": "kafka.isolation_level",
+    "max_poll_records": "kafka.max_poll_records",
+    "sasl_mechanism": "kafka.sasl_mechanism",
+    "security_protocol": "kafka.security_protocol",
+    "session_timeout_ms": "kafka.session_timeout_seconds",
+    "topics": "kafka.topics",
+    "topics_pattern": "kafka.topic_pattern",
+}
+_NOT_KAFKA: Final[Mapping[str, str]] = {
+    "beats": "Let Filebeat write to Kafka: in filebeat.yml, output.kafka with hosts and topic.",
+    "elastic_agent": "Let the agent write to Kafka: it has an output of that kind.",
+    "file": "Let a shipper such as Filebeat read the file and write to Kafka.",
+    "generator": "Use `logpipe generate` for traffic.",
+    "stdin": "Use `logpipe logstash test FILE --input -`.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One Kafka input: which records are its, and what it adds to their events."""
+
+    position: Position
+    given: Given
+    codec: str = "plain"
+    codec_target: Path | None = None
+    topics: tuple[str, ...] = ()
+    topics_pattern: str | None = None
+    decorate: str = "none"
+    constants: tuple[tuple[str, str], ...] = ()
+    tags: tuple[str, ...] = ()
+    type: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def reads(self, topic: str) -> bool:
+        """Say whether this input reads a topic."""
+        if self.topics_pattern is not None:
+            return re.fullmatch(self.topics_pattern, topic) is not None
+        return topic in self.topics
+
+    def events(self, value: bytes, origin: Origin, ecs: Ecs, group_id: str = "") -> list[Event]:
+        """Make the events of a record, as Logstash's Kafka input does; bad UTF-8 becomes U+FFFD."""
+        text = value.decode("utf-8", "replace")
+        has_ecs = ecs != "disabled"
+        if self.codec == "plain":
+            events = decode_plain(text, origin.now, ecs=has_ecs)
+        else:
+            events = decode_json(text, origin.now, ecs=has_ecs, target=self.codec_target)
+        for event in events:
+            self._decorate(event, origin, group_id)
+        return events
+
+    def _decorate(self, event: Event, origin: Origin, group_id: str) -> None:
+        if self.type is not None and "type" not in event:
+            event["type"] = self.type
+        for name, text in self.constants:
+            add_field(event, parse_reference(interpolate(event, name)), interpolate(event, text))
+        for tag in self.tags:
+            add_tag(event, interpolate(event, tag))
+        if self.decorate == "none":
+            return
+        kafka: dict[str, Any] = {
+            "topic": origin.topic,
+            "consumer_group": group_id or self.given["group_id"],
+            "partition": origin.partition,
+            "offset": origin.offset,
+            "timestamp": origin.timestamp_ms,
+            "key": None if origin.key is None else origin.key.decode("utf-8", "replace"),
+        }
+        set_field(event, ("@metadata", "kafka"), kafka)
+        if self.decorate == "extended":
+            kafka["headers"] = dict(_texts(origin.headers))
+
+
+def _texts(headers: Sequence[tuple[str, bytes | None]]) -> Iterator[tuple[str, str]]:
+    """Give the headers that are valid UTF-8."""
+    for name, value in headers:
+        if value is not None:
+            try:
+                yield name, value.decode()
+            except UnicodeDecodeError:
+                continue
+
+
+def read_inputs(statements: Sequence[Statement]) -> tuple[Input, ...]:
+    """Read the input section; raises LogstashError for an input that is none of ours."""
+    return tuple(read_input(plugin) for plugin in plugins_in(statements))
+
+
+def plugins_in(statements: Sequence[Statement]) -> Iterator[Plugin]:
+    """Give all plugins, those of branches too."""
+    for statement in statements:
+        if isinstance(statement, Branch):
+            for _condition, arm in statement.arms:
+                yield from plugins_in(arm)
+        else:
+            yield statement
+
+
+def read_input(plugin: Plugin) -> Input:
+    """Read one input."""
+    if plugin.name != "kafka":
+        raise plugin.position.error(
+            f"The input `{plugin.name}` is not supported: records come from Kafka.",
+            _NOT_KAFKA.get(
+                plugin.name, "Let a shipper write its events to Kafka, or write them there yourself."
+            ),
+        )
+    given = check_options(plugin, INPUT_OPTIONS)
+    codec, target = _codec(given)
+    decorate = str(given["decorate_events"])
+    return Input(
+        position=plugin.position,
+        given=given,
+        codec=codec,
+        codec_target=target,
+        topics=tuple(given.texts("topics")),
+        topics_pattern=given["topics_pattern"],
+        decorate={"true": "basic", "false": "none"}.get(decorate, decorate),
+        constants=tuple(
+            (name, scalar_text(text))
+            for name, value in given.pairs("add_field")
+            for text in (value if isinstance(value, list) else [value])
+        ),
+        tags=tuple(given.texts("tags")),
+        type=given["type"],
+        settings=_settings(given),
+    )
+
+
+_CODECS: Final[Mapping[str, Mapping[str, Option]]] = {
+    "plain": {
+        "charset": Option("string", "UTF-8", choices=("UTF-8",)),
+        "format": Option("string", status="ignored", note="It is of outputs."),
+        "ecs_compatibility": Option("string", choices=("disabled", "v1", "v8")),
+    },
+    "json": {
+        "charset": Option("string", "UTF-8", choices=("UTF-8",)),
+        "target": Option("string"),
+        "ecs_compatibility": Option("string", choices=("disabled", "v1", "v8")),
+    },
+}
+
+
+def _codec(given: Given) -> tuple[str, Path | None]:
+    codec = given["codec"]
+    if isinstance(codec, str):
+        codec = Plugin(codec, (), given.place("codec"))
+    if not isinstance(codec, Plugin) or codec.name not in _CODECS:
+        name = codec.name if isinstance(codec, Plugin) else codec
+        raise given.place("codec").error(
+            f"The codec `{name}` is not supported.",
+            "Records are read as `plain` or as `json`, one record an event.",
+        )
+    options = check_options(codec, _CODECS[codec.name])
+    target = options.values.get("target")
+    return codec.name, parse_reference(target) if target else None
+
+
+def _settings(given: Given) -> dict[str, Any]:
+    """Give the options that are settings of ours, by the names of the settings."""
+    settings: dict[str, Any] = {}
+    for name, setting in KAFKA_SETTINGS.items():
+        if not given.given(name):
+            continue
+        value = given[name]
+        if name == "bootstrap_servers":
+            value = [part.strip() for part in value.split(",")]
+        elif name == "session_timeout_ms":
+            value /= 1000
+        settings[setting] = value
+    return settings

@@ -1,0 +1,491 @@
+"""Documents whose index takes none: they wait by themselves, others go on, and in the end each has its outcome."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import orjson
+import pytest
+from aiohttp import web
+
+from pipeline.bulk import waiting_room
+from pipeline.settings import IndexWait
+from tests.answering_server import answer_by_document
+from tests.bulk.delivery import PARTITION, Delivery, delivery, payload
+
+BLOCKED = (403, "cluster_block_exception", "index [old] blocked by: [FORBIDDEN/8/index write (api)];")
+RED = (503, "unavailable_shards_exception", "[old][0] primary shard is not active Timeout: [5s]")
+BUSY = (429, "es_rejected_execution_exception", "rejected execution of primary operation")
+CLOSED = (400, "index_closed_exception", "closed")
+NO_PIPELINE = (400, "illegal_argument_exception", "pipeline with id [enrich-x] does not exist")
+SHARD_LIMIT = (
+    400,
+    "validation_exception",
+    "this action would add [2] shards, but this cluster currently has [10]/[10] maximum normal shards open;",
+)
+NO_INDEX = (404, "index_not_found_exception", "no such index [old] and [action.auto_create_index] ([false])")
+DISK_FULL = (
+    429,
+    "cluster_block_exception",
+    "index [old] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded",
+)
+NO_RIGHT = (
+    403,
+    "security_exception",
+    "action [indices:data/write/bulk[s]] is unauthorized for user [logpipe]",
+)
+ODD = (418, "teapot_exception", "short and stout")
+MISMATCH = (400, "document_parsing_exception", "[1:5] no field is named")
+
+Refusal = tuple[int, str, str]
+
+
+class Server:
+    """What the answering server refuses now, by index."""
+
+    def __init__(self, **refused: Refusal) -> None:
+        self.refused = refused
+        self.bodies: list[bytes] = []
+
+    def __call__(self, _: list[str], __: int, body: bytes) -> web.Response:
+        self.bodies.append(body)
+        return answer_by_document(body, lambda index, _: self.refused.get(index))
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Warn at once instead of after ten seconds."""
+    monkeypatch.setattr("pipeline.bulk.waiting.WARN_SECONDS", 0.0)
+
+
+@pytest.mark.parametrize(
+    "refusal", [BLOCKED, RED, BUSY, CLOSED, NO_PIPELINE, SHARD_LIMIT, NO_INDEX, DISK_FULL]
+)
+async def test_others_flow_while_one_index_waits_and_it_is_sent_once_it_is_freed(refusal: Refusal) -> None:
+    server = Server(old=refusal)
+    async with delivery(server, max_concurrent_requests=1) as to:
+        for number in range(0, 40, 2):
+            to.add(number + 2, payload(number, index="old"), payload(number + 1, index="new"))
+            to.writer.flush()
+        await until(lambda: to.count_documents("indexed") == 20)
+        assert to.ledger.committable() == {}
+        assert to.writer.forbidden is None
+        del server.refused["old"]
+        assert await to.settled() == {PARTITION: 40}
+        assert to.count_documents("indexed") == 40
+        assert to.count_documents("already_there") == 0
+        assert to.letters.written == []
+        assert to.writer.in_flight_bytes == 0
+        assert to.writer.waiting == []
+
+
+async def test_what_comes_for_a_blocked_index_is_not_sent_with_the_others() -> None:
+    server = Server(old=BLOCKED)
+    async with delivery(server, retry_initial_seconds=60, retry_max_seconds=60) as to:
+        to.add(1, payload(0, index="old"))
+        to.writer.flush()
+        await until(lambda: to.writer.waiting or len(server.bodies) == 1)
+        await until(lambda: to.ledger.moving() == 0)
+        to.add(4, payload(1, 2, index="old"), payload(3, index="new"))
+        to.writer.flush()
+        await until(lambda: to.count_documents("indexed") == 1)
+        assert to.requests == [["0"], ["3"]]
+        to.writer.show()
+        assert to.count("logpipe_index_waiting_documents", index="old") == 3
+
+
+async def test_a_blocked_index_is_tried_with_one_document() -> None:
+    server = Server(old=BLOCKED)
+    async with delivery(server) as to:
+        to.add(5, payload(*range(5), index="old"))
+        to.writer.flush()
+        await until(lambda: len(to.requests) > 6)
+        assert to.requests[:2] == [list("01234")] * 2
+        assert {len(request) for request in to.requests[2:]} == {1}
+        assert set(map(tuple, to.requests[2:7])) == {
+            tuple("0"),
+            tuple("1"),
+            tuple("2"),
+            tuple("3"),
+            tuple("4"),
+        }
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_after_the_longest_wait_documents_become_dead_letters_that_name_the_index(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = Server(old=BLOCKED)
+    with caplog.at_level(logging.WARNING, "pipeline.bulk.waiting"):
+        async with delivery(server, index_wait=IndexWait(max_seconds=0.3)) as to:
+            to.add(3, payload(0, 1, index="old"), payload(2, index="new"))
+            assert await to.settled() == {PARTITION: 3}
+            assert sorted(letter.record.offset for letter in to.letters.written) == [0, 1]
+            assert {letter.error_type for letter in to.letters.written} == {"index_unavailable"}
+            assert {letter.status for letter in to.letters.written} == {403}
+            assert "index old has refused it for" in to.letters.written[0].reason
+            assert "FORBIDDEN/8" in to.letters.written[0].reason
+            assert to.count("logpipe_dead_letters_total", error_type="index_unavailable") == 2
+            # What comes later for it waits no longer than until it is tried once more.
+            to.add(5, payload(3, 4, index="old"))
+            assert await to.settled() == {PARTITION: 5}
+            del server.refused["old"]
+            to.add(6, payload(5, index="old"))
+            assert await to.settled() == {PARTITION: 6}
+            assert len(to.letters.written) == 4
+            assert to.writer.in_flight_bytes == 0
+    told = [line.getMessage() for line in caplog.records]
+    assert "index old has taken no document for" in told[0]
+    assert "after 0 s (index_wait.max_seconds) they become dead letters" in told[0]
+    assert "takes documents again" in told[-1]
+
+
+async def test_one_document_that_is_blocked_does_not_keep_the_others_of_its_index() -> None:
+    def answer(_: list[str], __: int, body: bytes) -> web.Response:
+        return answer_by_document(body, lambda _, offset: BLOCKED if blocked and offset % 100 == 0 else None)
+
+    blocked = True
+    async with delivery(answer, max_concurrent_requests=1) as to:
+        for start in range(0, 2000, 50):
+            to.add(start + 50, payload(*range(start, start + 50)))
+            to.writer.flush()
+        await until(lambda: to.count_documents("indexed") == 1980)
+        await until(lambda: len(to.requests) > 60)
+        # None of the others has waited with them.
+        others = [request for request in to.requests if any(int(offset) % 100 for offset in request)]
+        assert len(others) == 40
+        blocked = False
+        assert await to.settled() == {PARTITION: 2000}
+        assert to.letters.written == []
+
+
+async def test_zero_is_for_ever() -> None:
+    server = Server(old=BLOCKED)
+    async with delivery(server, index_wait=IndexWait(max_seconds=0)) as to:
+        to.add(1, payload(0, index="old"))
+        to.writer.flush()
+        await until(lambda: len(to.requests) > 10)
+        assert to.letters.written == []
+
+
+@pytest.mark.parametrize("refusal", [SHARD_LIMIT, NO_INDEX, DISK_FULL, NO_RIGHT])
+async def test_for_a_fault_of_the_cluster_or_of_our_rights_nothing_is_given_up(refusal: Refusal) -> None:
+    server = Server(old=refusal)
+    async with delivery(server, index_wait=IndexWait(max_seconds=0.05)) as to:
+        to.add(2, payload(0, index="old"), payload(1, index="new"))
+        to.writer.flush()
+        await until(lambda: len(to.requests) > 10)
+        assert to.letters.written == []
+        assert to.writer.not_ready is not None
+        assert refusal[2] in to.writer.not_ready
+        (told,) = to.writer.waiting
+        assert (told["index"], told["documents"]) == ("old", 1)
+        del server.refused["old"]
+        assert await to.settled() == {PARTITION: 2}
+        assert to.writer.not_ready is None
+
+
+async def test_a_missing_right_stops_reading() -> None:
+    server = Server(old=NO_RIGHT)
+    async with delivery(server) as to:
+        to.add(1, payload(0, index="old"))
+        to.writer.flush()
+        await until(lambda: to.writer.forbidden)
+        assert to.writer.forbidden is not None
+        assert "unauthorized" in to.writer.forbidden
+        server.refused.clear()
+        assert await to.settled() == {PARTITION: 1}
+        assert to.writer.forbidden is None
+
+
+async def test_an_overload_of_all_is_waited_out() -> None:
+    """Nothing is given up for its index while no other index takes documents either."""
+    server = Server(old=BUSY, new=BUSY)
+    async with delivery(server, index_wait=IndexWait(max_seconds=0.05)) as to:
+        to.add(2, payload(0, index="old"), payload(1, index="new"))
+        to.writer.flush()
+        await until(lambda: len(to.requests) > 20)
+        assert to.letters.written == []
+        server.refused.clear()
+        assert await to.settled() == {PARTITION: 2}
+        assert to.count_documents("indexed") == 2
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_a_full_room_gives_its_oldest_up_while_others_flow() -> None:
+    server = Server(old=BLOCKED)
+    async with delivery(server, index_wait=IndexWait(max_index_bytes=1 << 14)) as to:
+        to.add(1, payload(0, index="old"))
+        to.writer.flush()
+        await until(lambda: to.ledger.in_flight() and not to.ledger.moving())
+        to.add(101, payload(*range(1, 101), index="new"))
+        to.writer.flush()
+        await until(lambda: to.count_documents("indexed") == 100 and to.writer.waiting)
+        for number in range(101, 141):
+            to.add(number + 1, payload(number, index="old", padding=500))
+        await until(lambda: to.letters.written)
+        assert {letter.error_type for letter in to.letters.written} == {"index_unavailable"}
+        assert not to.writer.full
+        server.refused.clear()
+        assert await to.settled() == {PARTITION: 141}
+        assert to.count_documents("indexed") + len(to.letters.written) == 141
+
+
+async def test_the_room_of_an_index_that_most_are_for_holds_reading_back() -> None:
+    server = Server(old=BLOCKED)
+    wait = IndexWait(max_share=0.5)
+    async with delivery(server, index_wait=wait, max_in_flight_bytes=1 << 16) as to:
+        number = 0
+        while not to.writer.full:
+            to.add(number + 10, payload(*range(number, number + 10), index="old", padding=500))
+            to.writer.flush()
+            number += 10
+            await asyncio.sleep(0.01)
+        assert to.writer.not_ready is not None
+        assert to.letters.written == []
+        # As much as may wait beside, and as much as may be in flight, and not more than one addition above.
+        assert to.writer.in_flight_bytes < (1 << 16) * 1.5 + 10 * 600
+        server.refused.clear()
+        assert await to.settled() == {PARTITION: number}
+        assert not to.writer.full
+
+
+async def test_what_waits_is_beside_what_is_in_flight() -> None:
+    server = Server(old=BLOCKED)
+    async with delivery(server, index_wait=IndexWait(max_share=1.0), max_in_flight_bytes=1 << 16) as to:
+        to.add(40, payload(*range(40), index="old", padding=500))
+        to.writer.flush()
+        await until(lambda: not to.ledger.moving())
+        assert to.writer.in_flight_bytes > 20_000
+        to.add(100, payload(*range(40, 100), index="new", padding=500))
+        assert not to.writer.full
+
+
+async def test_of_a_partition_that_is_lost_nothing_waits_any_more() -> None:
+    server = Server(old=BLOCKED)
+    async with delivery(server) as to:
+        to.add(1, payload(0, index="old"))
+        to.writer.flush()
+        await until(lambda: len(to.requests) > 3)
+        to.ledger.drop([PARTITION])
+        await until(lambda: to.writer.in_flight_bytes == 0)
+        assert to.count_documents("read_again") == 1
+
+
+# --- what no row of the table knows ------------------------------------------------------------------------
+
+
+async def test_an_odd_refusal_is_the_documents_own_when_another_of_the_request_was_taken() -> None:
+    def answer(_: list[str], __: int, body: bytes) -> web.Response:
+        return answer_by_document(body, lambda _, offset: ODD if offset == 1 else None)
+
+    async with delivery(answer) as to:
+        to.add(3, payload(0, 1, 2))
+        assert await to.settled() == {PARTITION: 3}
+        assert to.requests == [["0", "1", "2"]]
+        assert [letter.error_type for letter in to.letters.written] == ["teapot_exception"]
+
+
+async def test_another_index_that_takes_documents_proves_nothing() -> None:
+    server = Server(old=ODD)
+    async with delivery(server) as to:
+        to.add(3, payload(0, 1, index="old"), payload(2, index="new"))
+        to.writer.flush()
+        await until(lambda: len(to.requests) > 10)
+        assert to.letters.written == []
+        server.refused.clear()
+        assert await to.settled() == {PARTITION: 3}
+        assert to.count_documents("indexed") == 3
+
+
+async def test_an_odd_refusal_is_the_documents_own_when_its_index_takes_others_later() -> None:
+    def answer(_: list[str], __: int, body: bytes) -> web.Response:
+        return answer_by_document(body, lambda _, offset: ODD if offset < 2 else None)
+
+    async with delivery(answer) as to:
+        to.add(2, payload(0, 1))
+        to.writer.flush()
+        await until(lambda: len(to.requests) > 2)
+        to.add(3, payload(2))
+        assert await to.settled() == {PARTITION: 3}
+        assert sorted(letter.record.offset for letter in to.letters.written) == [0, 1]
+
+
+async def test_a_document_that_is_refused_alone_and_again_is_at_fault() -> None:
+    server = Server(i=ODD)
+    async with delivery(server) as to:
+        to.add(1, payload(0))
+        assert await to.settled() == {PARTITION: 1}
+        assert to.requests == [["0"], ["0"]]
+        assert [letter.error_type for letter in to.letters.written] == ["teapot_exception"]
+
+
+async def test_a_bad_document_among_those_that_wait_does_not_keep_the_others() -> None:
+    refused = {"all": True}
+
+    def answer(_: list[str], __: int, body: bytes) -> web.Response:
+        return answer_by_document(body, lambda _, offset: ODD if refused["all"] or offset == 0 else None)
+
+    async with delivery(answer) as to:
+        to.add(5, payload(*range(5)))
+        to.writer.flush()
+        await until(lambda: len(to.requests) > 8)
+        refused["all"] = False
+        assert await to.settled() == {PARTITION: 5}
+        assert [letter.record.offset for letter in to.letters.written] == [0]
+        assert to.count_documents("indexed") == 4
+
+
+async def test_an_answer_of_an_old_server_is_no_documents_fault() -> None:
+    def answer(_: list[str], number: int, body: bytes) -> web.Response:
+        if number < 5:
+            return web.json_response(
+                {
+                    "error": {
+                        "type": "media_type_header_exception",
+                        "reason": "Invalid media-type value on headers [Accept, Content-Type]",
+                    }
+                },
+                status=400,
+            )
+        return answer_by_document(body, lambda *_: None)
+
+    async with delivery(answer) as to:
+        to.add(3, payload(0, 1, 2))
+        to.writer.flush()
+        await until(lambda: to.writer.forbidden)
+        assert await to.settled() == {PARTITION: 3}
+        assert to.requests == [["0", "1", "2"]] * 6
+        assert to.letters.written == []
+
+
+# --- the flood breaker -------------------------------------------------------------------------------------
+
+
+async def test_a_flood_of_refusals_stops_before_kafka_is_emptied_into_the_dead_letters() -> None:
+    server = Server(i=MISMATCH)
+    async with delivery(server) as to:
+        for start in range(0, 12_000, 1000):
+            to.add(start + 1000, payload(*range(start, start + 1000)))
+            to.writer.flush()
+        await until(lambda: to.writer.forbidden)
+        await until(lambda: not to.ledger.moving())
+        to.writer.show()
+        assert len(to.letters.written) <= 5000
+        assert to.count("logpipe_dead_letter_flood") == 1
+        assert to.writer.not_ready is not None
+        before = len(to.letters.written)
+        server.refused.clear()
+        assert await to.settled() == {PARTITION: 12_000}
+        assert len(to.letters.written) == before
+        assert to.count_documents("indexed") == 12_000 - before
+        assert to.writer.forbidden is None
+        to.writer.show()
+        assert to.count("logpipe_dead_letter_flood") == 0
+
+
+async def test_documents_that_are_taken_do_not_end_a_flood() -> None:
+    def answer(_: list[str], __: int, body: bytes) -> web.Response:
+        return answer_by_document(body, lambda _, offset: None if offset % 5 == 0 else MISMATCH)
+
+    async with delivery(answer) as to:
+        for start in range(0, 12_000, 1000):
+            to.add(start + 1000, payload(*range(start, start + 1000)))
+            to.writer.flush()
+        await until(lambda: to.writer.forbidden and not to.ledger.moving())
+        requests = len(to.requests)
+        await until(lambda: len(to.requests) > requests + 20)
+        assert to.writer.forbidden is not None
+        assert len(to.letters.written) <= 5000
+
+
+async def test_a_ratio_of_one_is_no_limit() -> None:
+    async with delivery(Server(i=MISMATCH), max_dead_ratio=1) as to:
+        for start in range(0, 12_000, 1000):
+            to.add(start + 1000, payload(*range(start, start + 1000)))
+        assert await to.settled() == {PARTITION: 12_000}
+        assert len(to.letters.written) == 12_000
+
+
+# --- whose answer is it ------------------------------------------------------------------------------------
+
+
+async def test_items_in_another_order_are_matched_by_their_ids() -> None:
+    def answer(_: list[str], __: int, body: bytes) -> web.Response:
+        answered = answer_by_document(body, lambda _, offset: {3: MISMATCH, 7: BUSY}.get(offset))
+        return (
+            reordered(answered) if len(body.splitlines()) > 2 else answer_by_document(body, lambda *_: None)
+        )
+
+    async with delivery(answer) as to:
+        to.add(10, payload(*range(5)), payload(*range(5, 10)))
+        assert await to.settled() == {PARTITION: 10}
+        assert to.requests == [list("0123456789"), ["7"]]
+        assert [letter.record.offset for letter in to.letters.written] == [3]
+        assert to.count_documents("indexed") == 9
+
+
+async def test_ids_that_were_not_sent_make_an_answer_none() -> None:
+    def answer(_: list[str], number: int, body: bytes) -> web.Response:
+        foreign = body.replace(b"logs-0-000000000001-", b"logs-0-000000000000-") if number == 0 else body
+        return answer_by_document(foreign, lambda _, offset: MISMATCH if offset == 2 else None)
+
+    async with delivery(answer) as to:
+        to.add(3, payload(0, 1, 2))
+        assert await to.settled() == {PARTITION: 3}
+        assert to.requests == [["0", "1", "2"]] * 2
+        assert to.count("logpipe_bulk_requests_total", result="failed") == 1
+
+
+def reordered(answer: web.Response) -> web.Response:
+    assert isinstance(answer.body, bytes)
+    body = orjson.loads(answer.body)
+    body["items"].reverse()
+    return web.Response(body=orjson.dumps(body), headers=answer.headers)
+
+
+# --- a slow link -------------------------------------------------------------------------------------------
+
+
+async def test_a_request_that_takes_too_long_is_sent_in_smaller_ones_until_something_gets_through() -> None:
+    documents = 64
+
+    async def answer_slowly(to: Delivery) -> None:
+        to.add(documents, payload(*range(documents), padding=3000))
+        assert await to.settled() == {PARTITION: documents}
+
+    async def handle(request: web.Request) -> web.Response:
+        body = await request.read()
+        sizes.append(len(body.splitlines()) // 2)
+        if len(body) > 8000:
+            await asyncio.sleep(1)
+        return answer_by_document(body, lambda *_: None)
+
+    sizes: list[int] = []
+    application = web.Application(client_max_size=1 << 30)
+    application.router.add_post("/_bulk", handle)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        async with delivery(all_documents, hosts=(url,), request_timeout_seconds=0.3) as to:
+            await answer_slowly(to)
+        assert sizes[0] == documents
+        assert min(sizes) <= 2
+    finally:
+        await runner.cleanup()
+
+
+def all_documents(_: list[str], __: int, body: bytes) -> web.Response:
+    return answer_by_document(body, lambda *_: None)
+
+
+def test_the_warning_comes_after_ten_seconds() -> None:
+    assert waiting_room.WARN_SECONDS == 10

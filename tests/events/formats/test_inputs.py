@@ -1,0 +1,160 @@
+"""What is set for a topic, and formats of a file of one's own; on both ways."""
+
+import base64
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+import pytest
+
+from pipeline.encode.fast_path import BatchEncoder
+from pipeline.errors import SettingsError
+from pipeline.events.document import Coordinates, DocumentBuilder
+from pipeline.events.formats import load_formats
+from pipeline.settings import Events, Index, Input, load_settings
+from tests.events.formats.cases import CASES
+
+AT_MS = 1_795_429_200_000  # 2026-11-23T10:20:00Z
+PINO = b'{"level":50,"time":1795428930123,"pid":1,"hostname":"h","name":"cart","msg":"bad"}'
+
+
+class Record(NamedTuple):
+    offset: int
+    timestamp: int
+    value: bytes
+
+
+def read(value: bytes, *, topic: str = "logs", events: Events | None = None, **inputs: Any) -> dict[str, Any]:
+    """Read a record by the definition and by the hot path, among others of the guide's, and want the same."""
+    chosen = {name.replace("_", "-"): Input(**one) for name, one in inputs.items()}
+    builder = DocumentBuilder(events or Events(), Index(), chosen)
+    (document,) = builder.documents(value, Coordinates(topic, 0, 1, AT_MS), AT_MS)
+    other = Record(0, AT_MS, b'{"timestamp":"2026-11-23T10:20:00.000Z","level":"INFO","message":"m"}')
+    for _ in range(2):
+        (payload,) = BatchEncoder(builder).encode(topic, 0, [other, Record(1, AT_MS, value)], AT_MS)
+        assert orjson.loads(payload.body.splitlines()[3]) == orjson.loads(document.source)
+    return document.fields
+
+
+def test_without_a_setting_the_format_is_found_out() -> None:
+    assert read(PINO)["level"] == "ERROR"
+
+
+def test_guide_is_the_guides_format_and_nothing_else() -> None:
+    fields = read(PINO, logs={"format": "guide"})
+    assert (fields["msg"], fields["time"], "message" in fields) == ("bad", 1795428930123, False)
+    assert fields["@timestamp"] == "2026-11-23T10:20:00.000Z"
+
+
+@pytest.mark.parametrize("value", [b'{"a":NaN}', b'"text"', b'{"a":1}{"b":2}'])
+def test_guide_repairs_nothing(value: bytes) -> None:
+    fields = read(value, logs={"format": "guide"})
+    assert (fields["message"], fields["tags"]) == (value.decode(), ["_jsonparsefailure"])
+
+
+def test_text_is_not_looked_into() -> None:
+    fields = read(b'{"level":"error"}', logs={"format": "text"})
+    assert (fields["message"], "tags" in fields, "level" in fields) == ('{"level":"error"}', False, False)
+
+
+def test_a_format_by_its_name() -> None:
+    assert read(b'{"what":1,"msg":"m","ts":1795428930.5}', logs={"format": "zap"})["@timestamp"] == (
+        "2026-11-23T10:15:30.500Z"
+    )
+
+
+def test_otlp_proto_that_is_none_is_binary() -> None:
+    fields = read(b"\x0a\x01", logs={"format": "otlp_proto"})
+    assert fields["tags"] == ["_binary"]
+    assert base64.b64decode(fields["event.original"]) == b"\x0a\x01"
+
+
+def test_confluents_avro_names_its_schema() -> None:
+    fields = read(b"\0\0\0\x01\xc8\x02\x06abc")
+    assert "schema 456" in fields["message"]
+    assert fields["tags"] == ["_binary"]
+
+
+@pytest.mark.parametrize(
+    ("topic", "service"), [("logs", "exact"), ("logs-a", "pattern"), ("other", None), ("logs-b", "pattern")]
+)
+def test_a_service_for_events_that_name_none(topic: str, service: str | None) -> None:
+    inputs = {"logs": Input(service="exact"), "logs-*": Input(service="pattern")}
+    builder = DocumentBuilder(Events(), Index(), inputs)
+    for value in (b'{"timestamp":"2026-11-23T10:20:00.000Z","level":"INFO"}', b'{"msg":"m","level":"info"}'):
+        (document,) = builder.documents(value, Coordinates(topic, 0, 1, AT_MS), AT_MS)
+        (payload,) = BatchEncoder(builder).encode(topic, 0, [Record(1, AT_MS, value)], AT_MS)
+        assert orjson.loads(payload.body.splitlines()[1]) == orjson.loads(document.source)
+        assert document.fields.get("service") == service
+
+
+def test_an_events_own_service_wins() -> None:
+    assert read(b'{"service":"own","level":"INFO"}', logs={"service": "x"})["service"] == "own"
+
+
+def test_an_unknown_format_is_refused_with_the_name_of_the_setting() -> None:
+    with pytest.raises(SettingsError, match=r'inputs\."logs"\.format = \'pinot\''):
+        DocumentBuilder(Events(), Index(), {"logs": Input(format="pinot")})
+
+
+def test_inputs_are_read_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "logpipe.toml"
+    file.write_text('[inputs."legacy.*"]\nformat = "text"\nservice = "old"\n')
+    assert load_settings(file).inputs == {"legacy.*": Input(format="text", service="old")}
+
+
+# --- formats of one's own -------------------------------------------------------------------------------
+
+
+def own(tmp_path: Path, text: str) -> Events:
+    file = tmp_path / "formats.toml"
+    file.write_text(text)
+    return Events(formats_file=file)
+
+
+def test_a_format_of_ones_own_is_tried_first(tmp_path: Path) -> None:
+    events = own(
+        tmp_path, '[shop]\nhas = ["when", "msg"]\ntake.timestamp = ["when"]\ntake.message = ["what"]\n'
+    )
+    fields = read(b'{"when":1795428930.5,"msg":"a","what":"b","level":"warn"}', events=events)
+    assert (fields["@timestamp"], fields["message"], fields["msg"]) == ("2026-11-23T10:15:30.500Z", "b", "a")
+
+
+def test_a_format_of_the_same_name_replaces(tmp_path: Path) -> None:
+    events = own(tmp_path, '[pino]\nhas = ["level", "time", "pid", "hostname"]\ntake.component = ["name"]\n')
+    fields = read(PINO, events=events)
+    assert (fields["component"], "service" in fields) == ("cart", False)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[a", "is not TOML"),
+        ("[a]\nhass = []", "the format a of .*: hass"),
+        ('[a]\ntake.msg = ["m"]', "'msg' is not a field that can be taken"),
+        ('[a]\ntake.level = ["l as loud"]', "there are the converters"),
+        ('[a]\nhas = ["x"]\nsplit = "y"\nthen = "nothing"', "then = 'nothing' is not a format"),
+    ],
+)
+def test_a_wrong_file_is_refused_and_says_where(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        DocumentBuilder(own(tmp_path, text), Index())
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="could not be read"):
+        load_formats(tmp_path / "none.toml")
+
+
+def test_shapes_without_end_take_no_memory_without_end() -> None:
+    builder = DocumentBuilder(Events(), Index())
+    encoder = BatchEncoder(builder)
+    records = [Record(number, AT_MS, b'{"msg":"m","a%d":1}' % number) for number in range(9000)]
+    encoder.encode("logs", 0, records, AT_MS)
+    assert len(encoder._plans._plans) <= 4096  # noqa: SLF001
+    assert len(builder.formats._candidates) <= 4096  # noqa: SLF001
+
+
+def test_every_format_has_a_title() -> None:
+    assert [name for name, each in load_formats().by_name.items() if not each.title] == []
+    assert len(CASES) > 150
