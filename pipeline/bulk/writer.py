@@ -51,7 +51,10 @@ class BulkWriter:
         self._in_flight = InFlight(on_settled, telemetry, traces, self._breaker, on_conflict)
         self._dead = DeadLetterQueue(dead_letters, settings, self._in_flight, telemetry, traces)
         limits = RequestLimits(
-            settings.max_concurrent_requests, settings.bulk_max_bytes, settings.slow_request_seconds
+            settings.max_concurrent_requests,
+            settings.bulk_max_bytes,
+            settings.slow_request_seconds,
+            settings.request_timeout_seconds,
         )
         self._rooms = WaitingRooms(settings, index_wait, limits, self._in_flight, self._dead, self._breaker)
         self._sender = Sender(
