@@ -41,6 +41,11 @@ class Telemetry:
             ["index"],
             registry=registry,
         )
+        self.clock_difference = Gauge(
+            "logpipe_clock_difference_seconds",
+            "How far this machine's clock is ahead of Elasticsearch's, whose time is used",
+            registry=registry,
+        )
         self._formats: set[str] = set()
         self.input_events = Counter(
             "logpipe_input_events",

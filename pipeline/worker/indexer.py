@@ -26,6 +26,7 @@ from pipeline.settings import Settings
 from pipeline.telemetry.families import dump_families
 from pipeline.telemetry.health import Health
 from pipeline.telemetry.metrics import Telemetry
+from pipeline.worker.clock import Clock
 from pipeline.worker.offsets import Offsets
 from pipeline.worker.open_traces import open_traces
 from pipeline.worker.trace_emission import TraceEmission
@@ -61,6 +62,7 @@ class Indexer:
             DocumentBuilder(settings.events, settings.index, settings.inputs), self._metrics, self._errors
         )
         self._client = make_client(settings.elasticsearch, serializers=bulk_serializers())
+        self._clock = Clock(self._client, telemetry.clock_difference)
         self._dead_letters = DeadLetterProducer(settings)
         self._writer = BulkWriter(
             self._client,
@@ -133,7 +135,9 @@ class Indexer:
                 committing = tasks.create_task(self._commit_regularly(), name="commit")
                 measuring = tasks.create_task(self._offsets.measure_lag(), name="lag")
                 emitting = tasks.create_task(self._emission.run(), name="trace events")
-                others = [sending, committing, measuring, emitting]
+                await self._clock.ask()
+                asking = tasks.create_task(self._clock.run(), name="clock")
+                others = [sending, committing, measuring, emitting, asking]
                 if self._errors is not None and self._settings.metrics.new_errors:
                     prefix = self._settings.index.prefix
                     new_errors = NewErrors(self._client, prefix, self._errors, self._telemetry)
@@ -168,7 +172,7 @@ class Indexer:
     def _take(self, batch: Batch) -> None:
         partition, records = batch
         started_ns = time.time_ns()
-        payloads = self._encoder.encode(partition.topic, partition.number, records, started_ns // 1_000_000)
+        payloads = self._encoder.encode(partition.topic, partition.number, records, self._clock.now_ms())
         next_offset = records[-1].offset + 1
         span = self._ledger.deliver(partition, next_offset, len(records))
         self._traces.delivered(span, records, payloads, started_ns)

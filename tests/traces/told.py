@@ -13,7 +13,7 @@ from pipeline.trace_stories.flows import Roles, chosen_flows
 from pipeline.trace_stories.fold import Story
 from pipeline.trace_stories.summary import STATE_FIELD, summarise
 
-__all__ = ["events_of", "expected_summaries", "stored_summaries", "until_told"]
+__all__ = ["events_of", "expected_summaries", "stored_summaries", "until_closed", "until_told"]
 
 ROLES = Roles(chosen_flows(Traces()))
 # What depends on when the correlator looked.
@@ -64,6 +64,16 @@ async def until_told(
         if answer.get("aggregations", {}).get("events", {}).get("value", 0) >= events:
             return
         await asyncio.sleep(0.5)
+
+
+async def until_closed(
+    client: AsyncElasticsearch, index: str, trace_id: str, within_seconds: float = 60
+) -> None:
+    """Wait until the summary of a trace says that it is over."""
+    deadline = time.monotonic() + within_seconds
+    while (await client.get(index=index, id=trace_id))["_source"]["state"] == "open":
+        assert time.monotonic() < deadline, f"{trace_id} is open still"
+        await asyncio.sleep(0.2)
 
 
 def events_of(summaries: Summaries) -> int:
