@@ -138,7 +138,7 @@ any_time = (
 
 
 @given(st.none() | any_time, any_time, st.integers(0, 300 * DAY_MS))
-@hypothesis_settings(max_examples=2000)
+@hypothesis_settings(max_examples=20 * hypothesis_settings().max_examples)
 def test_a_replay_finds_the_same_index_unless_its_day_is_gone_or_a_time_ahead_has_come(
     own_ms: int | None, record_ms: int, later: int
 ) -> None:

@@ -98,7 +98,7 @@ def test_a_dotted_service_of_others_passes_through() -> None:
 
 
 @given(own_events, st.sampled_from([{}, {"timestamp": "2024-01-15T10:30:00.123Z"}]), st.booleans())
-@hypothesis_settings(max_examples=1500)
+@hypothesis_settings(max_examples=15 * hypothesis_settings().max_examples)
 def test_any_spelling_gives_one_value_and_loses_none(
     event: dict[str, Any], time: dict[str, Any], in_envelope: bool
 ) -> None:

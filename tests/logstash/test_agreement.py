@@ -168,7 +168,9 @@ def _event(fields: dict[str, Any]) -> Event:
 
 
 @settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    max_examples=settings().max_examples,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 @given(SECTIONS, st.lists(EVENTS, min_size=1, max_size=4))
 def test_a_compiled_pipeline_does_what_the_interpreter_does(
@@ -223,7 +225,7 @@ TOKENS = st.sampled_from(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings().max_examples, deadline=None)
 @given(
     st.one_of(st.lists(TOKENS, max_size=25).map(" ".join), st.text(string.printable, max_size=60), SECTIONS)
 )

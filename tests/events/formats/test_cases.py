@@ -95,14 +95,14 @@ def mutations(draw: st.DrawFn) -> bytes:
 
 
 @given(mutations())
-@hypothesis_settings(max_examples=600)
+@hypothesis_settings(max_examples=6 * hypothesis_settings().max_examples)
 def test_both_ways_read_whatever_looks_like_a_format(value: bytes) -> None:
     documents = transform_all(value, at_ms=CASES[0].timestamp_ms, now_ms=CASES[0].timestamp_ms)
     assert documents
 
 
 @given(st.data(), st.sampled_from([case.value for case in CASES]))
-@hypothesis_settings(max_examples=300)
+@hypothesis_settings(max_examples=3 * hypothesis_settings().max_examples)
 def test_both_ways_read_damaged_samples(data: st.DataObject, value: bytes) -> None:
     at = data.draw(st.integers(0, len(value)))
     cut = data.draw(st.integers(0, 3))
