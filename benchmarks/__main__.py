@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from benchmarks.end_to_end import measure_end_to_end
 from benchmarks.figures import Figures
+from benchmarks.filters import measure_filters
 from benchmarks.formats import measure_formats
 from benchmarks.hot_path import measure_hot_path
 from benchmarks.machine import describe_machine
@@ -44,6 +45,7 @@ class Part(StrEnum):
 
     HOT_PATH = "hot_path"
     FORMATS = "formats"
+    FILTERS = "filters"
     END_TO_END = "end_to_end"
     REJECTIONS = "rejections"
     ELASTICSEARCH = "elasticsearch"
@@ -77,15 +79,18 @@ def main(
 
 def _measure(parts: set[Part], events: int, rounds: int) -> Figures:
     """Measure one part after the other; the servers run only when one of them is needed."""
-    hot_path = formats = end_to_end = rejections = templates = start = traces = None
+    hot_path = formats = filters = end_to_end = rejections = templates = start = traces = None
     if Part.HOT_PATH in parts:
         _say("hot path")
         hot_path = measure_hot_path(min(events, _MOST_HOT_PATH_EVENTS), rounds * _HOT_PATH_REPETITIONS)
     if Part.FORMATS in parts:
         _say("formats")
         formats = measure_formats(min(events, _MOST_FORMAT_EVENTS), rounds)
+    if Part.FILTERS in parts:
+        _say("Logstash's filters")
+        filters = measure_filters(rounds)
     with ExitStack() as at_exit:
-        if parts - {Part.HOT_PATH, Part.FORMATS}:
+        if parts - {Part.HOT_PATH, Part.FORMATS, Part.FILTERS}:
             servers = at_exit.enter_context(start_sandbox(report=_say))
             if Part.END_TO_END in parts:
                 _say("end to end")
@@ -114,6 +119,7 @@ def _measure(parts: set[Part], events: int, rounds: int) -> Figures:
         start=start,
         formats=formats,
         traces=traces,
+        filters=filters,
     )
 
 

@@ -5,6 +5,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from benchmarks.end_to_end import EndToEnd
+from benchmarks.filters import FilterRow, Filters
 from benchmarks.formats import FormatRow
 from benchmarks.hot_path import HotPath
 from benchmarks.rejections import Rejections
@@ -24,6 +25,7 @@ _MOST_RSS_MB = 200
 _MOST_START_SECONDS = 2.0
 _MOST_TRACE_EVENTS_US = 0.9
 _MOST_CORRELATOR_US = 4.5
+_MOST_UNMATCHED_TO_MATCHED = 1.0
 
 
 class Line(NamedTuple):
@@ -49,6 +51,7 @@ class Figures:
     rejections: Rejections | None = None
     formats: list[FormatRow] | None = None
     traces: TraceRun | None = None
+    filters: Filters | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Give the content of `latest.json`; its keys do not depend on what was left out."""
@@ -57,6 +60,7 @@ class Figures:
         return {
             "hot_path": {"us_per_event": _rounded(hot and hot.us_per_event)},
             "formats": self.formats and [row._asdict() for row in self.formats],
+            "filters": self.filters and [_filter_figures(row) for row in self.filters.rows],
             "end_to_end": {
                 "ours_us_per_event": _rounded(end and end.ours_us_per_event),
                 "ours_without_log_metrics_us_per_event": _rounded(
@@ -94,6 +98,7 @@ class Figures:
                 "rejected_to_clean_throughput": _ratio(rejected and rejected.throughput_to_clean),
                 "rejected_to_clean_per_cpu_second": _ratio(rejected and rejected.per_cpu_second_to_clean),
                 "ours_to_guide": _ratio(real and real.ours_to_guide),
+                "unmatched_to_matched": _ratio(self.filters and self.filters.unmatched_to_matched),
             },
             "events": {
                 "hot_path": hot and hot.events,
@@ -114,6 +119,8 @@ class Figures:
             lines += _hot_path_lines(self.hot_path)
         if self.formats:
             lines += _format_lines(self.formats)
+        if self.filters:
+            lines += _filter_lines(self.filters)
         if self.end_to_end:
             lines += _end_to_end_lines(self.end_to_end)
         if self.rejections:
@@ -165,6 +172,34 @@ def _format_lines(rows: list[FormatRow]) -> list[Line]:
             row.times_guide <= row.most_times_guide if row.most_times_guide else None,
         )
         for row in rows
+    ]
+
+
+def _filter_figures(row: FilterRow) -> dict[str, Any]:
+    return {"name": row.name, "us_per_event": _rounded(row.median), "most": row.most}
+
+
+def _filter_lines(filters: Filters) -> list[Line]:
+    group = "Logstash's filters alone, CPU per event"
+    ratio = median(filters.unmatched_to_matched)
+    return [
+        *(
+            Line(
+                group,
+                row.name,
+                f"{row.median:.2f} µs (least {row.least:.2f})",
+                f"≤ {row.most:g} µs" if row.most is not None else "",
+                row.is_met,
+            )
+            for row in filters.rows
+        ),
+        Line(
+            group,
+            "a line that does not match against one that does",
+            f"{ratio:.2f} x",
+            f"≤ {_MOST_UNMATCHED_TO_MATCHED:g} x",
+            ratio <= _MOST_UNMATCHED_TO_MATCHED,
+        ),
     ]
 
 

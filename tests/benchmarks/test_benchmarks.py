@@ -84,6 +84,7 @@ def keys(value: object, prefix: str = "") -> set[str]:
 FIGURE_KEYS = {
     "hot_path.us_per_event",
     "formats",
+    "filters",
     "end_to_end.ours_us_per_event",
     "end_to_end.ours_without_log_metrics_us_per_event",
     "end_to_end.floor_us_per_event",
@@ -152,6 +153,7 @@ def test_result_has_the_promised_keys_and_no_others() -> None:
         "log_metrics_to_none",
         "plain_to_ours",
         "ours_to_guide",
+        "unmatched_to_matched",
         "rejected_to_clean_throughput",
         "rejected_to_clean_per_cpu_second",
     }
