@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 _ABOUT = {
     "cli": "the commands",
     "worker": "one and several",
+    "shadow": "beside Logstash",
     "audit": "the proof",
     "replay": "dead letters again",
     "probe": "one event through",

@@ -20,6 +20,7 @@ from pipeline.cli.probe import probe_command
 from pipeline.cli.run import run_command
 from pipeline.cli.sandbox import sandbox_command
 from pipeline.cli.setup import setup_command
+from pipeline.cli.shadow import shadow_command
 from pipeline.cli.terminal import err, out
 from pipeline.cli.trace import trace_command
 from pipeline.cli.traces import traces
@@ -100,3 +101,4 @@ app.add_typer(dlq, name="dlq")
 app.command("trace")(trace_command)
 app.add_typer(traces, name="traces")
 app.add_typer(logstash, name="logstash")
+app.command("shadow")(shadow_command)
