@@ -3,9 +3,10 @@
 Each is called once a chunk, so that a function and a module of its own cost nothing.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, repeat
-from operator import itemgetter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import chain, compress, count, repeat
+from operator import itemgetter, not_
 from typing import Any, cast
 
 import orjson
@@ -13,7 +14,7 @@ import orjson
 from pipeline.encode.record_chunk import ABSENT, STAND_IN, RecordChunk
 from pipeline.events.document import normalise_trace_id
 from pipeline.events.field_names import LONGEST_NAME
-from pipeline.events.repair import GUIDE_TEXTS, may_hold_large
+from pipeline.events.repair import may_hold_large
 from pipeline.events.trace_ids import NONE_TEXTS, is_none
 
 __all__ = [
@@ -39,7 +40,6 @@ _row_of = itemgetter(*ABSENT)
 _DICTIONARIES = {dict}
 _CONTAINERS = {dict, list}
 _SCALARS = frozenset({str, int, bool, type(None)})
-_GUIDE_NAMES = frozenset({*ABSENT, *GUIDE_TEXTS})
 
 
 def filling(column: list[Any], values: Iterator[Any], *errors: type[Exception]) -> Iterator[int]:
@@ -97,15 +97,7 @@ def columns_of(chunk: RecordChunk) -> list[tuple[Any, ...]]:
 def normalise_ids(chunk: RecordChunk, traces: Sequence[Any], spans: Sequence[Any]) -> None:
     """Normalise the ids of traces and spans, if there is one among them that may not be normal."""
     try:
-        text = "".join(filter(None, chain(traces, spans)))
-        if (
-            text.isascii()
-            and text.lower() == text
-            and _ZEROS not in text
-            and not any(map(text.__contains__, _NOT_NORMAL))
-            and _NONES.isdisjoint(traces)
-            and _NONES.isdisjoint(spans)
-        ):
+        if _are_normal(traces, 32) and _are_normal(spans, 16):
             return
     except TypeError:  # a number, an object …
         pass
@@ -121,16 +113,36 @@ def normalise_ids(chunk: RecordChunk, traces: Sequence[Any], spans: Sequence[Any
             event[name] = normalise_trace_id(identifier)
 
 
+def _are_normal(identifiers: Sequence[Any], usual_length: int) -> bool:
+    """Tell whether texts are ids in the normal form; an event without one does not count."""
+    given = list(filter(None, identifiers))
+    text = ",".join(given)
+    if (
+        not text.isascii()
+        or text.lower() != text
+        or _ZEROS in text
+        or any(map(text.__contains__, _NOT_NORMAL))
+        or (len(given) < len(identifiers) and "" in identifiers)
+    ):
+        return False
+    commas = len(given) - 1
+    # All of the usual length, which no word for none has: where a comma is due there is one, and there are no others.
+    return (
+        len(text) == len(given) * (usual_length + 1) - 1
+        and text[usual_length :: usual_length + 1] == "," * commas
+        and text.count(",") == commas
+    ) or _NONES.isdisjoint(given)
+
+
 def encode_events(chunk: RecordChunk) -> list[bytes]:
     """Encode each event, with what stood around it."""
     events = chunk.events
     for position, outer in chunk.envelopes.items():
         events[position].update(outer)
     sources: list[bytes] = []
-    encoded = map(orjson.dumps, events, repeat(None), repeat(orjson.OPT_APPEND_NEWLINE))
-    for position in filling(sources, encoded, TypeError):  # nested too deep
+    for position in filling(sources, map(orjson.dumps, events), TypeError):  # nested too deep
         chunk.give_up(position)
-        sources.append(b"{}\n")
+        sources.append(b"{}")
     return sources
 
 
@@ -142,18 +154,29 @@ def sizes_of(values: Sequence[bytes | None]) -> list[int]:
         return [len(value or b"") for value in values]
 
 
-def leave_large_integers(chunk: RecordChunk, contexts: Sequence[Any]) -> None:
-    """Leave events to document.py that may hold an integer beyond 64 bits, which orjson has read as a double.
+def leave_large_integers(
+    chunk: RecordChunk, values: Sequence[bytes | None], contexts: Sequence[Any], tails: Sequence[bytes]
+) -> None:
+    """Leave events of the guide's names to document.py that may hold an integer beyond 64 bits.
 
-    Events with other fields than the guide's are looked at one by one; of the guide's own the types of all values in
-    the context tell whether there may be one, at 0.02 µs a value. Ids that are numbers go to document.py anyway.
+    orjson has read it as a double, and writes it as one. So there is none in an event that ends, written again, as its
+    record does (0.04 µs each); of the others the types of all values in the context tell whether there may be one.
     """
     events = chunk.events
-    suspects: Iterable[int] = ()
-    if chunk.names is None or not _GUIDE_NAMES.issuperset(chunk.names):
-        suspects = [at for at, usual in enumerate(map(_GUIDE_NAMES.issuperset, events)) if not usual]
-    if not _SCALARS.issuperset(map(type, chain.from_iterable(map(dict.values, contexts)))):
-        suspects = range(len(events))
+    if len(chunk.odd) == len(events):
+        return
+    suspects: Sequence[int] = range(len(events))
+    if chunk.owners is None:
+        with suppress(TypeError):  # a tombstone
+            exact = map(bytes.endswith, cast("Sequence[bytes]", values), tails)
+            suspects = list(compress(count(), map(not_, exact)))
+            if not suspects:
+                return
+    if len(suspects) > len(events) // 4 and _SCALARS.issuperset(
+        map(type, chain.from_iterable(map(dict.values, contexts)))
+    ):
+        return
+    odd = set(chunk.odd)
     for position in suspects:
-        if may_hold_large(events[position]):
+        if position not in odd and may_hold_large(events[position]):
             chunk.give_up(position)

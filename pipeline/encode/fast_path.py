@@ -10,6 +10,7 @@ goes to `document.py`, which defines the result; both give the same document. Me
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain, repeat
 from operator import itemgetter
 from types import MappingProxyType
@@ -27,7 +28,7 @@ from pipeline.encode.columns import (
 from pipeline.encode.line_templates import LineTemplates, action_line
 from pipeline.encode.record_chunk import ABSENT, PartitionCache, Record, RecordChunk
 from pipeline.encode.shape_plans import ShapePlans
-from pipeline.encode.trace_rows import part_row, trace_row
+from pipeline.encode.trace_rows import part_rows, trace_row
 from pipeline.events.document import (
     ERROR_TAG,
     Coordinates,
@@ -53,6 +54,7 @@ __all__ = ["BatchEncoder", "Payload", "Record", "bulk_lines"]
 
 _MOST_KNOWN_NAMES = 10_000
 _MOST_KNOWN_LEVELS = 1000
+_MOST_NUMBERED = 4096
 # So many that what is done once a chunk does not count, so few that all of them stay in the processor's cache.
 _RECORDS_PER_CHUNK = 128
 
@@ -74,11 +76,11 @@ _SPECIAL_NAMES = frozenset(
 
 # Those that the mapping takes as objects only; of the context it is seen in its column.
 _OBJECTS = frozenset(OBJECT_FIELDS) - {"context"}
+_LOOKED_INTO = _OBJECTS | {"error"}
 
 # Levels that stay as they are, and need no tag.
 _USUAL_LEVELS = frozenset({"WARN", "INFO", "DEBUG"})
 
-_OTLP_RECORD = "otlp_record"
 _NO_FORMATS: Mapping[str, int] = MappingProxyType({})
 
 _behind_brace = itemgetter(slice(1, None))
@@ -120,12 +122,7 @@ class _Others(NamedTuple):
     formats: list[str]
 
 
-class _Place(NamedTuple):
-    """Where the record of an event is."""
-
-    offset: int
-    timestamp: int
-    value: bytes | None = None
+_NOTHING = _Others(0, b"", "", 0, 0, [])
 
 
 class BatchEncoder:
@@ -166,31 +163,35 @@ class BatchEncoder:
         templates = self._templates.of(chunk)
         self._look_at_names(chunk)
         logged, components, services, contexts, traces, spans, _ = columns_of(chunk)
-        leave_large_integers(chunk, contexts)
         normalise_ids(chunk, traces, spans)
         levels, errors = self._normalise_levels(chunk, logged)
         _keep_logged_levels(chunk)
-        sources = encode_events(chunk)
+        tails = list(map(_behind_brace, encode_events(chunk)))
+        leave_large_integers(chunk, values, contexts, tails)
+        chunk.leave_whole_records()
         self._derive(
             chunk, EventColumns(levels, components, services, contexts, chunk.stamps, chunk.events), errors
         )
         traced: list[tuple[int, Sequence[Any]]] = []
-        parts = self._encode_parts(chunk, traced) if chunk.splits else {}
-        others = self._build_uncommon(chunk, values, parts, traced)
+        others = self._build_uncommon(chunk, values, traced) if chunk.uncommon else {}
         if self.trace_events is not None and (traced or any(traces)):
+            if chunk.owners is not None:
+                traced += part_rows(chunk)
             self.trace_events.gather(
                 source_of(cache.topic, cache.number),
                 chunk.offsets,
                 chunk.stamps,
-                traces if not chunk.normalised_ids else map(dict.get, chunk.events, repeat("trace_id")),
+                traces
+                if not (chunk.normalised_ids or chunk.uncommon)
+                else map(dict.get, chunk.events, repeat("trace_id")),
                 chunk.events,
                 [(position, chunk.events[position].get(FINGERPRINT_FIELD, "")) for position in errors],
                 traced,
             )
-        body = _body(chunk, templates, sources, others)
-        last = len(records) - 1
+        body = _body(chunk, templates, tails, others)
+        last = len(chunk.events) - 1
         time = parse_timestamp(others[last].stamp if last in others else chunk.stamps[last])
-        documents = len(records) + sum([some.documents - 1 for some in others.values()])
+        documents = len(chunk.events) + sum([some.documents - 1 for some in others.values()])
         record_ms = chunk.times[0]
         return Payload(
             documents,
@@ -216,21 +217,19 @@ class BatchEncoder:
 
     def _look_at_names(self, chunk: RecordChunk) -> None:
         """See that Elasticsearch takes the names at the root of each event."""
-        known = self._root_names
-        names: set[str] = chunk.names if chunk.names is not None else set().union(*chunk.events)
-        if "error" in names:
-            _look_into_errors(chunk)
-        if not _OBJECTS.isdisjoint(names):
-            _look_at_objects(chunk)
-        if known.issuperset(names) and all(chunk.events):
-            return
-        for position, event in enumerate(chunk.events):
-            if not event:
+        known, events = self._root_names, chunk.events
+        for position in chunk.odd:
+            event = events[position]
+            if not _LOOKED_INTO.isdisjoint(event) and not _is_usual_inside(event):
                 chunk.give_up(position)
             elif not known.issuperset(event):
                 try:
                     self._learn_root_names(event)
                 except _Uncommon:
+                    chunk.give_up(position)
+        if not all(events):
+            for position, event in enumerate(events):
+                if not event:
                     chunk.give_up(position)
 
     def _normalise_levels(self, chunk: RecordChunk, logged: Sequence[Any]) -> tuple[list[str], list[int]]:
@@ -278,64 +277,10 @@ class BatchEncoder:
             self._levels[level] = normal
             return normal
 
-    def _encode_parts(
-        self, chunk: RecordChunk, traced: list[tuple[int, Sequence[Any]]]
-    ) -> dict[int, _Others]:
-        """Take the events of records that hold several through the same steps; gives them by record.
-
-        A record of which one event is uncommon is left to document.py as a whole. Puts their trace events into
-        `traced`.
-        """
-        owners = [position for position, events in chunk.splits.items() for _ in events]
-        places = [_Place(chunk.offsets[position], chunk.times[position]) for position in owners]
-        part = RecordChunk(chunk.cache, places, chunk.now_ms)
-        part.events = [event for events in chunk.splits.values() for event in events]
-        self._plans.apply_to_parts(part, _OTLP_RECORD)
-        self._take_stamps(part)
-        templates = self._templates.of(part)
-        self._look_at_names(part)
-        logged, components, services, contexts, traces, spans, _ = columns_of(part)
-        normalise_ids(part, traces, spans)
-        levels, errors = self._normalise_levels(part, logged)
-        _keep_logged_levels(part)
-        sources = encode_events(part)
-        left = {owners[at] for at in part.uncommon}
-        part.uncommon.update(at for at, owner in enumerate(owners) if owner in left)
-        self._derive(
-            part, EventColumns(levels, components, services, contexts, part.stamps, part.events), errors
-        )
-        found: dict[int, _Others] = {}
-        start = 0
-        for position, events in chunk.splits.items():
-            end = start + len(events)
-            if position not in left:
-                lines = [
-                    (templates[at] if len(events) == 1 else _numbered(templates[at], at - start))
-                    % (
-                        part.offsets[at],
-                        part.times[at],
-                        part.stamps[at].encode(),
-                        part.offsets[at],
-                        sources[at][1:],
-                    )
-                    for at in range(start, end)
-                ]
-                if self.trace_events is not None:
-                    traced += [
-                        (position, row)
-                        for at in range(start, end)
-                        if (row := part_row(part, at, at - start)) is not None
-                    ]
-                formats = [f"{chunk.formats[position]}>{part.formats[at]}" for at in range(start, end)]
-                found[position] = _Others(len(lines), b"".join(lines), part.stamps[end - 1], 0, 0, formats)
-            start = end
-        return found
-
     def _build_uncommon(
         self,
         chunk: RecordChunk,
         values: Sequence[bytes | None],
-        parts: Mapping[int, _Others],
         traced: list[tuple[int, Sequence[Any]]],
     ) -> dict[int, _Others]:
         """Let document.py do what has not the common shape, and count it; gives what came of it by position.
@@ -344,10 +289,16 @@ class BatchEncoder:
         """
         cache, indices = chunk.cache, self.builder.indices
         dated = not indices.rolled_by_ilm
-        others = dict(parts)
-        for position in sorted(chunk.uncommon.difference(parts)):
+        others: dict[int, _Others] = {}
+        built = -1
+        for position in sorted(chunk.uncommon):
+            owner = position if chunk.owners is None else chunk.owners[position]
+            if owner == built:  # all of the record is in the place of its first event
+                others[position] = _NOTHING._replace(stamp=others[position - 1].stamp)
+                continue
+            built = owner
             record = Coordinates(cache.topic, cache.number, chunk.offsets[position], chunk.times[position])
-            documents = self.builder.documents(values[position], record, chunk.now_ms)
+            documents = self.builder.documents(values[owner], record, chunk.now_ms)
             for document in documents:
                 if self._metrics is not None:
                     self._metrics.count(document.fields)
@@ -394,6 +345,7 @@ def _is_special(name: str) -> bool:
     return name in _SPECIAL_NAMES or is_below_own_object(name) or not is_taken(name)
 
 
+@lru_cache(_MOST_NUMBERED)
 def _numbered(template: bytes, number: int) -> bytes:
     """Make the lines of the n-th event of a record: its id ends in the number."""
     return template.replace(b'%012d-%d"}}', b'%%012d-%%d.%d"}}' % number, 1)
@@ -427,28 +379,26 @@ def _keep_logged_level(event: dict[str, Any], logged: Any) -> bool:
     return True
 
 
-def _look_at_objects(chunk: RecordChunk) -> None:
-    """Leave events to document.py in which a field that has to be an object is none."""
-    for position, event in enumerate(chunk.events):
-        if any(type(event[name]) is not dict for name in _OBJECTS.intersection(event)):
-            chunk.give_up(position)
-
-
-def _look_into_errors(chunk: RecordChunk) -> None:
-    """Leave events to document.py that may have a fingerprint of their own inside `error`."""
-    for position, event in enumerate(chunk.events):
-        error = event.get("error")
-        if type(error) is list or (type(error) is dict and "fingerprint" in error):
-            chunk.give_up(position)
+def _is_usual_inside(event: dict[str, Any]) -> bool:
+    """Tell whether what has to be an object is one, and has no fingerprint of its own inside `error`."""
+    error = event.get("error")
+    if type(error) is list or (type(error) is dict and "fingerprint" in error):
+        return False
+    return all(type(event[name]) is dict for name in _OBJECTS.intersection(event))
 
 
 def _body(
-    chunk: RecordChunk, templates: list[bytes], sources: Sequence[bytes], others: dict[int, _Others]
+    chunk: RecordChunk, templates: list[bytes], tails: Sequence[bytes], others: dict[int, _Others]
 ) -> bytes:
-    """Write the lines of all records."""
+    """Write the lines of all events; `tails` are their JSON behind the brace that opens it."""
+    if chunk.owners is not None:
+        templates = [
+            template if number is None else _numbered(template, number)
+            for template, number in zip(templates, chunk.numbers, strict=True)
+        ]
     stamps = "\n".join(chunk.stamps).encode().split(b"\n")
     rows: Iterable[tuple[Any, ...]] = zip(
-        chunk.offsets, chunk.times, stamps, chunk.offsets, map(_behind_brace, sources), strict=True
+        chunk.offsets, chunk.times, stamps, chunk.offsets, tails, strict=True
     )
     if others:
         rows = list(rows)

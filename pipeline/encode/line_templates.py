@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Sequence
 from itertools import repeat
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -31,6 +32,9 @@ _NO_HOUR = HourTemplate(b"", -sys.maxsize, sys.maxsize)
 _NO_TIMES = (sys.maxsize, -sys.maxsize)
 
 
+_beginning = itemgetter(slice(None, _HOUR_LENGTH))
+
+
 class LineTemplates:
     """Find the hours of events; the index, the id and the window are looked at once an hour and partition."""
 
@@ -50,15 +54,21 @@ class LineTemplates:
         text = self._make_canonical(chunk)
         hour = cache.hours.get(text[:_HOUR_LENGTH])
         if hour is not None and text.count(text[:_HOUR_LENGTH]) == len(stamps):
-            hours = [hour]
+            hours = different = [hour]
             templates = [hour.template] * len(stamps)
         else:
-            hours = [
-                cache.hours.get(stamp[:_HOUR_LENGTH]) or self._unknown_hour(chunk, position)
-                for position, stamp in enumerate(stamps)
-            ]
+            begins = list(map(_beginning, stamps))
+            found = {begin: hour for begin in set(begins) if (hour := cache.hours.get(begin)) is not None}
+            if found.keys() >= set(begins):
+                hours = list(map(found.__getitem__, begins))
+                different = list(found.values())
+            else:
+                hours = different = [
+                    cache.hours.get(stamp[:_HOUR_LENGTH]) or self._unknown_hour(chunk, position)
+                    for position, stamp in enumerate(stamps)
+                ]
             templates = [hour.template for hour in hours]
-        if not all(hour.earliest_ms <= first and last <= hour.latest_ms for hour in set(hours)):
+        if not all(hour.earliest_ms <= first and last <= hour.latest_ms for hour in different):
             hours *= len(stamps) // len(hours)
             for position, (hour, time) in enumerate(zip(hours, chunk.times, strict=True)):
                 if not hour.earliest_ms <= time <= hour.latest_ms:
@@ -117,7 +127,7 @@ class LineTemplates:
         bounds = (start_ms + _HOUR_MS - indices.newest_ms, start_ms - indices.oldest_ms)
         hour = HourTemplate(
             # What the pipeline adds is written in front: as keys it would make the dictionary grow.
-            b'%b%%012d-%%d"}}\n{"@timestamp":"%%b%b%%d},%%b'
+            b'%b%%012d-%%d"}}\n{"@timestamp":"%%b%b%%d},%%b\n'
             % (before_offset.replace(b"%", b"%%"), ours.replace(b"%", b"%%")),
             *(bounds if indices.is_open(start_ms, now_ms) else _NO_TIMES),
         )
@@ -131,7 +141,8 @@ def _give_up_implausible(chunk: RecordChunk) -> None:
     """Leave records whose Kafka timestamp cannot be true to document.py, and count them."""
     for position, time in enumerate(chunk.times):
         if not is_plausible(time, chunk.now_ms):
-            chunk.implausible += 1
+            first = chunk.owners is None or position == chunk.owners.index(chunk.owners[position])
+            chunk.implausible += first
             chunk.give_up(position)
 
 

@@ -4,8 +4,18 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from pipeline.events.indices import AHEAD_MS
+from pipeline.events.repair import GUIDE_TEXTS
 
-__all__ = ["ABSENT", "STAND_IN", "HourTemplate", "PartitionCache", "Record", "RecordChunk"]
+__all__ = [
+    "ABSENT",
+    "GUIDE_NAMES",
+    "STAND_IN",
+    "HourTemplate",
+    "PartitionCache",
+    "Record",
+    "RecordChunk",
+    "UncommonError",
+]
 
 # The fields that the steps look at, and what stands in their columns when an event does not have one.
 ABSENT: dict[str, Any] = {
@@ -17,12 +27,18 @@ ABSENT: dict[str, Any] = {
     "span_id": None,
     "message": None,
 }
+GUIDE_NAMES = frozenset({*ABSENT, *GUIDE_TEXTS})
+"""All names at the root of the guide's own events."""
 # Takes the place of an event that goes to document.py, so that the columns stay as long as the chunk.
 STAND_IN: dict[str, Any] = {**ABSENT, "level": "INFO"}
 
 
 # The other value that `message.timestamp.type` may have is CreateTime, the producer's.
 _LOG_APPEND_TIME = 1
+
+
+class UncommonError(Exception):
+    """The event is not what the hot path takes it for: document.py reads it."""
 
 
 class Record(Protocol):
@@ -89,12 +105,14 @@ class RecordChunk:
         """By position: what stood around the event and goes into the document as well."""
         self.uncommon: set[int] = set()
         """Positions of what goes to document.py."""
-        self.names: set[str] | None = None
-        """The names at the root of all events, while no plan has changed them."""
+        self.odd: Sequence[int] = ()
+        """Positions of events that have other names at the root than the guide's."""
         self.formats: dict[int, str] = {}
         """By position: what is not of the guide's format."""
-        self.splits: dict[int, list[dict[str, Any]]] = {}
-        """By position: the events of a record that holds several; the record itself is left to document.py."""
+        self.owners: Sequence[int] | None = None
+        """By position: which record an event is of, where records have been split into several."""
+        self.numbers: Sequence[int | None] = ()
+        """By position: the number of an event within its record; None for the only one."""
         self.logged: dict[int, Any] = {}
         """By position: the level as it was logged, where it is already a normal one."""
         self.implausible = 0
@@ -102,6 +120,21 @@ class RecordChunk:
 
         self.normalised_ids = False
         """Whether ids may be other ones in the events than in their columns."""
+
+    def split(self, events: Sequence[Sequence[dict[str, Any]]]) -> None:
+        """Put several events in the place of a record; `events` are those of each."""
+        self.owners = [record for record, some in enumerate(events) for _ in some]
+        self.numbers = [number if len(some) > 1 else None for some in events for number in range(len(some))]
+        self.uncommon = {at for at, record in enumerate(self.owners) if record in self.uncommon}
+        self.events = [event for some in events for event in some]
+        self.offsets = [self.offsets[record] for record in self.owners]
+        self.times = [self.times[record] for record in self.owners]
+
+    def leave_whole_records(self) -> None:
+        """Leave all events of a record to document.py of which one is left to it."""
+        if self.owners is not None and self.uncommon:
+            left = {self.owners[position] for position in self.uncommon}
+            self.uncommon = {position for position, record in enumerate(self.owners) if record in left}
 
     def leave(self, position: int) -> None:
         """Leave the record at this position to document.py before its time is taken."""

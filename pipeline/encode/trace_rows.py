@@ -1,6 +1,6 @@
 """One event → its trace event, for what does not go by columns."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pipeline.encode.record_chunk import RecordChunk
@@ -10,7 +10,7 @@ from pipeline.events.indices import Indices
 from pipeline.events.timestamps import from_epoch_ms
 from pipeline.trace_stories.emission import FIELDS, mark_of, source_of
 
-__all__ = ["part_row", "trace_row"]
+__all__ = ["part_rows", "trace_row"]
 
 
 def trace_row(document: Document, record: Coordinates, number: int, indices: Indices) -> Sequence[Any] | None:
@@ -38,19 +38,18 @@ def trace_row(document: Document, record: Coordinates, number: int, indices: Ind
     )
 
 
-def part_row(part: RecordChunk, at: int, number: int) -> Sequence[Any] | None:
-    """Make the trace event of one of several events of a record, of which it is the `number`-th.
-
-    None when it has no trace.
-    """
-    event = part.events[at]
-    if event.get("trace_id") is None:
-        return None
-    fingerprint = event.get(FINGERPRINT_FIELD)
-    return (
-        source_of(part.cache.topic, part.cache.number),
-        mark_of(part.offsets[at], number),
-        part.stamps[at],
-        [event.get(name) for name in FIELDS],
-        *([] if fingerprint is None else [fingerprint]),
-    )
+def part_rows(chunk: RecordChunk) -> Iterator[tuple[int, Sequence[Any]]]:
+    """Make the trace events of those that are one of several events of a record, with their positions."""
+    source = source_of(chunk.cache.topic, chunk.cache.number)
+    for position, number in enumerate(chunk.numbers):
+        event = chunk.events[position]
+        if number is None or position in chunk.uncommon or event.get("trace_id") is None:
+            continue
+        fingerprint = event.get(FINGERPRINT_FIELD)
+        row = (
+            source,
+            mark_of(chunk.offsets[position], number),
+            chunk.stamps[position],
+            [event.get(name) for name in FIELDS],
+        )
+        yield position, row if fingerprint is None else (*row, fingerprint)

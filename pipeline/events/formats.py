@@ -138,6 +138,15 @@ class Formats:
             names.update({source.path, source.root} - usual)
         return frozenset(names)
 
+    @cached_property
+    def splitting(self) -> frozenset[str]:
+        """Names at the root of which events that hold several others have one."""
+        names: set[str] = set()
+        for each in self._recognisable:
+            if each.split is not None:
+                names.update(each.has_in_order[:1] or each.any_of)
+        return frozenset(names)
+
     def sources(self, of: Format, names: frozenset[str]) -> tuple[tuple[str, tuple[Source, ...]], ...]:
         """Give for each field the sources that can be in an event of these names: the format's, then the aliases."""
         key = (of.name, names)

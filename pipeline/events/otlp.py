@@ -21,11 +21,14 @@ def split_json(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         )
         for of_scope in _objects(scopes):
             scope = of_scope.get("scope")
+            of_it = _scope(scope) if type(scope) is dict else {}
             for record in _objects(_either(of_scope, "logRecords", "log_records")):
                 event = {_CAMEL.get(name, name): value for name, value in record.items()}
-                event["body"] = _value(event.get("body"))
-                event["attributes"] = _attributes(event.get("attributes"))
-                yield _event(event, attributes, _scope(scope) if type(scope) is dict else {})
+                if "body" in event:
+                    event["body"] = _value(event["body"])
+                if "attributes" in event:
+                    event["attributes"] = _attributes(event["attributes"])
+                yield _event(event, attributes, of_it)
 
 
 _CAMEL = {
@@ -104,6 +107,8 @@ def _event(record: dict[str, Any], resource: dict[str, Any], scope: dict[str, An
         event["resource"] = dict(resource)
     if scope:
         event["scope"] = dict(scope)
+        if "attributes" in scope:
+            event["scope"]["attributes"] = dict(scope["attributes"])
     return event
 
 
@@ -127,9 +132,14 @@ def _attributes(pairs: Any) -> dict[str, Any]:
     """Read a list of `{"key": …, "value": …}`; an object is taken as it is."""
     if type(pairs) is dict:
         return pairs
-    return {
-        pair["key"]: _value(pair.get("value")) for pair in _objects(pairs) if type(pair.get("key")) is str
-    }
+    found = {}
+    for pair in pairs if type(pairs) is list else ():
+        if type(pair) is dict and type(key := pair.get("key")) is str:
+            value = pair.get("value")
+            # Nearly all are texts.
+            text = value.get("stringValue") if type(value) is dict and len(value) == 1 else None
+            found[key] = _value(value) if text is None else text
+    return found
 
 
 def _value(value: Any) -> Any:

@@ -84,7 +84,7 @@ class EventReader:
 
     def _json(self, decoded: Any, value: bytes, window: Window, known: Format | None) -> list[Event]:
         tags: tuple[str, ...] = ()
-        if _may_hold_large(decoded) and (exact := big_integers_as_text(value)) is not None:
+        if self._may_hold_large(decoded, known) and (exact := big_integers_as_text(value)) is not None:
             decoded, tags = orjson.loads(exact), (INTEGER_TAG,)
         if type(decoded) is dict:
             return _tagged(self._object(decoded, window, known), tags)
@@ -97,6 +97,15 @@ class EventReader:
         if type(decoded) is str:
             return self._text(decoded, window, known)
         return [unparsable(value)]
+
+    def _may_hold_large(self, decoded: Any, known: Format | None) -> bool:
+        """Tell whether a value may hold an integer beyond 64 bits; of OTLP only what its events have counts."""
+        elements: Iterable[Any] = decoded if type(decoded) is list else [decoded]
+        if type(decoded) is dict and not self.formats.splitting.isdisjoint(decoded):
+            of = known or self.formats.recognise(decoded)
+            if of is not None and of.split == "otlp":
+                elements = split_json(decoded)
+        return any(may_hold_large(each) for each in elements if type(each) is dict)
 
     def _elements(self, values: Iterable[Any], window: Window, known: Format | None) -> list[Event]:
         return [
@@ -232,11 +241,6 @@ class EventReader:
         if not 0 < len(records) <= self._most:
             return [_binary(value, f"{len(records)} log records in one")]
         return _named(self._each(records, self.formats.by_name["otlp_record"], window, 0), "otlp_proto")
-
-
-def _may_hold_large(decoded: Any) -> bool:
-    elements = decoded if type(decoded) is list else [decoded]
-    return any(may_hold_large(each) for each in elements if type(each) is dict)
 
 
 def _payload(value: Any) -> dict[str, Any] | None:

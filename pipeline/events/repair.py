@@ -33,6 +33,7 @@ _match_number = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?").fullmatch
 _match_constant = re.compile(r"[+-]?(?:NaN|nan|Infinity|infinity|Inf|inf)").fullmatch
 # Every integer beyond 64 bits, of either sign, is a double of at least this.
 _LARGE: Final = 2.0**63
+_PLAIN: Final = frozenset({str, int, bool, type(None)})
 _MOST_SAID = 200
 GUIDE_TEXTS: Final = frozenset(
     {"timestamp", "level", "service", "component", "user_id", "integration_id", "message"}
@@ -169,12 +170,27 @@ def may_hold_large(event: dict[str, Any]) -> bool:
 
     Those fields of the guide's that are texts are not looked at: it would cost each event for what no logger writes.
     """
-    containers: list[Any] = [[value for name, value in event.items() if name not in GUIDE_TEXTS]]
+    for name, each in event.items():
+        kind = type(each)
+        if kind is str or kind is int:
+            continue
+        if kind is float:
+            if not -_LARGE < each < _LARGE and name not in GUIDE_TEXTS:
+                return True
+        elif (kind is dict or kind is list) and name not in GUIDE_TEXTS and _holds_large(each):
+            return True
+    return False
+
+
+def _holds_large(value: Any) -> bool:
+    """Look at a container, and at what it contains."""
+    containers: list[Any] = [value]
     for container in containers:  # it grows on the way
-        for each in container.values() if type(container) is dict else container:
+        values = container.values() if type(container) is dict else container
+        if _PLAIN.issuperset(map(type, values)):
+            continue
+        for each in values:
             kind = type(each)
-            if kind is str or kind is int:
-                continue
             if kind is dict or kind is list:
                 containers.append(each)
             elif kind is float and not -_LARGE < each < _LARGE:
