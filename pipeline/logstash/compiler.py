@@ -3,7 +3,8 @@
 One walk over the tree, so one file; how things look in Python is in `source` and its neighbours.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +12,7 @@ from typing import Any, Final
 from pipeline.logstash import conditions, fields, interpolation
 from pipeline.logstash.common_source import has_common, write_common
 from pipeline.logstash.condition_source import write_condition
-from pipeline.logstash.fields import Event
+from pipeline.logstash.fields import Event, FieldError
 from pipeline.logstash.filters import FILTERS, REFUSED
 from pipeline.logstash.options import COMMON, Given, check_options, scalar_text
 from pipeline.logstash.patterns import DEFAULT_TIMEOUT
@@ -87,6 +88,16 @@ def compile_filters(statements: Sequence[Statement], context: Context) -> Compil
 def runtime(source: Source) -> dict[str, Any]:
     """Give the names that written Python calls."""
     return {**_RUNTIME, **source.constants}
+
+
+@contextmanager
+def _placed(name: str, position: Position) -> Iterator[None]:
+    """Give what a value of an option raises its place: whoever reads it wants to know which plugin has it."""
+    try:
+        yield
+    except (FieldError, LookupError, OverflowError, TypeError, ValueError) as error:
+        problem = f"`{name}` cannot be made of these options: {error}."
+        raise position.error(problem, "See the kinds of its options.") from error
 
 
 class _Compiler:
@@ -176,7 +187,8 @@ class _Compiler:
             self._check_common(given)
             site = self._site(plugin.name, plugin.position)
             self.labels.append(site.label)
-            self._steps[id(plugin)] = (module.build(given, site), given, site)
+            with _placed(plugin.name, plugin.position):
+                self._steps[id(plugin)] = (module.build(given, site), given, site)
         return self._steps[id(plugin)]
 
     def _check_common(self, given: Given) -> None:
@@ -197,7 +209,8 @@ class _Compiler:
             return
         with source.block("try:"):
             if isinstance(step, Inline):
-                step.emit(source)
+                with _placed(plugin.name, plugin.position):
+                    step.emit(source)
                 if not step.handles_common:
                     write_common(source, given)
             elif isinstance(step, Spread):

@@ -129,6 +129,9 @@ class Input:
     given: Given
     codec: str = "plain"
     codec_target: Path | None = None
+    charset: str = "utf-8"
+    delimiter: str | None = None
+    """What separates the events of one record, for the codecs that read lines."""
     topics: tuple[str, ...] = ()
     topics_pattern: str | None = None
     decorate: str = "none"
@@ -145,12 +148,15 @@ class Input:
 
     def events(self, value: bytes, origin: Origin, ecs: Ecs, group_id: str = "") -> list[Event]:
         """Make the events of a record, as Logstash's Kafka input does; bad UTF-8 becomes U+FFFD."""
-        text = value.decode("utf-8", "replace")
+        text = value.decode(self.charset, "replace")
         has_ecs = ecs != "disabled"
-        if self.codec == "plain":
-            events = decode_plain(text, origin.now, ecs=has_ecs)
-        else:
-            events = decode_json(text, origin.now, ecs=has_ecs, target=self.codec_target)
+        parts = [text] if self.delimiter is None else [part for part in text.split(self.delimiter) if part]
+        events: list[Event] = []
+        for part in parts:
+            if self.codec in {"plain", "line"}:
+                events += decode_plain(part, origin.now, ecs=has_ecs)
+            else:
+                events += decode_json(part, origin.now, ecs=has_ecs, target=self.codec_target)
         for event in events:
             self._decorate(event, origin, group_id)
         return events
@@ -212,13 +218,16 @@ def read_input(plugin: Plugin) -> Input:
             ),
         )
     given = check_options(plugin, INPUT_OPTIONS)
-    codec, target = _codec(given)
+    codec, options = _codec(given)
+    target = options.values.get("target")
     decorate = str(given["decorate_events"])
     return Input(
         position=plugin.position,
         given=given,
         codec=codec,
-        codec_target=target,
+        codec_target=parse_reference(target) if target else None,
+        charset=_charset(options),
+        delimiter=options.values.get("delimiter"),
         topics=tuple(given.texts("topics")),
         topics_pattern=given["topics_pattern"],
         decorate={"true": "basic", "false": "none"}.get(decorate, decorate),
@@ -233,21 +242,26 @@ def read_input(plugin: Plugin) -> Input:
     )
 
 
+_OF_EACH_CODEC: Final[Mapping[str, Option]] = {
+    "charset": Option("string", "UTF-8"),
+    "ecs_compatibility": Option("string", choices=("disabled", "v1", "v8")),
+}
+_OF_OUTPUTS: Final = Option("string", status="ignored", note="It is of outputs.")
 _CODECS: Final[Mapping[str, Mapping[str, Option]]] = {
-    "plain": {
-        "charset": Option("string", "UTF-8", choices=("UTF-8",)),
-        "format": Option("string", status="ignored", note="It is of outputs."),
-        "ecs_compatibility": Option("string", choices=("disabled", "v1", "v8")),
-    },
-    "json": {
-        "charset": Option("string", "UTF-8", choices=("UTF-8",)),
+    "plain": {**_OF_EACH_CODEC, "format": _OF_OUTPUTS},
+    "json": {**_OF_EACH_CODEC, "target": Option("string")},
+    # A record is whole: what follows its last delimiter is an event too, and waits for no other record.
+    "line": {**_OF_EACH_CODEC, "delimiter": Option("string", "\n"), "format": _OF_OUTPUTS},
+    "json_lines": {
+        **_OF_EACH_CODEC,
+        "delimiter": Option("string", "\n"),
         "target": Option("string"),
-        "ecs_compatibility": Option("string", choices=("disabled", "v1", "v8")),
+        "decode_size_limit_bytes": Option("number", status="ignored", note="Kafka limits a record's size."),
     },
 }
 
 
-def _codec(given: Given) -> tuple[str, Path | None]:
+def _codec(given: Given) -> tuple[str, Given]:
     codec = given["codec"]
     if isinstance(codec, str):
         codec = Plugin(codec, (), given.place("codec"))
@@ -255,11 +269,26 @@ def _codec(given: Given) -> tuple[str, Path | None]:
         name = codec.name if isinstance(codec, Plugin) else codec
         raise given.place("codec").error(
             f"The codec `{name}` is not supported.",
-            "Records are read as `plain` or as `json`, one record an event.",
+            f"Records are read as {', '.join(f'`{known}`' for known in _CODECS)}.",
         )
     options = check_options(codec, _CODECS[codec.name])
-    target = options.values.get("target")
-    return codec.name, parse_reference(target) if target else None
+    if options.values.get("delimiter") == "":
+        raise options.place("delimiter").error("`delimiter` is empty.")
+    return codec.name, options
+
+
+def _charset(options: Given) -> str:
+    name: str = options["charset"]
+    known = _ENCODINGS.get(name.upper(), name)
+    try:
+        b"x".decode(known, "replace")  # some of Python's codecs are none of texts
+    except (LookupError, ValueError):
+        raise options.place("charset").error(f"The character set `{name}` is not known.") from None
+    return known
+
+
+# Ruby's names that Python calls otherwise.
+_ENCODINGS: Final = {"ASCII-8BIT": "utf-8", "BINARY": "utf-8", "WINDOWS-31J": "cp932"}
 
 
 def _settings(given: Given) -> dict[str, Any]:

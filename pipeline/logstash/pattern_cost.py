@@ -8,6 +8,7 @@ ambiguous repetition inside another makes it exponential.
 """
 
 import re
+from contextvars import ContextVar
 from dataclasses import dataclass
 from re import _constants as sre, _parser as sre_parser
 from typing import Any, Final
@@ -18,6 +19,12 @@ EXPONENTIAL: Final = 99
 _MANY: Final = 32
 _OTHER: Final = 1 << 128
 _ALL: Final = (1 << 129) - 1
+# Bits of the letters A to Z and a to z.
+_UPPER: Final = sum(1 << code for code in range(65, 91))
+_LOWER: Final = _UPPER << 32
+_IGNORES_CASE: Final = re.compile(r"\(\?[a-z]*i")
+# Whether a part of the pattern that is looked at ignores case: then letters of both cases are one.
+_FOLDING: Final[ContextVar[bool]] = ContextVar("folding", default=False)
 _SHORT_LITERAL: Final = 2
 _MOST_LITERALS: Final = 4
 
@@ -37,7 +44,11 @@ def cost_of(source: str, flags: int) -> Cost:
     except (re.error, RecursionError, OverflowError):
         return Cost((), EXPONENTIAL)
     items = list(tree)
-    degree = _degree(items, 0)
+    folding = _FOLDING.set(_IGNORES_CASE.search(source) is not None)
+    try:
+        degree = _degree(items, 0)
+    finally:
+        _FOLDING.reset(folding)
     if not (items and items[0] == (sre.AT, sre.AT_BEGINNING_STRING)):
         degree += 1
     ignore_case = bool(tree.state.flags & re.IGNORECASE)
@@ -95,7 +106,7 @@ def _first(items: list[Any], follow: int) -> int:
 def _begin(item: Any) -> tuple[int, bool]:
     operation, argument = item
     if operation in {sre.LITERAL, sre.NOT_LITERAL, sre.ANY, sre.IN}:
-        return _characters(operation, argument), False
+        return _folded(_characters(operation, argument)), False
     if operation is sre.SUBPATTERN:
         return _begin_of(list(argument[3]))
     if operation is sre.ATOMIC_GROUP:
@@ -149,6 +160,10 @@ def _characters(operation: Any, argument: Any) -> int:
     return _ALL & ~(bits & ~_OTHER) if negated else bits
 
 
+def _folded(bits: int) -> int:
+    return bits | (bits & _UPPER) << 32 | (bits & _LOWER) >> 32 if _FOLDING.get() else bits
+
+
 def _degree(items: list[Any], follow: int) -> int:
     """Count the ambiguous repetitions on the worst path."""
     total = 0
@@ -175,21 +190,31 @@ def _degree_of_repeat(argument: Any, after: int) -> int:
     if high is not sre.MAXREPEAT and high < _MANY:
         return _degree(items, after)
     begin, nullable = _begin_of(items)
-    if nullable or _degree(items, begin) > 0 or _overlapping(items):
+    if nullable or _degree(items, begin) > 0 or _has_choice(items, begin):
         return EXPONENTIAL
     return _degree(items, after) + (1 if begin & after else 0)
 
 
-def _overlapping(items: list[Any]) -> bool:
-    """Say whether a choice in these items can be made in two ways for one character."""
-    for operation, argument in items:
+def _has_choice(items: list[Any], follow: int) -> bool:
+    """Say whether these items can read a text in two ways, when `follow` is what comes after them.
+
+    Python's parser takes common beginnings out of branches: `aa|aaa` is `aa`, then nothing or `a`.
+    """
+    for index, (operation, argument) in enumerate(items):
+        after = _first(items[index + 1 :], follow)
         if operation is sre.BRANCH:
             seen = 0
             for branch in argument[1]:
-                begin, _nullable = _begin_of(list(branch))
-                if begin & seen:
+                begin = _first(list(branch), after)
+                if begin & seen or _has_choice(list(branch), after):
                     return True
                 seen |= begin
-        elif operation is sre.SUBPATTERN and _overlapping(list(argument[3])):
-            return True
+        elif operation is sre.SUBPATTERN:
+            if _has_choice(list(argument[3]), after):
+                return True
+        elif operation in _REPEATS and operation is not sre.POSSESSIVE_REPEAT:
+            low, high, body = argument
+            begin, _nullable = _begin_of(list(body))
+            if (low != high and begin & after) or _has_choice(list(body), begin | after):
+                return True
     return False

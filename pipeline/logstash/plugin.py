@@ -127,7 +127,9 @@ class Site:
     ) -> Pattern:
         """Compile a regular expression of the configuration; raises LogstashError."""
         try:
-            return _pattern(source, min(self.timeout, timeout or self.timeout), dot_is_any)
+            # 0 is Logstash's word for no limit of its own.
+            limit = self.timeout if timeout is None or timeout <= 0 else min(self.timeout, timeout)
+            return _pattern(source, limit, dot_is_any)
         except UntranslatableError as error:
             raise place.error(
                 f"The regular expression /{source[:200]}/ cannot be used: {error} (at character {error.place + 1}).",

@@ -90,6 +90,34 @@ def test_a_grok_that_takes_too_long_tags_as_logstash_does() -> None:
     assert not outcomes.exceptions
 
 
+@pytest.mark.parametrize(
+    ("text", "tag"),
+    [
+        (r'mutate { gsub => ["m", "^(\w+\s?)*$", "x"] }', "_mutate_error"),
+        (r'mutate { gsub => ["m", "(a|a)*\d", "x"] }', "_mutate_error"),
+        (r'grok { match => { "m" => "^(?:[a-z]+ ?)+\d$" } }', "_groktimeout"),
+        (r'kv { source => "m" value_split_pattern => "(a+)+\d" }', "_kv_filter_timeout"),
+        (r'translate { source => "m" regex => true dictionary => { "^(\w+\s?)*$" => "x" } }', "_filterexception"),
+        (r'prune { whitelist_values => ["m", "^(\w+\s?)*$"] }', "_filterexception"),
+    ],
+)  # fmt: skip
+def test_an_expression_that_takes_too_long_is_tagged_in_every_filter(text: str, tag: str) -> None:
+    left, _origins, _outcomes = run(compiled(text, timeout=0.05), event(m="aaaa " * 20 + "a" * 30 + "!"))
+    assert left[0]["tags"] == [tag]
+    assert left[0]["m"].endswith("!")
+
+
+@pytest.mark.parametrize("timeout", [0, -1])
+def test_a_grok_without_a_time_of_its_own_has_that_of_the_settings(timeout: int) -> None:
+    pipeline = compiled(
+        rf'grok {{ match => {{ "message" => "^(?<a>(\w+\s?)*)$" }} timeout_millis => {timeout} }}',
+        timeout=0.05,
+    )
+    left, _origins, outcomes = run(pipeline, event(message="aaaa " * 20 + "!"))
+    assert left[0]["tags"] == ["_groktimeout"]
+    assert not outcomes.exceptions
+
+
 def test_a_part_of_the_events_is_dropped_the_same_way_each_time() -> None:
     pipeline = compiled("drop { percentage => 50 }")
     origins = [Origin("t", 0, number, 0) for number in range(400)]
@@ -121,7 +149,11 @@ def test_the_source_is_python_that_can_be_read() -> None:
         ('aggregate { task_id => "1" }', 2, 1, "keeps state"),
         ("json { }", 2, 1, "needs the option `source`"),
         ('json { source => ["a", "b"] }', 2, 8, "takes a text"),
-        ('mutate { convert => { "a" => "date" } }', 2, 10, "cannot convert to `date`"),
+        ('mutate { convert => { "a" => "date" } }', 2, 10, "cannot convert `a` to `date`"),
+        ('mutate { convert => { "a" => "integer" } convert => { "a" => "float" } }', 2, 10, "cannot convert"),
+        ('mutate { uppercase => ["%{+b}"] }', 2, 10, "the letter `b`"),
+        ('mutate { gsub => ["%{+b}", "a", "b"] }', 2, 10, "the letter `b`"),
+        ('dissect { convert_datatype => { "a" => ["int"] } }', 2, 11, "cannot convert to"),
         ('mutate { gsub => ["a", "(", "b"] }', 2, 10, "regular expression"),
         ('mutate { gsub => ["a", "b"] }', 2, 10, "threes"),
         ('grok { match => { "m" => "%{NOSUCH}" } }', 2, 8, "not defined"),

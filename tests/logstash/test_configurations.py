@@ -69,6 +69,29 @@ def test_events_go_where_the_outputs_send_them() -> None:
     assert rows(pipeline, " ")[0]["dropped"] is True
 
 
+@pytest.mark.parametrize(
+    ("codec", "value", "messages"),
+    [
+        ("line", b"a\r\n\nb\nc", ["a\r", "b", "c"]),
+        ('line { delimiter => ";" }', b"a;b;", ["a", "b"]),
+        ("json_lines", b'{"message":"a"}\n[{"message":"b"},{"message":"c"}]\nd', ["a", "b", "c", "d"]),
+        ('plain { charset => "ISO-8859-1" }', b"caf\xe9", ["caf\xe9"]),
+        ('plain { charset => "CP1252" }', b"\x80", ["\u20ac"]),
+        ("plain", b"caf\xe9", ["caf\ufffd"]),
+    ],
+)
+def test_a_record_is_read_as_its_codec_says(codec: str, value: bytes, messages: list[str]) -> None:
+    pipeline = pipeline_of(f'input {{ kafka {{ topics => ["t"] codec => {codec} }} }}')
+    found = try_sample(pipeline, 0, Sample(value, Origin("t"))).rows
+    assert [row["document"]["message"] for row in found] == messages
+
+
+@pytest.mark.parametrize("charset", ["rot13", "nothing", "hex"])
+def test_a_character_set_that_is_none_is_refused(charset: str) -> None:
+    with pytest.raises(LogstashError, match="is not known"):
+        pipeline_of(f'input {{ kafka {{ codec => plain {{ charset => "{charset}" }} }} }}')
+
+
 def test_the_record_is_described_in_metadata() -> None:
     pipeline = pipeline_of(
         """input { kafka { topics => ["t"] decorate_events => extended } }

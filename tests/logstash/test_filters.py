@@ -9,6 +9,7 @@ from netaddr import IPSet
 
 from pipeline.errors import LogstashError
 from pipeline.logstash.compiler import Context, compile_filters
+from pipeline.logstash.filters import geoip
 from pipeline.logstash.parse import parse
 from pipeline.logstash.plugin import Ecs, Origin, Outcomes
 from pipeline.logstash.timestamp import Timestamp
@@ -147,6 +148,19 @@ def test_an_address_is_placed(databases: Path) -> None:
     assert filtered(text, directory=databases, ip="198.51.100.1") == {"tags": ["_geoip_lookup_failure"]}
     assert filtered(text, directory=databases, ip="no address") == {"tags": ["_geoip_lookup_failure"]}
     assert filtered(text, directory=databases, other=1) == {}
+
+
+def test_an_installed_database_serves_where_none_is_named(
+    databases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(geoip, "FOLDERS", (tmp_path / "none", tmp_path))
+    with pytest.raises(LogstashError, match=r"GeoLite2-City\.mmdb is installed in"):
+        filtered('geoip { source => "ip" }', ip="192.0.2.7")
+    (tmp_path / "GeoLite2-City.mmdb").symlink_to(databases / "city.mmdb")
+    (tmp_path / "GeoLite2-ASN.mmdb").symlink_to(databases / "asn.mmdb")
+    assert filtered('geoip { source => "ip" }', ip="192.0.2.7")["geoip"]["city_name"] == "Oslo"
+    text = 'geoip { source => "ip" default_database_type => "ASN" }'
+    assert filtered(text, ip="192.0.2.7")["geoip"]["asn"] == 64496
 
 
 def test_an_address_is_placed_by_the_common_schema(databases: Path) -> None:

@@ -82,6 +82,14 @@ def test_an_expression_that_python_cannot_run_is_refused(pattern: str) -> None:
         (r"(.*)(.*)(.*)(.*)(.*)(.*)z\d$", "z" * 400),
         (r"(?:a|ab|b)*c$", "ab" * 40 + "c!"),
         (r"(x+x+)+y$", "x" * 60 + "y!"),
+        (r"(a|a)*\d", "a" * 60),
+        (r"(?:aa|aaa)*\d", "a" * 90),
+        (r"(?:a{1,3})*\d", "a" * 60),
+        (r"(?:a?a)+\d", "a" * 60),
+        (r"(?i)(?:ab|AB)*\d", "ab" * 60),
+        (r"(?i:(?:ab|AB)*)\d", "ab" * 60),
+        (r"^(([a-z])+.)+[A-Z]([a-z])+$", "a" * 60),
+        (r"(?:\w+\W?)*[!?][0-9]", "aaa aaa " * 12),
     ],
 )
 def test_a_catastrophic_search_ends_by_its_time(pattern: str, text: str) -> None:

@@ -79,7 +79,7 @@ def _text_of(value: Any) -> str:
 
 
 def _kind(value: Any, given: Given) -> str:
-    if value not in {"int", "float"}:
+    if value not in ("int", "float"):
         raise given.place("convert_datatype").error(
             f"`dissect` cannot convert to `{value}`.", "Known: int, float."
         )

@@ -2,9 +2,10 @@
 
 import ipaddress
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
-from pipeline.logstash.fields import Event, Path, get, set_field, tag_failure
+from pipeline.logstash.fields import Event, Path as FieldPath, get, set_field, tag_failure
 from pipeline.logstash.options import Given, Option
 from pipeline.logstash.plugin import Change, Origin, Site
 
@@ -21,22 +22,20 @@ OPTIONS: Final[Mapping[str, Option]] = {
     "ecs_compatibility": Option("string", choices=("disabled", "v1", "v8")),
 }
 Fields = dict[str, Any]
+# Where `geoipupdate` and the packages of distributions put databases.
+FOLDERS: Final = (Path("/usr/share/GeoIP"), Path("/usr/local/share/GeoIP"), Path("/var/lib/GeoIP"))
+_NAMES: Final = ("GeoIP2-{}.mmdb", "GeoLite2-{}.mmdb")
 
 
 def build(given: Given, site: Site) -> Change:
-    """Look up an address; a database has to be named, since none is downloaded."""
+    """Look up an address in the database that is named, or else in one that is installed: none is downloaded."""
     try:
         import maxminddb  # noqa: PLC0415 - an optional extra
     except ImportError:
         raise given.position.error(
             "`geoip` needs the library maxminddb.", 'Install it: pip install "kafka-log-pipeline[filters]".'
         ) from None
-    if given["database"] is None:
-        raise given.position.error(
-            "`geoip` needs the option `database`.",
-            "Logstash downloads one; here the path of an .mmdb file is given.",
-        )
-    path = site.file(given["database"], given.place("database"))
+    path = _database(given, site)
     try:
         reader = maxminddb.open_database(path)
     except (maxminddb.InvalidDatabaseError, OSError) as error:
@@ -72,7 +71,22 @@ def build(given: Given, site: Site) -> Change:
     return Change(run)
 
 
-def _target(given: Given, site: Site, source: Path, ecs: bool) -> Path:
+def _database(given: Given, site: Site) -> Path:
+    if given["database"] is not None:
+        return site.file(given["database"], given.place("database"))
+    kind = given["default_database_type"]
+    for folder in FOLDERS:
+        for name in _NAMES:
+            if (path := folder / name.format(kind)).is_file():
+                return path
+    raise given.position.error(
+        "`geoip` needs the option `database`.",
+        f"Logstash downloads one; here it is the path of an .mmdb file, or {_NAMES[1].format(kind)} is installed in "
+        f"{' or '.join(map(str, FOLDERS))}, as geoipupdate does.",
+    )
+
+
+def _target(given: Given, site: Site, source: FieldPath, ecs: bool) -> FieldPath:
     if given["target"]:
         return site.path(given["target"], given.place("target"))
     if not ecs:
@@ -84,13 +98,13 @@ def _target(given: Given, site: Site, source: Path, ecs: bool) -> Path:
     )
 
 
-Written = Callable[[Fields, str], dict[str, tuple[Path, Any]]]
+Written = Callable[[Fields, str], dict[str, tuple[FieldPath, Any]]]
 
 
 def _city_fields(ecs: bool) -> Written:
     """Give the function that picks what a City or Country database says, by Logstash's names."""
 
-    def write(found: Fields, address: str) -> dict[str, tuple[Path, Any]]:
+    def write(found: Fields, address: str) -> dict[str, tuple[FieldPath, Any]]:
         location = found.get("location") or {}
         country, continent = found.get("country") or {}, found.get("continent") or {}
         region = (found.get("subdivisions") or [{}])[0]
@@ -132,7 +146,7 @@ def _city_fields(ecs: bool) -> Written:
 
 
 def _asn_fields(ecs: bool) -> Written:
-    def write(found: Fields, address: str) -> dict[str, tuple[Path, Any]]:
+    def write(found: Fields, address: str) -> dict[str, tuple[FieldPath, Any]]:
         number = found.get("autonomous_system_number")
         name = found.get("autonomous_system_organization")
         return {

@@ -66,18 +66,24 @@ def build(given: Given, site: Site) -> Inline:
 
 
 def _check(given: Given, site: Site) -> None:
-    for name in ("coerce", "rename", "update", "replace"):
-        for pair in given.pairs(name):
-            for text in pair:
-                for part in text if isinstance(text, list) else [text]:
-                    site.template(scalar_text(part), given.place(name))
-    for _field, kind in given.pairs("convert"):
-        if kind not in CONVERTERS:
+    for name in _OPERATIONS:
+        if name in {"convert", "gsub"}:
+            continue
+        value = given[name]
+        for parts in value.items() if isinstance(value, dict) else [value]:
+            for part in parts:
+                for text in part if isinstance(part, list) else [part]:
+                    site.template(scalar_text(text), given.place(name))
+    for field, kind in given.pairs("convert"):
+        site.template(field, given.place("convert"))
+        if not isinstance(kind, str) or kind not in CONVERTERS:
             raise given.place("convert").error(
-                f"`mutate` cannot convert to `{kind}`.", f"It converts to {', '.join(CONVERTERS)}."
+                f"`mutate` cannot convert `{field}` to `{kind}`.", f"It converts to {', '.join(CONVERTERS)}."
             )
     if len(given["gsub"]) % 3:
         raise given.place("gsub").error("`gsub` takes threes: a field, an expression, a replacement.")
+    for field in given.texts("gsub")[::3]:
+        site.template(field, given.place("gsub"))
 
 
 def _pairs(given: Given, name: str) -> list[tuple[str, Any]]:
