@@ -5,8 +5,8 @@ Each is called once a chunk, so that a function and a module of its own cost not
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import chain, compress, count, repeat
-from operator import itemgetter, not_
+from itertools import chain, repeat
+from operator import itemgetter
 from typing import Any, cast
 
 import orjson
@@ -97,7 +97,15 @@ def columns_of(chunk: RecordChunk) -> list[tuple[Any, ...]]:
 def normalise_ids(chunk: RecordChunk, traces: Sequence[Any], spans: Sequence[Any]) -> None:
     """Normalise the ids of traces and spans, if there is one among them that may not be normal."""
     try:
-        if _are_normal(traces, 32) and _are_normal(spans, 16):
+        text = _joined(traces) + _joined(spans)
+        if (
+            text.isascii()
+            and text.lower() == text
+            and _ZEROS not in text
+            and not any(map(text.__contains__, _NOT_NORMAL))
+            and _NONES.isdisjoint(traces)
+            and _NONES.isdisjoint(spans)
+        ):
             return
     except TypeError:  # a number, an object …
         pass
@@ -113,25 +121,12 @@ def normalise_ids(chunk: RecordChunk, traces: Sequence[Any], spans: Sequence[Any
             event[name] = normalise_trace_id(identifier)
 
 
-def _are_normal(identifiers: Sequence[Any], usual_length: int) -> bool:
-    """Tell whether texts are ids in the normal form; an event without one does not count."""
-    given = list(filter(None, identifiers))
-    text = ",".join(given)
-    if (
-        not text.isascii()
-        or text.lower() != text
-        or _ZEROS in text
-        or any(map(text.__contains__, _NOT_NORMAL))
-        or (len(given) < len(identifiers) and "" in identifiers)
-    ):
-        return False
-    commas = len(given) - 1
-    # All of the usual length, which no word for none has: where a comma is due there is one, and there are no others.
-    return (
-        len(text) == len(given) * (usual_length + 1) - 1
-        and text[usual_length :: usual_length + 1] == "," * commas
-        and text.count(",") == commas
-    ) or _NONES.isdisjoint(given)
+def _joined(identifiers: Sequence[Any]) -> str:
+    """Write ids one behind the other; raises TypeError for one that is no text."""
+    try:
+        return "".join(identifiers)
+    except TypeError:  # there may be events without one
+        return "".join(filter(None, identifiers))
 
 
 def encode_events(chunk: RecordChunk) -> list[bytes]:
@@ -169,7 +164,7 @@ def leave_large_integers(
     if chunk.owners is None:
         with suppress(TypeError):  # a tombstone
             exact = map(bytes.endswith, cast("Sequence[bytes]", values), tails)
-            suspects = list(compress(count(), map(not_, exact)))
+            suspects = [at for at, same in enumerate(exact) if not same]
             if not suspects:
                 return
     if len(suspects) > len(events) // 4 and _SCALARS.issuperset(

@@ -348,7 +348,7 @@ def _is_special(name: str) -> bool:
 @lru_cache(_MOST_NUMBERED)
 def _numbered(template: bytes, number: int) -> bytes:
     """Make the lines of the n-th event of a record: its id ends in the number."""
-    return template.replace(b'%012d-%d"}}', b'%%012d-%%d.%d"}}' % number, 1)
+    return template.replace(b'-%d"}}', b'-%%d.%d"}}' % number, 1)
 
 
 def _formats(chunk: RecordChunk, others: dict[int, _Others]) -> Mapping[str, int]:

@@ -21,7 +21,9 @@ _MOST_CACHED_HOURS = 256
 # The canonical form of a stamp: 2024-01-15T10:30:00.123Z. Its first 13 characters name the hour; behind each
 # comes a newline, in the text that is made of all stamps of a chunk.
 _HOUR_LENGTH = 13
-_STRIDE = len("2024-01-15T10:30:00.123Z\n")
+_OFFSET_DIGITS = 12  # of an offset in an id, as `document_id` writes it
+_CANONICAL_LENGTH = len("2024-01-15T10:30:00.123Z")
+_STRIDE = _CANONICAL_LENGTH + 1
 _DIGITS_TO_ZERO = str.maketrans("123456789", "0" * 9)
 _CANONICAL_FORM = "0000-00-00T00:00:00.000Z\n"
 _TENS_OF_MINUTES = slice(14, None, _STRIDE)
@@ -49,8 +51,10 @@ class LineTemplates:
             _give_up_implausible(chunk)
         newest_day = self._builder.indices.newest_day(chunk.now_ms)
         if newest_day != cache.newest_day:
-            cache.hours.clear()
+            cache.hours_by_width.clear()
             cache.newest_day = newest_day
+        cache.offset_width = _width(chunk.offsets)
+        cache.hours = cache.hours_by_width.setdefault(cache.offset_width, {})
         text = self._make_canonical(chunk)
         hour = cache.hours.get(text[:_HOUR_LENGTH])
         if hour is not None and text.count(text[:_HOUR_LENGTH]) == len(stamps):
@@ -86,6 +90,13 @@ class LineTemplates:
                 if type(stamp) is not str:
                     self._make_one_canonical(chunk, position)
             text = _as_lines(stamps)
+        if _are_canonical(text, len(stamps)):
+            return text
+        # Mostly it is a few, and their length tells which.
+        for position, stamp in enumerate(stamps):
+            if len(stamp) != _CANONICAL_LENGTH:
+                self._make_one_canonical(chunk, position)
+        text = _as_lines(stamps)
         if _are_canonical(text, len(stamps)):
             return text
         for position, canonical in enumerate(_which_are_canonical(stamps, text)):
@@ -127,14 +138,27 @@ class LineTemplates:
         bounds = (start_ms + _HOUR_MS - indices.newest_ms, start_ms - indices.oldest_ms)
         hour = HourTemplate(
             # What the pipeline adds is written in front: as keys it would make the dictionary grow.
-            b'%b%%012d-%%d"}}\n{"@timestamp":"%%b%b%%d},%%b\n'
-            % (before_offset.replace(b"%", b"%%"), ours.replace(b"%", b"%%")),
+            b'%b%b-%%d"}}\n{"@timestamp":"%%b%b%%d},%%b\n'
+            % (
+                before_offset.replace(b"%", b"%%"),
+                # To write zeros is a third of the price of having them put in front of each number.
+                b"%d".rjust(_OFFSET_DIGITS - cache.offset_width + 2, b"0")
+                if cache.offset_width
+                else b"%012d",
+                ours.replace(b"%", b"%%"),
+            ),
             *(bounds if indices.is_open(start_ms, now_ms) else _NO_TIMES),
         )
         if len(cache.hours) >= _MOST_CACHED_HOURS:
             cache.hours.clear()
         cache.hours[time.text[:_HOUR_LENGTH]] = hour
         return hour
+
+
+def _width(offsets: Sequence[int]) -> int:
+    """Give the number of digits that all of these offsets have, which rise; 0 where they differ, or are too many."""
+    width = len(str(offsets[0]))
+    return width if width == len(str(offsets[-1])) and width <= _OFFSET_DIGITS else 0
 
 
 def _give_up_implausible(chunk: RecordChunk) -> None:

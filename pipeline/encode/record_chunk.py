@@ -75,9 +75,12 @@ class PartitionCache:
         self.topic = topic
         self.number = number
         self.hours: dict[str, HourTemplate] = {}
-        """By the first characters of a stamp; they hold for `newest_day`."""
+        """By the first characters of a stamp; they hold for `newest_day` and `offset_width`."""
+        self.hours_by_width: dict[int, dict[str, HourTemplate]] = {}
         self.newest_day = 0
         """See `Indices`."""
+        self.offset_width = 0
+        """For how many digits of an offset they are; 0 for any number."""
         self.last_stamp = ""
         """The last stamp there was, of an hour that is known; empty before the first."""
 
