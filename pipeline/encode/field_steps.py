@@ -18,7 +18,18 @@ from pipeline.events.formats import CANONICAL, Format, Source, Test
 from pipeline.events.levels import normalise_level
 from pipeline.events.trace_ids import is_none
 
-__all__ = ["TIMES", "Place", "Step", "holds", "look", "place_of", "put_aside", "step_of", "take_steps"]
+__all__ = [
+    "TIMES",
+    "Place",
+    "Step",
+    "Where",
+    "holds",
+    "look",
+    "place_of",
+    "put_aside",
+    "step_of",
+    "take_steps",
+]
 
 TIMES = frozenset({str, int, float})
 """Types of what may be a time; whether it is one is seen when it is read."""
@@ -40,7 +51,7 @@ class Place(NamedTuple):
     """The names that `rest` can begin with."""
 
 
-class _Where(NamedTuple):
+class Where(NamedTuple):
     """One source of a field."""
 
     source: Source
@@ -60,7 +71,7 @@ class Step(NamedTuple):
     """Whether the canonical name is there, so that its value has to be looked at first, or room be made for it."""
     counts: Callable[[Any], bool]
     """Whether a value is of the right type."""
-    sources: tuple[_Where, ...]
+    sources: tuple[Where, ...]
 
 
 def place_of(path: str, names: frozenset[str]) -> Place:
@@ -122,7 +133,7 @@ def step_of(name: str, sources: Iterable[Source], names: frozenset[str], of: For
         there,
         _COUNTS[name],
         tuple(
-            _Where(source, place, place.root, place.rest, source.converter, source.lossless)
+            Where(source, place, place.root, place.rest, source.converter, source.lossless)
             for source, place in places
         ),
     )

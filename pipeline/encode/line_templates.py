@@ -13,7 +13,7 @@ from pipeline.events.document import Coordinates, DocumentBuilder, document_id
 from pipeline.events.indices import AHEAD_MS, EARLIEST_MS, is_plausible
 from pipeline.events.timestamps import Timestamp, parse_timestamp
 
-__all__ = ["LineTemplates", "action_line"]
+__all__ = ["LineTemplates", "action_line", "are_canonical"]
 
 _HOUR_MS = 3_600_000
 _MOST_CACHED_HOURS = 256
@@ -174,6 +174,11 @@ def action_line(index: str, identifier: str) -> bytes:
     """Write the action line: `create`, so that a replay finds its document and changes nothing."""
     # Index names, topics and numbers hold nothing that JSON would escape: settings.py and Kafka see to it.
     return f'{{"create":{{"_index":"{index}","_id":"{identifier}"}}}}\n'.encode()
+
+
+def are_canonical(stamps: Sequence[str]) -> bool:
+    """Tell whether all stamps have the canonical form."""
+    return _are_canonical(_as_lines(stamps), len(stamps))
 
 
 def _as_lines(stamps: Sequence[str]) -> str:

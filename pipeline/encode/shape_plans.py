@@ -7,8 +7,10 @@ names are no trigger costs nothing but its part in one set operation of the chun
 file: what stands here runs for each event of another format.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import orjson
@@ -24,12 +26,15 @@ from pipeline.encode.field_steps import (
     step_of,
     take_steps,
 )
+from pipeline.encode.line_templates import are_canonical
 from pipeline.encode.record_chunk import GUIDE_NAMES, RecordChunk, UncommonError
 from pipeline.encode.record_parts import split_records
+from pipeline.encode.shape_groups import EventGroup, by_shape
 from pipeline.events.document import DocumentBuilder
 from pipeline.events.field_names import ASIDE_FIELD, is_taken
 from pipeline.events.field_paths import ABSENT
 from pipeline.events.formats import Format, Source, Test
+from pipeline.events.indices import is_plausible
 from pipeline.events.reading import MOST_UNWRAPPED, REPLACED, both_objects
 from pipeline.events.repair import may_hold_large
 from pipeline.events.runtime_times import is_no_time
@@ -39,6 +44,10 @@ __all__ = ["ShapePlans"]
 
 _MOST_PLANS = 4096
 _LONGEST_SHAPE = 64
+# Fewer are read one by one: to make columns of them is dearer.
+_LEAST_COLUMN = 4
+_HOUR_LENGTH = len("2024-01-15T10")
+_HOUR_MS = 3_600_000
 _CREATED = "event.created"
 _MOMENT_LENGTH = 19
 _NO_YEARS = ("0001", "1601", "1970")
@@ -71,6 +80,18 @@ _Read = tuple[dict[str, Any], Any, str, tuple[str, ...]]
 """An event as it is now, the level as it was logged, its format, and names that Elasticsearch would refuse."""
 
 
+class _Some(NamedTuple):
+    """Some events: what has no place in each any more, and Kafka's times of their records."""
+
+    events: Sequence[dict[str, Any]]
+    asides: Sequence[dict[str, Any]]
+    times: Sequence[int]
+
+    def at(self, numbers: Sequence[int]) -> "_Some":
+        """Choose some of them."""
+        return _Some._make([column[number] for number in numbers] for column in self)
+
+
 def _add_service(chunk: RecordChunk, service: str) -> None:
     for position, event in enumerate(chunk.events):
         if position not in chunk.uncommon and type(event) is dict and event.get("service") is None:
@@ -91,6 +112,7 @@ class ShapePlans:
         self._part_plans: dict[tuple[str, ...], _Plan] = {}
         # Of the record that is being read.
         self._record_ms = self._now_ms = 0
+        self._times = (0, 0)
 
     def apply(self, chunk: RecordChunk) -> None:
         """Bring the events of a chunk into the guide's form, or leave them to document.py."""
@@ -123,43 +145,205 @@ class ShapePlans:
         chunk.odd = [at for at, guides in enumerate(usual) if not guides or at in known]
         triggers = (_SENDERS if strictly else self._triggers).intersection(names)
         self._now_ms = chunk.now_ms
+        self._times = chunk.first_ms, chunk.last_ms
+        groups: dict[str, tuple[list[int], tuple[Format, str] | None]] = {}
         for position in chunk.odd:
             event = events[position]
-            if type(event) is not dict or may_hold_large(event):
-                chunk.leave(position)
-            elif position in known or not triggers.isdisjoint(event):
-                if strictly:
+            if type(event) is not dict or strictly:
+                if type(event) is not dict or not triggers.isdisjoint(event):
                     chunk.leave(position)
-                else:
-                    self._apply_to(chunk, position, event, known.get(position))
+            elif position in known or not triggers.isdisjoint(event):
+                of = known.get(position) if known else None
+                groups.setdefault(of[1] + of[0].name if of else "", ([], of))[0].append(position)
+            elif may_hold_large(event):
+                chunk.leave(position)
+        for positions, of in groups.values():
+            self._read_some(chunk, positions, of)
 
-    def _apply_to(
-        self, chunk: RecordChunk, position: int, event: dict[str, Any], known: tuple[Format, str] | None
+    def _read_some(
+        self, chunk: RecordChunk, positions: Sequence[int], known: tuple[Format, str] | None
     ) -> None:
-        aside: dict[str, Any] = {}
-        self._record_ms = chunk.times[position]
-        try:
-            if known is None:
-                fields, logged, name, refused = self._read(event, aside, 0)
-            else:
-                fields, logged, name, refused = self._read_by(
-                    self._known_plan(known[0], event), event, aside, 0
-                )
-                name = known[1] + name
+        """Read the events at these positions, of which the format is known or is not."""
+        events = [chunk.events[position] for position in positions]
+        times = [chunk.times[position] for position in positions]
+        asides: list[dict[str, Any]] = [{} for _ in positions]
+        reads = self._read_all(_Some(events, asides, times), 0, known and known[0])
+        for position, aside, read in zip(positions, asides, reads, strict=True):
+            if read is None:
+                chunk.leave(position)
+                continue
+            fields, logged, name, refused = read
+            try:
+                if "@timestamp" in fields:
+                    _take_own_time(fields)
+                for each in refused:
+                    if each in fields:
+                        put_aside(aside, each, fields.pop(each))
+            except UncommonError:
+                chunk.leave(position)
+                continue
+            chunk.events[position] = fields
+            chunk.formats[position] = known[1] + name if known else name
+            if logged is not ABSENT:
+                chunk.logged[position] = logged
+            if aside:
+                chunk.envelopes[position] = {ASIDE_FIELD: aside}
+
+    # --- many at once -------------------------------------------------------------------------------------
+
+    def _read_all(self, some: _Some, unwrapped: int, known: Format | None = None) -> list[_Read | None]:
+        """Read events, those of a shape together; None for each that is left to document.py."""
+        reads: list[_Read | None] = [None] * len(some.events)
+        for shape, numbers in by_shape(some.events):
+            chosen = some if len(numbers) == len(some.events) else some.at(numbers)
+            for number, read in zip(numbers, self._read_shape(shape, chosen, unwrapped, known), strict=True):
+                reads[number] = read
+        return reads
+
+    def _read_shape(
+        self, shape: tuple[str, ...], some: _Some, unwrapped: int, known: Format | None
+    ) -> Sequence[_Read | None]:
+        """Read events of a shape: as columns, where they are enough and all alike, else one by one."""
+        events = some.events
+        plans: Sequence[_Plan] = ()
+        with suppress(UncommonError):
+            plans = (
+                (self._known_plan(known, events[0]),)
+                if known
+                else self._plans.get(shape) or self._learn(shape)
+            )
+        if not plans:
+            return [None] * len(events)
+        if len(events) >= _LEAST_COLUMN and (known is None or known.split is None):
+            group = EventGroup(shape, events, some.asides)
+            if unwrapped == 0:
+                group.fail_large()
+            plan = plans[0]
+            if (known or plan.test is None or group.all_hold(plan.test, plan.tested)) and (
+                read := self._read_group(plan, group, some, unwrapped)
+            ):
+                return read
+        return [
+            None
+            if unwrapped == 0 and may_hold_large(event)
+            else self._try(plans, event, aside, record_ms, unwrapped, known=bool(known))
+            for event, aside, record_ms in zip(*some, strict=True)
+        ]
+
+    def _read_group(
+        self, plan: _Plan, group: EventGroup, some: _Some, unwrapped: int
+    ) -> Sequence[_Read | None] | None:
+        """Read events of a shape by a plan; None, and nothing changed, where they are not alike."""
+        if plan.uncommon:
+            return [None] * len(group.events)
+        if plan.has_sender:
+            return None
+        inner: Sequence[_Read | None] | None = None
+        for path in plan.unwrap if unwrapped < MOST_UNWRAPPED else ():
+            payloads = group.column(path)
+            fields = _payloads(payloads)
+            if fields is None:
+                return None
+            if fields:
+                for event in group.events:
+                    del event[path]
+                group.forget(path)
+                inner = self._read_payloads(payloads, some._replace(events=fields), unwrapped)
+                break
+        _take_what_is_aside(plan, group)
+        group.take(plan.steps)
+        if inner is not None and (group.timed or plan.stamped):
+            self._see_times(group, inner, some.times, plan)
+        _add_what_is_missing(plan, group)
+        return self._joined(plan, group, inner)
+
+    def _read_payloads(self, payloads: Sequence[Any], some: _Some, unwrapped: int) -> list[_Read | None]:
+        inner = self._read_all(some, unwrapped + 1)
+        for number, (read, payload) in enumerate(zip(inner, payloads, strict=True)):
+            if read is None:
+                continue
+            fields = read[0]
             if "@timestamp" in fields:
-                _take_own_time(fields)
-            for each in refused:
-                if each in fields:
-                    put_aside(aside, each, fields.pop(each))
-        except (UncommonError, RecursionError):
-            chunk.leave(position)
+                try:
+                    _take_own_time(fields)
+                except UncommonError:
+                    inner[number] = None
+            if "message" not in fields and type(payload) is str:
+                fields["message"] = payload
+        return inner
+
+    def _see_times(
+        self, group: EventGroup, inner: Sequence[_Read | None], times: Sequence[int], plan: _Plan
+    ) -> None:
+        """See that the envelopes' times are times, where they give way to those of their payloads."""
+        stamps = group.column("timestamp")
+        timed = group.timed
+        if timed is True and self._are_within(stamps):
             return
-        chunk.events[position] = fields
-        chunk.formats[position] = name
-        if logged is not ABSENT:
-            chunk.logged[position] = logged
-        if aside:
-            chunk.envelopes[position] = {ASIDE_FIELD: aside}
+        for at, (read, stamp) in enumerate(zip(inner, stamps, strict=True)):
+            taken = timed if type(timed) is bool else timed[at]
+            if read is not None and "timestamp" in read[0] and (taken or plan.stamped):
+                self._record_ms = times[at]
+                try:
+                    self._see_time(stamp, within=taken)
+                except UncommonError:
+                    group.failed.add(at)
+
+    def _are_within(self, stamps: Sequence[Any]) -> bool:
+        """Tell whether all are canonical times of hours that are within the window of each record."""
+        first, last = self._times
+        if set(map(type, stamps)) != {str} or not are_canonical(stamps):
+            return False
+        earliest = self._builder.window(last, self._now_ms).earliest_ms
+        latest = self._builder.window(first, self._now_ms).latest_ms
+        if earliest <= 0 or not (is_plausible(first, self._now_ms) and is_plausible(last, self._now_ms)):
+            return False
+        for hour in {stamp[:_HOUR_LENGTH] for stamp in stamps}:
+            time = parse_timestamp(f"{hour}:00:00.000Z")
+            if time is None or not earliest <= time.epoch_ms <= latest - _HOUR_MS:
+                return False
+        return True
+
+    def _joined(
+        self,
+        plan: _Plan,
+        group: EventGroup,
+        inner: Sequence[_Read | None] | None,
+    ) -> list[_Read | None]:
+        name, refused, failed = plan.name, plan.refused, group.failed
+        logged = group.logged or repeat(ABSENT, len(group.events))
+        reads: list[_Read | None] = [
+            (event, level, name, refused) for event, level in zip(group.events, logged, strict=True)
+        ]
+        if inner is not None:
+            for at, (outer, read, aside) in enumerate(zip(reads, inner, group.asides, strict=True)):
+                try:
+                    reads[at] = None if read is None or outer is None else _join(outer, read, aside)
+                except UncommonError:
+                    failed.add(at)
+        for at in failed:
+            reads[at] = None
+        return reads
+
+    # --- one by one ---------------------------------------------------------------------------------------
+
+    def _try(
+        self,
+        plans: Sequence[_Plan],
+        event: dict[str, Any],
+        aside: dict[str, Any],
+        record_ms: int,
+        unwrapped: int,
+        *,
+        known: bool,
+    ) -> _Read | None:
+        self._record_ms = record_ms
+        try:
+            if known:
+                return self._read_by(plans[0], event, aside, unwrapped)
+            return self._read(event, aside, unwrapped)
+        except (UncommonError, RecursionError):
+            return None
 
     def _known_plan(self, of: Format, event: dict[str, Any]) -> _Plan:
         shape = (of.name, *event)
@@ -313,6 +497,40 @@ class ShapePlans:
 
 
 # --- reading by a plan ----------------------------------------------------------------------------------------
+
+
+def _take_what_is_aside(plan: _Plan, group: EventGroup) -> None:
+    """Leave pieces of lines to document.py, and move aside what a format says."""
+    for place, piece in plan.partial:
+        group.failed.update(at for at, event in enumerate(group.events) if look(event, place) == piece)
+    for name in plan.aside:
+        for at, (event, aside) in enumerate(zip(group.events, group.asides, strict=True)):
+            try:
+                put_aside(aside, name, event.pop(name))
+            except UncommonError:
+                group.failed.add(at)
+        group.forget(name)
+
+
+def _add_what_is_missing(plan: _Plan, group: EventGroup) -> None:
+    for name, value in plan.missing:
+        for event in group.events:
+            event.setdefault(name, value)
+    if plan.has_metadata:
+        for event in group.events:
+            event.pop("@metadata", None)
+
+
+def _payloads(values: Sequence[Any]) -> list[dict[str, Any]] | None:
+    """Give what the payloads of events are, nothing where none of them is one; None where they differ."""
+    try:
+        fields = list(map(_payload, values))
+    except UncommonError:
+        return None
+    usual = [each for each in fields if each]
+    if not usual and {} not in fields:
+        return []
+    return usual if len(usual) == len(fields) else None
 
 
 def _payload(value: Any) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-__all__ = ["GUIDE_TEXTS", "Repaired", "big_integers_as_text", "may_hold_large", "repair"]
+__all__ = ["GUIDE_TEXTS", "PLAIN", "Repaired", "big_integers_as_text", "may_hold_large", "repair"]
 
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s"{}\[\],:]+|\s+', re.DOTALL)
 _ESCAPE: Final = re.compile(
@@ -33,7 +33,8 @@ _match_number = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?").fullmatch
 _match_constant = re.compile(r"[+-]?(?:NaN|nan|Infinity|infinity|Inf|inf)").fullmatch
 # Every integer beyond 64 bits, of either sign, is a double of at least this.
 _LARGE: Final = 2.0**63
-_PLAIN: Final = frozenset({str, int, bool, type(None)})
+PLAIN: Final = frozenset({str, int, bool, type(None)})
+"""Types of values that are no such integer and hold none."""
 _MOST_SAID = 200
 GUIDE_TEXTS: Final = frozenset(
     {"timestamp", "level", "service", "component", "user_id", "integration_id", "message"}
@@ -187,7 +188,7 @@ def _holds_large(value: Any) -> bool:
     containers: list[Any] = [value]
     for container in containers:  # it grows on the way
         values = container.values() if type(container) is dict else container
-        if _PLAIN.issuperset(map(type, values)):
+        if PLAIN.issuperset(map(type, values)):
             continue
         for each in values:
             kind = type(each)

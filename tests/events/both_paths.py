@@ -10,6 +10,7 @@ from pipeline.events.document import Coordinates, DocumentBuilder
 from pipeline.settings import Events, Index
 
 TOPIC = "logs"
+TOGETHER = 5
 KAFKA_MS = 1_705_314_600_500  # 2024-01-15T10:30:00.500Z
 
 
@@ -49,7 +50,29 @@ def transform_all(
             Indexed(action["create"]["_index"], action["create"]["_id"], source)
             for action, source in zip(lines[::2], lines[1::2], strict=True)
         ] == defined
+    _transform_together(encoder, value, defined, at_ms=at_ms, now_ms=now_ms, offset=offset)
     return defined
+
+
+def _transform_together(
+    encoder: BatchEncoder,
+    value: bytes | None,
+    defined: list[Indexed],
+    *,
+    at_ms: int,
+    now_ms: int,
+    offset: int,
+) -> None:
+    """Transform the same record several times in one batch, which is done column by column."""
+    records = [Record(offset + number, at_ms, value) for number in range(TOGETHER)]
+    (payload,) = encoder.encode(TOPIC, 3, records, now_ms)
+    assert payload.documents == TOGETHER * len(defined)
+    sources = [orjson.loads(line) for line in payload.body.splitlines()[1::2]]
+    for number in range(TOGETHER):
+        expected = [
+            {**one.document, "kafka": {**one.document["kafka"], "offset": offset + number}} for one in defined
+        ]
+        assert sources[number * len(defined) : (number + 1) * len(defined)] == expected
 
 
 def transform_one(

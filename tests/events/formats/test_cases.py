@@ -6,9 +6,10 @@ import orjson
 import pytest
 from hypothesis import given, settings as hypothesis_settings, strategies as st
 
+from pipeline.encode.fast_path import BatchEncoder
 from pipeline.events.document import Coordinates, DocumentBuilder
 from pipeline.settings import Events, Index
-from tests.events.both_paths import transform_all
+from tests.events.both_paths import Record, transform_all
 from tests.events.formats.cases import CASES, Case, differences
 
 BUILDER = DocumentBuilder(Events(), Index())
@@ -99,6 +100,34 @@ def mutations(draw: st.DrawFn) -> bytes:
 def test_both_ways_read_whatever_looks_like_a_format(value: bytes) -> None:
     documents = transform_all(value, at_ms=CASES[0].timestamp_ms, now_ms=CASES[0].timestamp_ms)
     assert documents
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> list[bytes]:
+    """Take a sample several times, with other values at times: events of one shape that are not alike; two formats."""
+    made: list[bytes] = []
+    for sample in draw(st.lists(st.sampled_from(OBJECTS), min_size=1, max_size=2)):
+        for _ in range(draw(st.integers(4, 7))):
+            event = dict(sample)
+            for name in draw(st.lists(st.sampled_from(list(event)), max_size=2)):
+                event[name] = draw(values)
+            made.append(orjson.dumps(event))
+    return made
+
+
+@given(batches())
+@hypothesis_settings(max_examples=300)
+def test_what_is_read_together_is_what_is_read_alone(made: list[bytes]) -> None:
+    at_ms = CASES[0].timestamp_ms
+    (payload,) = BatchEncoder(BUILDER).encode(
+        "logs", 0, [Record(offset, at_ms, value) for offset, value in enumerate(made)], at_ms
+    )
+    defined = [
+        orjson.loads(document.source)
+        for offset, value in enumerate(made)
+        for document in BUILDER.documents(value, Coordinates("logs", 0, offset, at_ms), at_ms)
+    ]
+    assert [orjson.loads(line) for line in payload.body.splitlines()[1::2]] == defined
 
 
 @given(st.data(), st.sampled_from([case.value for case in CASES]))
