@@ -16,6 +16,7 @@ __all__ = [
     "is_taken",
     "set_aside",
     "take_all",
+    "take_below",
     "take_refused",
 ]
 
@@ -109,6 +110,30 @@ def _take_below(value: Any, path: str, taken: list[Any]) -> None:
         while position != -1:
             if (inner := value.get(path[:position])) is not None:
                 _take_below(inner, path[position + 1 :], taken)
+            position = path.find(".", position + 1)
+
+
+def take_below(fields: dict[str, Any], path: str) -> list[tuple[str, Any]]:
+    """Take all out that is spelt as a part of this path, but for what is at it; gives the paths and values.
+
+    `a.b.c` is below `a.b` as `{"a.b.c": …}`, `{"a": {"b.c": …}}` or `{"a": [{"b.c": …}, …]}`.
+    """
+    taken: list[tuple[str, Any]] = []
+    _take_longer(fields, "", path, taken)
+    return taken
+
+
+def _take_longer(value: Any, before: str, path: str, taken: list[tuple[str, Any]]) -> None:
+    if type(value) is list:
+        for each in value:
+            _take_longer(each, before, path, taken)
+    elif type(value) is dict:
+        longer = [name for name in value if name.startswith(f"{path}.")]
+        taken.extend((before + name, value.pop(name)) for name in longer)
+        position = path.find(".")
+        while position != -1:
+            if (inner := value.get(path[:position])) is not None:
+                _take_longer(inner, f"{before}{path[: position + 1]}", path[position + 1 :], taken)
             position = path.find(".", position + 1)
 
 

@@ -27,6 +27,18 @@ from pipeline.bulk.salvage import field_of, salvage
             'Document contains at least one immense term in field="context.y" (whose UTF8 encoding',
             "context.y",
         ),
+        ("can't merge a non object mapping [context.user] with an object mapping", "context.user"),
+        ("Can't merge a non-nested mapping [a.b] with a nested mapping", "a.b"),
+        ("can't merge a nested mapping [a] with a non-nested mapping", "a"),
+        (
+            "Could not dynamically add mapping for field [host.n]. Existing mapping for [host] must be of type object but",
+            "host",
+        ),
+        (
+            "[1:128] failed to parse: Limit of mapping depth [6] has been exceeded due to object field [q.a.b]",
+            "q.a.b",
+        ),
+        ("Limit of mapping depth [20] has been exceeded due to object field [q.a]", "q.a"),
         ("no field is named", None),
         # What the event says is quoted behind what the server says.
         ("[1:9] failed to parse: object mapping for [level] tried to parse field [level]", None),
@@ -64,7 +76,7 @@ def test_what_is_aside_already_and_the_tags_stay() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["not.there", "a.b.c", "b", "kafka.offset", "kafka", "@timestamp", "unmapped", "a.c"],
+    ["not.there", "a.b.c", "b", "kafka.offset", "kafka", "@timestamp", "unmapped", "a.c", "kaf"],
 )
 def test_nothing_to_move_is_no_salvage(path: str) -> None:
     document = {"a": {"b": {"d": 1}}, "kafka": {"offset": 7}, "@timestamp": "2024", "unmapped": {"x": 1}}
@@ -82,6 +94,49 @@ def test_a_further_field_of_a_text_takes_the_text_with_it() -> None:
     assert salvaged is not None
     assert salvaged[1] == "a.name"
     assert orjson.loads(salvaged[0])["unmapped"] == {"a.name": "long"}
+
+
+OBJECT = (
+    "failed to parse field [%s] of type [keyword] in document with id 'i'. Preview of field's value: '{x=1}'"
+)
+DYNAMIC = "Could not dynamically add mapping for field [n]. Existing mapping for [%s] must be of type object but found"
+
+
+@pytest.mark.parametrize(
+    ("document", "reason", "rest", "aside"),
+    [
+        ({"host.name": "h"}, OBJECT % "host", {}, {"host.name": "h"}),
+        (
+            {"host": "h", "host.name": "n", "host.os.kernel": 1},
+            OBJECT % "host",
+            {"host": "h"},
+            {"host.name": "n", "host.os.kernel": 1},
+        ),
+        (
+            {"obj": {"k.z": 1, "k": "v"}, "k.z": 2},
+            OBJECT % "obj.k",
+            {"obj": {"k": "v"}, "k.z": 2},
+            {"obj.k.z": 1},
+        ),
+        ({"obj": [{"k.z": 1}, {"y": 1}]}, OBJECT % "obj.k", {"obj": [{}, {"y": 1}]}, {"obj.k.z": 1}),
+        ({"host": {"x": 1}}, OBJECT % "host", {}, {"host": '{"x":1}'}),
+        ({"host.name": "h"}, DYNAMIC % "host", {}, {"host.name": "h"}),
+        ({"alias.x": 1}, "[1:99] Cannot write to a field alias [alias].", {}, {"alias.x": 1}),
+        ({"error.fingerprint": "f"}, OBJECT % "error", {}, {"error.fingerprint": "f"}),
+        (
+            {"@timestamp": "t", "@timestamp.x": 1},
+            OBJECT % "@timestamp",
+            {"@timestamp": "t"},
+            {"@timestamp.x": 1},
+        ),
+    ],
+)
+def test_what_is_spelt_below_a_field_of_one_value_moves_aside(
+    document: dict[str, Any], reason: str, rest: dict[str, Any], aside: dict[str, Any]
+) -> None:
+    salvaged = salvage(orjson.dumps(document), reason)
+    assert salvaged is not None
+    assert orjson.loads(salvaged[0]) == {**rest, "unmapped": aside, "tags": ["_mappingconflict"]}
 
 
 def test_tags_that_are_refused_do_not_come_back() -> None:

@@ -18,6 +18,7 @@ MAPPINGS = {
     "host": {"type": "object"},
     "code": {"type": "long"},
     "user": {"type": "keyword"},
+    "error": {"type": "text"},
     "context": {
         "properties": {
             "user": {"properties": {"id": {"type": "long"}}},
@@ -36,7 +37,9 @@ MAPPINGS = {
 def foreign(elasticsearch_url: str) -> Iterator[tuple[Elasticsearch, str]]:
     name = f"foreign-{uuid4().hex[:8]}"
     with Elasticsearch(elasticsearch_url, request_timeout=60) as client:
-        client.indices.create(index=name, mappings={"properties": MAPPINGS})
+        client.indices.create(
+            index=name, mappings={"properties": MAPPINGS}, settings={"index.mapping.depth.limit": 4}
+        )
         yield client, name
         client.indices.delete(index=name)
 
@@ -66,6 +69,14 @@ LONG = "y" * 40_000
         ({"context": {"name": LONG}}, {"context.name": LONG}, {"context": {}}),
         ({"strict": {"b": {"c": 1}}}, {"strict.b": '{"c":1}'}, {"strict": {}}),
         ({"alias": 5}, {"alias": 5}, {}),
+        ({"user.name": "n", "user": "u"}, {"user.name": "n"}, {"user": "u"}),
+        ({"context": {"addr.v4": "x"}}, {"context.addr.v4": "x"}, {"context": {}}),
+        ({"error.fingerprint": "f", "error": "text"}, {"error.fingerprint": "f"}, {"error": "text"}),
+        ({"strict.n.m": 1}, {"strict.n.m": 1}, {}),
+        ({"alias.x": 1}, {"alias.x": 1}, {}),
+        ({"mixed": [1, {"b": 1}]}, {"mixed": '[1,{"b":1}]'}, {}),
+        ({"context": {"mixed": ["a", {"b": 1}]}}, {"context.mixed": '["a",{"b":1}]'}, {"context": {}}),
+        ({"deep": {"a": {"b": {"c": {"d": 1}}}}}, {"deep.a.b.c": '{"d":1}'}, {"deep": {"a": {"b": {}}}}),
         ({"fresh": [1, 1.5]}, {"fresh": "[1,1.5]"}, {}),
         (
             {"host": "h", "code": "c", "alias": 1, "strict": {"b": 1}, "context": {"n": "x", "addr": "x"}},
