@@ -31,7 +31,7 @@ from pipeline.bulk.salvage import field_of, salvage
         ("Can't merge a non-nested mapping [a.b] with a nested mapping", "a.b"),
         ("can't merge a nested mapping [a] with a non-nested mapping", "a"),
         (
-            "Could not dynamically add mapping for field [host.n]. Existing mapping for [host] must be of type object but",
+            "Could not dynamically add mapping for field [h.n]. Existing mapping for [host] must be of type object",
             "host",
         ),
         (
