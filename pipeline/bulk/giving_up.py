@@ -8,14 +8,13 @@ from pipeline.bulk.in_flight import InFlight
 from pipeline.bulk.outcomes import Outcome
 from pipeline.bulk.parts import LINES_PER_DOCUMENT
 from pipeline.bulk.requests import BulkItem
-from pipeline.bulk.waiting_room import WaitingRoom
+from pipeline.bulk.waiting_room import NEVER_GIVEN_UP, Entry, WaitingRoom
 from pipeline.settings import IndexWait
 
-__all__ = ["INDEX_UNAVAILABLE", "NEVER_GIVEN_UP", "GivingUp"]
+__all__ = ["INDEX_UNAVAILABLE", "GivingUp"]
 
 INDEX_UNAVAILABLE = "index_unavailable"
 """The error type of a dead letter that was given up for its index."""
-NEVER_GIVEN_UP = (Outcome.RIGHTS, Outcome.FLOOD, Outcome.CLUSTER)
 
 
 class GivingUp:
@@ -49,11 +48,19 @@ class GivingUp:
         return f"after {self._wait.max_seconds:.0f} s (index_wait.max_seconds) they become dead letters"
 
     def expire(self, room: WaitingRoom, now: float) -> None:
-        """Give up what has waited for too long; what comes later for the index only once it was tried in vain."""
+        """Give up what has waited for too long; what comes later for the index only once it was tried in vain.
+
+        Where the index takes others, each document has its own time: it is the document that will not be taken.
+        """
         longest = self._wait.max_seconds
-        if longest and room.blamed_seconds(now) >= longest and self._may_be(room):
+        if not longest or self._breaker.open:
+            return
+        if room.blamed_seconds(now) >= longest and room.outcome not in NEVER_GIVEN_UP:
             room.expired = True
             self._give_up(room, now, lambda: True)
+        else:
+            for entry in room.take_waiting_for(longest, now):
+                self._give_up_entry(room, entry, now)
 
     def make_room(self, room: WaitingRoom, now: float) -> None:
         """Give up the oldest of what is too much, where that holds others back; never before there was a warning.
@@ -75,16 +82,23 @@ class GivingUp:
 
     def _give_up(self, room: WaitingRoom, now: float, more: Callable[[], bool]) -> None:
         while room.entries and more():
-            entry = room.take()
-            part = entry.part
-            if not self._breaker.may_give_up(part.documents):
-                room.add(entry._replace(outcome=Outcome.FLOOD))
+            if not self._give_up_entry(room, room.take(), now):
                 return
-            item = BulkItem(
-                entry.item.status,
-                INDEX_UNAVAILABLE,
-                f"index {room.index} has refused it for {now - room.since:.0f} s: "
-                f"{entry.item.error_type}: {entry.item.reason}",
-            )
-            actions = part.body.splitlines()[::LINES_PER_DOCUMENT]
-            self._dead.give_up(part, [(action, item) for action in actions])
+
+    def _give_up_entry(self, room: WaitingRoom, entry: Entry, now: float) -> bool:
+        """Give up what was taken out of a room; False when there are too many, and it was put back."""
+        part = entry.part
+        if not self._breaker.may_give_up(part.documents):
+            room.add(entry._replace(outcome=Outcome.FLOOD))
+            return False
+        since = room.since if part.waiting_since is None else part.waiting_since
+        item = BulkItem(
+            entry.item.status,
+            INDEX_UNAVAILABLE,
+            f"index {room.index} has refused it for {now - since:.0f} s"
+            f"{', while it took others' if room.taken_at >= since or since < room.since else ''}: "
+            f"{entry.item.error_type}: {entry.item.reason}",
+        )
+        actions = part.body.splitlines()[::LINES_PER_DOCUMENT]
+        self._dead.give_up(part, [(action, item) for action in actions])
+        return True

@@ -43,6 +43,8 @@ class Part(NamedTuple):
     """Whether their index has taken another document since they were refused for a reason that is not known."""
     refused_alone: int = 0
     """How often they were refused for such a reason as the only document of their request."""
+    waiting_since: float | None = None
+    """When they had to wait for the first time; clock of the event loop."""
 
 
 def halves(part: Part) -> list[Part]:

@@ -15,13 +15,13 @@ from pipeline.bulk.answers import Refused
 from pipeline.bulk.backoff import backoff_seconds
 from pipeline.bulk.dead_letter_queue import DeadLetterQueue
 from pipeline.bulk.flood import FloodBreaker
-from pipeline.bulk.giving_up import NEVER_GIVEN_UP, GivingUp
+from pipeline.bulk.giving_up import GivingUp
 from pipeline.bulk.in_flight import InFlight
 from pipeline.bulk.outcomes import Outcome
 from pipeline.bulk.parts import LINES_PER_DOCUMENT, Part, first_and_rest, fitting_and_rest, own_records
 from pipeline.bulk.request_limits import RequestLimits
 from pipeline.bulk.requests import target_of
-from pipeline.bulk.waiting_room import WARN_SECONDS, Entry, WaitingRoom
+from pipeline.bulk.waiting_room import NEVER_GIVEN_UP, WARN_SECONDS, Entry, WaitingRoom
 from pipeline.settings import Elasticsearch, IndexWait
 
 __all__ = ["Sent", "WaitingRooms"]
@@ -187,6 +187,8 @@ class WaitingRooms:
                 "nothing more is read" if outcome in _STOPS_READING else "no document can be written",
                 f"{index}: HTTP {item.status} {item.error_type}: {item.reason}",
             )
+        if part.waiting_since is None:
+            part = part._replace(waiting_since=now)
         room.add(Entry(own_records(part), outcome, item, now))
         if took_others:
             room.taken_at = now
@@ -262,7 +264,7 @@ class WaitingRooms:
         room.retries += 1
         if tried.again:
             room.give_back(tried.again, now)
-        elif room.entries and room.taken_at < started and self._speaks_against(room):
+        elif room.refused_others and room.taken_at < started and self._speaks_against(room):
             self._close(room)
         if room.expired:
             self._giving_up.expire(room, now)

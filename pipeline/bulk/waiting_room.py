@@ -1,20 +1,25 @@
 """A waiting room: the documents that wait for one index, and since when."""
 
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple
 
 from pipeline.bulk.outcomes import Outcome
 from pipeline.bulk.parts import Part
 from pipeline.bulk.requests import BulkItem
 
-__all__ = ["WARN_SECONDS", "Entry", "WaitingRoom"]
+__all__ = ["NEVER_GIVEN_UP", "WARN_SECONDS", "Entry", "WaitingRoom"]
 
 WARN_SECONDS = 10.0
 """How long an index may take no documents before anybody is told."""
+NEVER_GIVEN_UP = (Outcome.RIGHTS, Outcome.FLOOD, Outcome.CLUSTER)
 # Beside the bytes of documents and records: 0.7 kB for one document with its record, its span included (measured).
 _PART_BYTES = 600
 _RECORD_BYTES = 200
 _SERVER_ERROR = 500
+# When nothing was taken for so long, of any index, it is the cluster that takes none. Less says only that there are
+# few documents.
+_FLOWING_SECONDS = 10.0
 _CLOSE_AT_ONCE = (Outcome.INDEX, Outcome.CLUSTER, Outcome.RIGHTS)
 
 
@@ -53,6 +58,8 @@ class WaitingRoom:
         self.taken_before = taken
         """How many documents Elasticsearch had taken then, of all indices."""
         self.looked_at = now
+        self.flowed_at = float("-inf")
+        """When Elasticsearch was last seen to have taken more documents, of any index."""
         self.taken_when_looked_at = taken
         self.shared_seconds = 0.0
         """Of its wait: how long no other index took documents either."""
@@ -101,14 +108,33 @@ class WaitingRoom:
 
     def look(self, now: float, taken: int) -> None:
         """Note how many documents Elasticsearch has taken until now, of all indices."""
-        if taken == self.taken_when_looked_at:
+        if taken != self.taken_when_looked_at:
+            self.flowed_at = now
+        if now - self.flowed_at >= _FLOWING_SECONDS:
             self.shared_seconds += now - self.looked_at
         self.looked_at, self.taken_when_looked_at = now, taken
 
     def blamed_seconds(self, now: float) -> float:
-        """Tell how long it has waited by its own fault: of a fault that may be the cluster's, while others flowed."""
-        waited = now - self.since
+        """Tell how long it has taken none by its own fault: of one that may be the cluster's, while others flowed."""
+        return self._blamed(now - max(self.since, self.taken_at))
+
+    def _blamed(self, waited: float) -> float:
         return waited - self.shared_seconds if self.outcome is Outcome.PASSING else waited
+
+    def take_waiting_for(self, seconds: float, now: float) -> list[Entry]:
+        """Take out what has waited for so long by itself, whatever its index took meanwhile."""
+        return self._take_out(
+            lambda entry: (
+                entry.outcome not in NEVER_GIVEN_UP
+                and entry.part.waiting_since is not None
+                and self._blamed(now - entry.part.waiting_since) >= seconds
+            )
+        )
+
+    @property
+    def refused_others(self) -> bool:
+        """Whether it has refused another document since it last took one."""
+        return any((entry.part.waiting_since or 0.0) > self.taken_at for entry in self.entries)
 
     def add(self, entry: Entry) -> None:
         """Let documents in, behind the others."""
@@ -138,12 +164,15 @@ class WaitingRoom:
 
     def forget_lost_partitions(self) -> list[Entry]:
         """Take out what belongs to partitions that are no longer ours."""
-        lost = [entry for entry in self.entries if not entry.part.span.owned]
-        if lost:
-            self.entries = deque(entry for entry in self.entries if entry.part.span.owned)
-            for entry in lost:
+        return self._take_out(lambda entry: not entry.part.span.owned)
+
+    def _take_out(self, wanted: Callable[[Entry], bool]) -> list[Entry]:
+        taken = [entry for entry in self.entries if wanted(entry)]
+        if taken:
+            self.entries = deque(entry for entry in self.entries if not wanted(entry))
+            for entry in taken:
                 self._count(entry, -1)
-        return lost
+        return taken
 
     def _count(self, entry: Entry, sign: int) -> None:
         part = entry.part

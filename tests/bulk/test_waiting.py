@@ -34,6 +34,7 @@ NO_RIGHT = (
     "security_exception",
     "action [indices:data/write/bulk[s]] is unauthorized for user [logpipe]",
 )
+CRASH = (500, "null_pointer_exception", 'Cannot invoke "Object.toString()" because "x" is null')
 ODD = (418, "teapot_exception", "short and stout")
 MISMATCH = (400, "document_parsing_exception", "[1:5] no field is named")
 
@@ -163,6 +164,85 @@ async def test_one_document_that_is_blocked_does_not_keep_the_others_of_its_inde
         blocked = False
         assert await to.settled() == {PARTITION: 2000}
         assert to.letters.written == []
+
+
+@pytest.mark.parametrize("refusal", [CRASH, BUSY, BLOCKED])
+async def test_a_document_that_is_refused_for_ever_becomes_a_dead_letter_while_its_index_takes_others(
+    refusal: Refusal,
+) -> None:
+    def answer(_: list[str], __: int, body: bytes) -> web.Response:
+        return answer_by_document(body, lambda _, offset: refusal if offset == 0 else None)
+
+    async with delivery(answer, index_wait=IndexWait(max_seconds=0.3)) as to:
+        number = 0
+        async with asyncio.timeout(20):
+            while not to.letters.written:
+                to.add(number + 1, payload(number))
+                to.writer.flush()
+                number += 1
+                await asyncio.sleep(0.02)
+        assert await to.settled() == {PARTITION: number}
+        (letter,) = to.letters.written
+        assert (letter.record.offset, letter.error_type) == (0, "index_unavailable")
+        assert f"while it took others: {refusal[1]}" in letter.reason
+        assert to.count_documents("indexed") == number - 1
+
+
+@pytest.mark.parametrize("refusal", [CRASH, BUSY, BLOCKED])
+async def test_a_document_that_is_refused_for_ever_holds_up_no_other_of_its_index(
+    refusal: Refusal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(_: list[str], __: int, body: bytes) -> web.Response:
+        return answer_by_document(body, lambda _, offset: refusal if offset == 0 else None)
+
+    # It is tried a few times, and not again: what has to wait for the next try would wait for ever.
+    monkeypatch.setattr(
+        "pipeline.bulk.waiting.backoff_seconds", lambda _, retries: 0.01 if retries < 4 else 3600.0
+    )
+    async with delivery(answer) as to:
+        to.add(2, payload(0, 1))
+        to.writer.flush()
+        await until(lambda: to.requests.count(["0"]) == 5)
+        for number in range(2, 12):
+            to.add(number + 1, payload(number))
+            to.writer.flush()
+            await until(lambda: to.count_documents("indexed") == number)  # noqa: B023 - awaited at once
+        assert to.letters.written == []
+
+
+async def test_an_index_that_is_blocked_beside_a_bad_document_waits_for_its_own_time() -> None:
+    blocked = False
+
+    def answer(_: list[str], __: int, body: bytes) -> web.Response:
+        return answer_by_document(body, lambda _, offset: CRASH if blocked or offset == 0 else None)
+
+    async with delivery(answer, index_wait=IndexWait(max_seconds=2)) as to:
+        to.add(2, payload(0, 1))
+        to.writer.flush()
+        await until(lambda: to.count_documents("indexed") == 1)
+        for number in range(2, 60):
+            to.add(number + 1, payload(number))
+            to.writer.flush()
+            await asyncio.sleep(0.02)
+        blocked = True
+        to.add(61, payload(60))
+        to.writer.flush()
+        await until(lambda: to.letters.written)
+        blocked = False
+        assert await to.settled() == {PARTITION: 61}
+        assert [letter.record.offset for letter in to.letters.written] == [0]
+
+
+def test_an_index_that_has_few_documents_flows_nevertheless() -> None:
+    room = waiting_room.WaitingRoom("i", now=0.0, taken=0)
+    for second in range(1, 101):
+        # Looked at ten times as often as there is a document.
+        for tenth in range(10):
+            room.look(second + tenth / 10, taken=second)
+    assert room.shared_seconds == 0
+    for second in range(101, 201):
+        room.look(second, taken=100)
+    assert room.shared_seconds == pytest.approx(91, abs=1)
 
 
 async def test_zero_is_for_ever() -> None:
