@@ -27,6 +27,8 @@ def main() -> None:
     arguments.add_argument(
         "--blocked-minutes", type=float, default=10, help="how long an index stays blocked"
     )
+    arguments.add_argument("--answer-seconds", type=float, default=60, help="how long each answer stays bad")
+    arguments.add_argument("--kills", type=int, default=20, help="how often a process is taken away")
     arguments.add_argument("--rounds", type=int, default=1, help="how often the other scenarios run")
     options = arguments.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -46,8 +48,8 @@ def main() -> None:
                     file,
                     SUITE,
                     f"--ignore={STANDSTILL}",
-                    "--fault-rounds=20",
-                    "--fault-answer-seconds=60",
+                    f"--fault-rounds={options.kills}",
+                    f"--fault-answer-seconds={options.answer_seconds}",
                     f"--fault-seconds={length}",
                     f"--fault-blocked-seconds={options.blocked_minutes * 60 if number == 0 else 20}",
                 )
