@@ -218,15 +218,18 @@ class BatchEncoder:
     def _look_at_names(self, chunk: RecordChunk) -> None:
         """See that Elasticsearch takes the names at the root of each event."""
         known, events = self._root_names, chunk.events
-        for position in chunk.odd:
-            event = events[position]
-            if not _LOOKED_INTO.isdisjoint(event) and not _is_usual_inside(event):
-                chunk.give_up(position)
-            elif not known.issuperset(event):
-                try:
-                    self._learn_root_names(event)
-                except _Uncommon:
+        if chunk.odd:
+            names = set().union(*map(events.__getitem__, chunk.odd))
+            looks, learns = not _LOOKED_INTO.isdisjoint(names), not known.issuperset(names)
+            for position in chunk.odd if looks or learns else ():
+                event = events[position]
+                if looks and not _LOOKED_INTO.isdisjoint(event) and not _is_usual_inside(event):
                     chunk.give_up(position)
+                elif learns and not known.issuperset(event):
+                    try:
+                        self._learn_root_names(event)
+                    except _Uncommon:
+                        chunk.give_up(position)
         if not all(events):
             for position, event in enumerate(events):
                 if not event:
@@ -252,10 +255,10 @@ class BatchEncoder:
             if normal is None:
                 continue
             event = chunk.events[position]
-            if normal != level and not _keep_logged_level(event, level):
-                chunk.give_up(position)
-                continue
             if normal != level:
+                if not _keep_logged_level(event, level):
+                    chunk.give_up(position)
+                    continue
                 event["level"] = normal
             if normal == "ERROR":
                 event["tags"] = [ERROR_TAG]

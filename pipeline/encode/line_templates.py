@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from itertools import repeat
 from operator import itemgetter
 from typing import Any
@@ -11,7 +12,7 @@ import orjson
 from pipeline.encode.record_chunk import HourTemplate, PartitionCache, RecordChunk
 from pipeline.events.document import Coordinates, DocumentBuilder, document_id
 from pipeline.events.indices import AHEAD_MS, EARLIEST_MS, is_plausible
-from pipeline.events.timestamps import Timestamp, parse_timestamp
+from pipeline.events.timestamps import Timestamp, parse_timestamp, text_of_usual_number
 
 __all__ = ["LineTemplates", "action_line", "are_canonical"]
 
@@ -83,19 +84,19 @@ class LineTemplates:
     def _make_canonical(self, chunk: RecordChunk) -> str:
         """Write stamps of other forms in the canonical one; gives all of them as lines."""
         stamps = chunk.stamps
-        try:
+        with suppress(TypeError):
             text = _as_lines(stamps)
-        except TypeError:
-            for position, stamp in enumerate(stamps):
-                if type(stamp) is not str:
-                    self._make_one_canonical(chunk, position)
-            text = _as_lines(stamps)
-        if _are_canonical(text, len(stamps)):
-            return text
-        # Mostly it is a few, and their length tells which.
+            if _are_canonical(text, len(stamps)):
+                return text
+        # Mostly it is a few, and their length tells which, or numbers.
         for position, stamp in enumerate(stamps):
-            if len(stamp) != _CANONICAL_LENGTH:
+            if type(stamp) is str and len(stamp) == _CANONICAL_LENGTH:
+                continue
+            number = text_of_usual_number(stamp)
+            if number is None:
                 self._make_one_canonical(chunk, position)
+            else:
+                stamps[position] = number
         text = _as_lines(stamps)
         if _are_canonical(text, len(stamps)):
             return text

@@ -13,7 +13,7 @@ from pipeline.encode.record_chunk import UncommonError
 from pipeline.events.converters import CONVERTERS, Converter
 from pipeline.events.field_paths import ABSENT
 from pipeline.events.formats import Test
-from pipeline.events.repair import GUIDE_TEXTS, PLAIN, may_hold_large
+from pipeline.events.repair import GUIDE_TEXTS, LARGE, PLAIN, may_hold_large
 from pipeline.events.trace_ids import is_none
 
 __all__ = ["EventGroup", "by_shape"]
@@ -77,14 +77,7 @@ class EventGroup:
     def fail_large(self) -> None:
         """Leave events that may hold an integer beyond 64 bits."""
         for name, column in self._columns.items():
-            kinds = set(map(type, column))
-            if name in GUIDE_TEXTS or kinds <= PLAIN:
-                continue
-            if kinds == _DICTIONARY and PLAIN.issuperset(
-                map(type, chain.from_iterable(map(dict.values, column)))
-            ):
-                continue
-            if kinds <= TIMES and max(map(abs, filter(_is_float, column))) < 2.0**63:
+            if name in GUIDE_TEXTS or not _may_hold_large(column):
                 continue
             self.failed.update(
                 at
@@ -229,8 +222,15 @@ class EventGroup:
 _LEAST_LEVEL = 10
 
 
-def _is_float(value: Any) -> bool:
-    return type(value) is float
+def _may_hold_large(values: Sequence[Any]) -> bool:
+    """Tell whether there may be an integer beyond 64 bits among values, or in what they contain."""
+    while not PLAIN.issuperset(kinds := set(map(type, values))):
+        if float in kinds and not all(abs(value) < LARGE for value in values if type(value) is float):
+            return True
+        inside = [value.values() for value in values if type(value) is dict] if dict in kinds else []
+        lists = [value for value in values if type(value) is list] if list in kinds else []
+        values = list(chain.from_iterable([*inside, *lists]))
+    return False
 
 
 def _all_count(step: Step, values: Sequence[Any]) -> bool:

@@ -7,10 +7,11 @@ names are no trigger costs nothing but its part in one set operation of the chun
 file: what stands here runs for each event of another format.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import repeat
+from itertools import compress, repeat
+from operator import not_
 from typing import Any, NamedTuple
 
 import orjson
@@ -80,6 +81,22 @@ _Read = tuple[dict[str, Any], Any, str, tuple[str, ...]]
 """An event as it is now, the level as it was logged, its format, and names that Elasticsearch would refuse."""
 
 
+def _by_format(
+    chunk: RecordChunk, known: Mapping[int, tuple[Format, str]], free: Sequence[bool]
+) -> Iterable[tuple[tuple[Format, str] | None, list[int]]]:
+    """Group the events that have other names than the guide's by the format that is known; `free` are of none."""
+    groups: dict[str, tuple[tuple[Format, str] | None, list[int]]] = {}
+    for position, is_free in zip(chunk.odd, free, strict=True):
+        of = known.get(position)
+        if of is not None:
+            groups.setdefault(of[1] + of[0].name, (of, []))[1].append(position)
+        elif not is_free:
+            groups.setdefault("", (None, []))[1].append(position)
+        elif may_hold_large(chunk.events[position]):
+            chunk.leave(position)
+    return groups.values()
+
+
 class _Some(NamedTuple):
     """Some events: what has no place in each any more, and Kafka's times of their records."""
 
@@ -141,24 +158,26 @@ class ShapePlans:
     ) -> None:
         """Read the events that have other names than the guide's; one that no name is a trigger of is the guide's."""
         events = chunk.events
-        usual = map(GUIDE_NAMES.issuperset, events)
-        chunk.odd = [at for at, guides in enumerate(usual) if not guides or at in known]
-        triggers = (_SENDERS if strictly else self._triggers).intersection(names)
         self._now_ms = chunk.now_ms
         self._times = chunk.first_ms, chunk.last_ms
-        groups: dict[str, tuple[list[int], tuple[Format, str] | None]] = {}
-        for position in chunk.odd:
-            event = events[position]
-            if type(event) is not dict or strictly:
-                if type(event) is not dict or not triggers.isdisjoint(event):
+        usual = map(GUIDE_NAMES.issuperset, events)
+        odd = [at for at, guides in enumerate(usual) if not guides or at in known]
+        if set(map(type, events)) != {dict}:
+            for position in odd:
+                if type(events[position]) is not dict:
                     chunk.leave(position)
-            elif position in known or not triggers.isdisjoint(event):
-                of = known.get(position) if known else None
-                groups.setdefault(of[1] + of[0].name if of else "", ([], of))[0].append(position)
-            elif may_hold_large(event):
+            odd = [position for position in odd if position not in chunk.uncommon]
+        chunk.odd = odd
+        triggers = (_SENDERS if strictly else self._triggers).intersection(names)
+        free = list(map(triggers.isdisjoint, map(events.__getitem__, odd)))
+        if strictly:
+            for position in compress(odd, map(not_, free)):
                 chunk.leave(position)
-        for positions, of in groups.values():
-            self._read_some(chunk, positions, of)
+        elif known or any(free):
+            for of, positions in _by_format(chunk, known, free):
+                self._read_some(chunk, positions, of)
+        else:
+            self._read_some(chunk, odd, None)
 
     def _read_some(
         self, chunk: RecordChunk, positions: Sequence[int], known: tuple[Format, str] | None
@@ -236,13 +255,14 @@ class ShapePlans:
         """Read events of a shape by a plan; None, and nothing changed, where they are not alike."""
         if plan.uncommon:
             return [None] * len(group.events)
-        if plan.has_sender:
+        ours = self._are_ours(plan, group)
+        if ours is None or (ours and "message" not in plan.unwrap):
             return None
         inner: Sequence[_Read | None] | None = None
         for path in plan.unwrap if unwrapped < MOST_UNWRAPPED else ():
             payloads = group.column(path)
             fields = _payloads(payloads)
-            if fields is None:
+            if fields is None or (ours and not fields):
                 return None
             if fields:
                 for event in group.events:
@@ -428,6 +448,20 @@ class ShapePlans:
             )
         ):
             raise UncommonError
+
+    def _are_ours(self, plan: _Plan, group: EventGroup) -> bool | None:
+        """Tell whether a shipper names our service in all events, or in none; None where one has to look at each."""
+        if not plan.has_sender:
+            return False
+        fields = group.column("fields")
+        if set(map(type, fields)) != {dict}:
+            return None
+        senders = [each.get("service") for each in fields]
+        if all(sender == self._service for sender in senders):
+            return True
+        if any(sender is not None and (plan.of_beat or sender == self._service) for sender in senders):
+            return None
+        return False
 
     def _is_ours(self, event: dict[str, Any], *, of_beat: bool) -> bool:
         """Tell whether a shipper names our service; whose event it is that names another is for document.py."""

@@ -23,12 +23,7 @@ def split_json(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
             scope = of_scope.get("scope")
             of_it = _scope(scope) if type(scope) is dict else {}
             for record in _objects(_either(of_scope, "logRecords", "log_records")):
-                event = {_CAMEL.get(name, name): value for name, value in record.items()}
-                if "body" in event:
-                    event["body"] = _value(event["body"])
-                if "attributes" in event:
-                    event["attributes"] = _attributes(event["attributes"])
-                yield _event(event, attributes, of_it)
+                yield _event(record, attributes, of_it)
 
 
 _CAMEL = {
@@ -73,7 +68,7 @@ def split_protobuf(value: bytes) -> list[dict[str, Any]]:
                     "spanId": record.span_id.hex() or None,
                     "eventName": getattr(record, "event_name", "") or None,
                 }
-                events.append(_event(event, attributes, of_it))
+                events.append(_placed(event, attributes, of_it))
     return events
 
 
@@ -101,7 +96,22 @@ def _parser() -> Callable[[bytes], Any]:
 
 
 def _event(record: dict[str, Any], resource: dict[str, Any], scope: dict[str, Any]) -> dict[str, Any]:
-    event = {name: value for name, value in record.items() if value is not None and value != {}}
+    """Make the event of a log record in JSON."""
+    event: dict[str, Any] = {}
+    for name, value in record.items():
+        if name == "attributes":
+            event[name] = _attributes(value)
+        elif name == "body":
+            event[name] = _value(value)
+        else:
+            event[_CAMEL.get(name, name)] = value
+    return _placed(event, resource, scope)
+
+
+def _placed(event: dict[str, Any], resource: dict[str, Any], scope: dict[str, Any]) -> dict[str, Any]:
+    """Put what a log record is of beside it; leaves out what is empty."""
+    if None in event.values() or {} in event.values():
+        event = {name: value for name, value in event.items() if value is not None and value != {}}
     if resource:
         # Each of its records gets one of its own: what is taken out of one stays in the others.
         event["resource"] = dict(resource)

@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-__all__ = ["GUIDE_TEXTS", "PLAIN", "Repaired", "big_integers_as_text", "may_hold_large", "repair"]
+__all__ = ["GUIDE_TEXTS", "LARGE", "PLAIN", "Repaired", "big_integers_as_text", "may_hold_large", "repair"]
 
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s"{}\[\],:]+|\s+', re.DOTALL)
 _ESCAPE: Final = re.compile(
@@ -32,7 +32,8 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f]")
 _match_number = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?").fullmatch
 _match_constant = re.compile(r"[+-]?(?:NaN|nan|Infinity|infinity|Inf|inf)").fullmatch
 # Every integer beyond 64 bits, of either sign, is a double of at least this.
-_LARGE: Final = 2.0**63
+LARGE: Final = 2.0**63
+"""The least magnitude of a double that an integer beyond 64 bits is read as."""
 PLAIN: Final = frozenset({str, int, bool, type(None)})
 """Types of values that are no such integer and hold none."""
 _MOST_SAID = 200
@@ -176,7 +177,7 @@ def may_hold_large(event: dict[str, Any]) -> bool:
         if kind is str or kind is int:
             continue
         if kind is float:
-            if not -_LARGE < each < _LARGE and name not in GUIDE_TEXTS:
+            if not -LARGE < each < LARGE and name not in GUIDE_TEXTS:
                 return True
         elif (kind is dict or kind is list) and name not in GUIDE_TEXTS and _holds_large(each):
             return True
@@ -194,7 +195,7 @@ def _holds_large(value: Any) -> bool:
             kind = type(each)
             if kind is dict or kind is list:
                 containers.append(each)
-            elif kind is float and not -_LARGE < each < _LARGE:
+            elif kind is float and not -LARGE < each < LARGE:
                 return True
     return False
 

@@ -43,7 +43,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-__all__ = ["Timestamp", "from_epoch_ms", "parse_timestamp"]
+__all__ = ["Timestamp", "from_epoch_ms", "parse_timestamp", "text_of_usual_number"]
 
 
 class Timestamp(NamedTuple):
@@ -66,6 +66,7 @@ _DAY_SECONDS: Final = 86_400
 _HOURS: Final = 24
 _SIXTY: Final = 60
 _NANOS: Final = 1_000_000_000
+_NANOS_LENGTH: Final = len("1705314600123456789")
 
 # A number below a limit is in a unit that is so many decimal places below the second.
 _UNITS: Final = ((10**11, 0), (10**14, 3), (10**17, 6), (2**63, 9))
@@ -143,6 +144,33 @@ def parse_timestamp(value: object, zone: tzinfo = UTC) -> Timestamp | None:
         return _from_integer(value)
     if type(value) is float:
         return _from_float(value)
+    return None
+
+
+def text_of_usual_number(value: object) -> str | None:
+    """Give the text of what `parse_timestamp` reads in a usual count since the epoch; None for anything else.
+
+    That is milliseconds as an integer, seconds as a float, and nanoseconds as text, none finer than a millisecond:
+    what most loggers write, in a quarter of the time.
+    """
+    if type(value) is int:
+        if _UNITS[0][0] <= value < _UNITS[1][0]:
+            second, millis = divmod(value, 1000)
+            return _second_text(second) + _MILLIS_TEXT[millis]
+    elif type(value) is float:
+        if 0 <= value < _UNITS[0][0]:
+            second, micros = divmod(round(value * 1e6), 1_000_000)
+            if micros % 1000 == 0:
+                return _second_text(second) + _MILLIS_TEXT[micros // 1000]
+    elif (
+        type(value) is str
+        and len(value) == _NANOS_LENGTH
+        and value.isascii()
+        and value.isdigit()
+        and "0" < value[0] < "9"
+        and value.endswith("000000")
+    ):
+        return _second_text(int(value[:10])) + _MILLIS_TEXT[int(value[10:13])]
     return None
 
 
