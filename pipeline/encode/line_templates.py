@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from datetime import UTC
 from itertools import repeat
 from operator import itemgetter
 from typing import Any
@@ -88,15 +89,17 @@ class LineTemplates:
             text = _as_lines(stamps)
             if _are_canonical(text, len(stamps)):
                 return text
+        utc = self._builder.events.zone is UTC
         # Mostly it is a few, and their length tells which, or numbers.
         for position, stamp in enumerate(stamps):
             if type(stamp) is str and len(stamp) == _CANONICAL_LENGTH:
                 continue
-            number = text_of_usual_number(stamp)
-            if number is None:
+            usual = _python_time(stamp) if utc and type(stamp) is str else None
+            usual = usual or text_of_usual_number(stamp)
+            if usual is None:
                 self._make_one_canonical(chunk, position)
             else:
-                stamps[position] = number
+                stamps[position] = usual
         text = _as_lines(stamps)
         if _are_canonical(text, len(stamps)):
             return text
@@ -180,6 +183,13 @@ def action_line(index: str, identifier: str) -> bytes:
 def are_canonical(stamps: Sequence[str]) -> bool:
     """Tell whether all stamps have the canonical form."""
     return _are_canonical(_as_lines(stamps), len(stamps))
+
+
+def _python_time(stamp: str) -> str | None:
+    """Write a time in UTC as Python's logging does, `2024-01-15 10:30:00,123`, in the canonical form."""
+    if len(stamp) == _CANONICAL_LENGTH - 1 and stamp[10] == " " and stamp[19] == "," and stamp[20:].isdigit():
+        return f"{stamp[:10]}T{stamp[11:19]}.{stamp[20:]}Z"
+    return None
 
 
 def _as_lines(stamps: Sequence[str]) -> str:

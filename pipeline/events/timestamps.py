@@ -150,8 +150,8 @@ def parse_timestamp(value: object, zone: tzinfo = UTC) -> Timestamp | None:
 def text_of_usual_number(value: object) -> str | None:
     """Give the text of what `parse_timestamp` reads in a usual count since the epoch; None for anything else.
 
-    That is milliseconds as an integer, seconds as a float, and nanoseconds as text, none finer than a millisecond:
-    what most loggers write, in a quarter of the time.
+    That is milliseconds as an integer, seconds as a float, and as text nanoseconds or seconds with nine digits behind
+    the point, none finer than a millisecond: what most loggers write, in a quarter of the time.
     """
     if type(value) is int:
         if _UNITS[0][0] <= value < _UNITS[1][0]:
@@ -162,15 +162,11 @@ def text_of_usual_number(value: object) -> str | None:
             second, micros = divmod(round(value * 1e6), 1_000_000)
             if micros % 1000 == 0:
                 return _second_text(second) + _MILLIS_TEXT[micros // 1000]
-    elif (
-        type(value) is str
-        and len(value) == _NANOS_LENGTH
-        and value.isascii()
-        and value.isdigit()
-        and "0" < value[0] < "9"
-        and value.endswith("000000")
-    ):
-        return _second_text(int(value[:10])) + _MILLIS_TEXT[int(value[10:13])]
+    elif type(value) is str and value.endswith("000000"):
+        if value[10:11] == ".":  # seconds and nanoseconds
+            value = value[:10] + value[11:]
+        if len(value) == _NANOS_LENGTH and value.isascii() and value.isdigit() and "0" < value[0] < "9":
+            return _second_text(int(value[:10])) + _MILLIS_TEXT[int(value[10:13])]
     return None
 
 
