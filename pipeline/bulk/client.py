@@ -13,7 +13,15 @@ from pipeline.bulk.outcomes import innermost_cause
 from pipeline.errors import LogpipeError, ServerRefused, ServerUnavailable, SettingsError
 from pipeline.settings import Elasticsearch
 
-__all__ = ["PASSING", "credentials_hint", "make_client", "make_ssl_context", "reason_of", "server_errors"]
+__all__ = [
+    "PASSING",
+    "credentials_hint",
+    "cut_tracebacks",
+    "make_client",
+    "make_ssl_context",
+    "reason_of",
+    "server_errors",
+]
 
 # Beside the bulk requests: two that try what waits, health checks.
 _SPARE_CONNECTIONS = 4
@@ -140,3 +148,17 @@ def _explained(error: ApiError, settings: Elasticsearch, doing: str) -> LogpipeE
 
 def _where(settings: Elasticsearch) -> str:
     return ", ".join(settings.hosts)
+
+
+def cut_tracebacks(error: BaseException) -> None:
+    """Let go of the frames that an exception of the client and its causes came through.
+
+    They and the exception hold each other, and the body of the request: 2 MB an attempt, until the next garbage
+    collection, which `worker/memory.py` has made rare.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        cause.__traceback__ = None
+        for inner in getattr(cause, "errors", ()):
+            inner.__traceback__ = None
+        cause = cause.__cause__ or cause.__context__

@@ -153,8 +153,6 @@ class RequestRow(NamedTuple):
 REQUEST_ROWS = (
     # What a server of an older major version says to this client.
     RequestRow(range(400, 401), "media_type_header_exception", RequestOutcome.FORBIDDEN),
-    # Not Elasticsearch's: what answers there is a proxy, which wants https, say.
-    RequestRow(range(400, 401), "http_400", RequestOutcome.FORBIDDEN),
     # Too large, or one document of it makes the whole body unreadable: the halves tell which.
     RequestRow(range(400, 401), None, RequestOutcome.SPLIT),
     RequestRow(range(413, 414), None, RequestOutcome.SPLIT),

@@ -13,6 +13,7 @@ from pipeline.kafka.ledger import Span
 __all__ = [
     "LINES_PER_DOCUMENT",
     "Part",
+    "cut_in_two",
     "first_and_rest",
     "fitting_and_rest",
     "halves",
@@ -50,6 +51,17 @@ class Part(NamedTuple):
 def halves(part: Part) -> list[Part]:
     """Cut a part of several documents in two; its span has one part more then."""
     return _cut_at(part, part.documents // 2)
+
+
+def cut_in_two(parts: list[Part]) -> tuple[list[Part], list[Part]]:
+    """Cut a request in two; the second is empty when there is but one document."""
+    if len(parts) > 1:
+        middle = len(parts) // 2
+        return parts[:middle], parts[middle:]
+    if parts[0].documents == 1:
+        return parts, []
+    first, second = halves(parts[0])
+    return [first], [second]
 
 
 def first_and_rest(part: Part) -> list[Part]:

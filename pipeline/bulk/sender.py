@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from elastic_transport import ConnectionTimeout, TransportError
 from elasticsearch import ApiError, AsyncElasticsearch, UnsupportedProductError
@@ -10,11 +11,12 @@ from elasticsearch import ApiError, AsyncElasticsearch, UnsupportedProductError
 from pipeline.bulk.answers import Left, Refused, settle
 from pipeline.bulk.backoff import backoff_seconds
 from pipeline.bulk.batch_traces import BatchTraces
+from pipeline.bulk.client import cut_tracebacks
 from pipeline.bulk.dead_letter_queue import DeadLetterQueue
 from pipeline.bulk.flood import FloodBreaker
 from pipeline.bulk.in_flight import InFlight
 from pipeline.bulk.outcomes import Outcome, RequestOutcome, classify_request
-from pipeline.bulk.parts import Part, fitting_and_rest, halves
+from pipeline.bulk.parts import Part, cut_in_two, fitting_and_rest
 from pipeline.bulk.request_limits import RequestLimits
 from pipeline.bulk.requests import (
     BulkAnswer,
@@ -27,6 +29,7 @@ from pipeline.bulk.requests import (
     target_of,
 )
 from pipeline.bulk.waiting import Sent, WaitingRooms
+from pipeline.bulk.waiting_room import WARN_SECONDS
 from pipeline.settings import Elasticsearch
 from pipeline.telemetry.metrics import Telemetry
 
@@ -34,8 +37,23 @@ __all__ = ["Sender"]
 
 log = logging.getLogger(__name__)
 
+_BAD_REQUEST = 400
 _TIMEOUTS = (408, 504)
 _THROTTLED = (408, 429)
+# Elasticsearch names itself in each answer.
+_PRODUCT = "x-elastic-product"
+# A request that was refused as a whole so often, while others were answered, is taken apart.
+_VAIN_RETRIES = 5
+
+
+class _Request(NamedTuple):
+    """A request on its way."""
+
+    parts: list[Part]
+    retries: int = 0
+    """How often it was refused as a whole, or not answered."""
+    answers: int = 0
+    """How many others had been answered before that."""
 
 
 class Sender:
@@ -64,29 +82,52 @@ class Sender:
         self._breaker = breaker
         self._telemetry = telemetry
         self._traces = traces
-        self._requests: asyncio.Queue[list[Part]] = asyncio.Queue()
+        self._requests: asyncio.Queue[_Request] = asyncio.Queue()
+        self._answers = 0
+        self._refused_since: float | None = None
+        self._refusal = ""
         self.reachable = True
         self.forbidden: str | None = None
         """Why nothing may be written at all, until that is mended."""
 
+    @property
+    def refused(self) -> str | None:
+        """Why no request at all is answered, once that has lasted for a while."""
+        if self._refused_since is None:
+            return None
+        seconds = asyncio.get_running_loop().time() - self._refused_since
+        if seconds < WARN_SECONDS:
+            return None
+        return f"Elasticsearch has refused every request for {seconds:.0f} s: {self._refusal}"
+
     def put(self, parts: list[Part]) -> None:
         """Take a request."""
-        self._requests.put_nowait(parts)
+        self._requests.put_nowait(_Request(parts))
 
     async def run(self) -> None:
         """Send one request after the other, until cancelled."""
         while True:
-            parts = await self._requests.get()
-            retries = 0
+            parts, retries, answers = await self._requests.get()
             while parts:
+                if retries == 0:
+                    answers = self._answers
                 async with self.limits.slot():
                     sent = await self._send(self._fit(parts))
                 parts = sent.again
                 for part in parts:
                     self._traces.event(part.span, "retry", part.documents)
-                if sent.wait:
-                    await asyncio.sleep(backoff_seconds(self._settings, retries))
-                    retries += 1
+                if not sent.wait:
+                    continue
+                retries += 1
+                if sent.refusal is not None and retries > _VAIN_RETRIES:
+                    if self._answers > answers:
+                        parts = self._take_apart(parts, sent.refusal, retries, answers)
+                        continue
+                    if not self._requests.empty():
+                        # Whether it is this one that is not taken, or any, another will tell.
+                        self._requests.put_nowait(_Request(parts, retries, answers))
+                        parts = []
+                await asyncio.sleep(backoff_seconds(self._settings, retries - 1))
 
     async def send_once(self, parts: list[Part]) -> Sent:
         """Send one request of what waits, beside the others and without a say in how much they send."""
@@ -114,7 +155,7 @@ class Sender:
             return self._refused(parts, documents, len(body), error)
         except TransportError as error:
             # Whether the request was applied is unknown; `create` with our ids makes sending it again safe.
-            _cut_tracebacks(error)
+            cut_tracebacks(error)
             if isinstance(error, ConnectionTimeout):
                 self.limits.timed_out(len(body))
             return self._failed(parts, documents, f"{type(error).__name__}: {error.message}")
@@ -140,6 +181,8 @@ class Sender:
     def _answered(self, seconds: float, size: int, answer: bytes, *, trying: bool) -> None:
         self.reachable = True
         self.forbidden = None
+        self._answers += 1
+        self._refused_since = None
         if summary := bulk_summary(answer):
             self._telemetry.took_seconds.observe(summary.took_ms / 1000)
         self._telemetry.requests.labels("answered").inc()
@@ -152,6 +195,8 @@ class Sender:
         item = request_item(status, error.body)
         self._telemetry.requests.labels("refused").inc()
         outcome = classify_request(status, item.error_type)
+        if status == _BAD_REQUEST and not self._answers and _PRODUCT not in error.meta.headers:
+            outcome = RequestOutcome.FORBIDDEN
         if outcome is RequestOutcome.SPLIT:
             return self._halve(parts, item)
         self._telemetry.retries.labels(f"http_{status}").inc(documents)
@@ -163,8 +208,12 @@ class Sender:
         else:
             self._overloaded(f"http_{status}")
             log.warning("bulk request refused with HTTP %d, sending it again: %s", status, item.reason)
+            if self._refused_since is None:
+                self._refused_since = asyncio.get_running_loop().time()
+            self._refusal = f"HTTP {status}: {item.reason}"
             if status in _TIMEOUTS:
                 self.limits.timed_out(size)
+            return Sent(0, parts, wait=True, refusal=item)
         return Sent(0, parts, wait=True)
 
     def _failed(self, parts: list[Part], documents: int, reason: str) -> Sent:
@@ -191,16 +240,30 @@ class Sender:
 
     def _halve(self, parts: list[Part], item: BulkItem) -> Sent:
         """Send the two halves of a request as two requests; a single document is looked at by itself."""
-        if len(parts) > 1:
-            middle = len(parts) // 2
-            self.put(parts[middle:])
-            return Sent(0, parts[:middle])
-        (part,) = parts
-        if part.documents == 1:
+        first, second = cut_in_two(parts)
+        if not second:
             return self._settle(parts, [[item]], trying=True)
-        first, second = halves(part)
-        self.put([second])
-        return Sent(0, [first])
+        self.put(second)
+        return Sent(0, first)
+
+    def _take_apart(self, parts: list[Part], item: BulkItem, retries: int, answers: int) -> list[Part]:
+        """Look for what it is in a request that keeps it from being answered, while others are.
+
+        Gives the half that is to be sent now. A single document waits beside its index, which takes others.
+        """
+        first, second = cut_in_two(parts)
+        if second:
+            self._requests.put_nowait(_Request(second, retries, answers))
+            return first
+        (part,) = parts
+        index = target_of(part.body.splitlines()[0])[0]
+        part.span.parts += 1
+        self._in_flight.bytes += len(part.body)
+        self._rooms.admit(
+            Refused(index, part._replace(attempts=part.attempts + 1), Outcome.PASSING, item, took_others=True)
+        )
+        self._in_flight.settle(part)
+        return []
 
     def _settle(self, parts: list[Part], answers: Sequence[BulkAnswer], *, trying: bool) -> Sent:
         """Settle what is done, and hand what is left of each part on to where it belongs."""
@@ -250,17 +313,3 @@ def _held(part: Part, dead: Sequence[tuple[bytes, BulkItem]]) -> list[Refused]:
         document = part._replace(documents=1, body=action + sources[action], attempts=part.attempts + 1)
         held.append(Refused(target_of(action)[0], document, Outcome.FLOOD, item))
     return held
-
-
-def _cut_tracebacks(error: BaseException) -> None:
-    """Let go of the frames that an exception of the client and its causes came through.
-
-    They and the exception hold each other, and the body of the request: 2 MB an attempt, until the next garbage
-    collection, which `worker/memory.py` has made rare.
-    """
-    cause: BaseException | None = error
-    while cause is not None:
-        cause.__traceback__ = None
-        for inner in getattr(cause, "errors", ()):
-            inner.__traceback__ = None
-        cause = cause.__cause__ or cause.__context__

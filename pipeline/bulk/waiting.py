@@ -20,7 +20,7 @@ from pipeline.bulk.in_flight import InFlight
 from pipeline.bulk.outcomes import Outcome
 from pipeline.bulk.parts import LINES_PER_DOCUMENT, Part, first_and_rest, fitting_and_rest, own_records
 from pipeline.bulk.request_limits import RequestLimits
-from pipeline.bulk.requests import target_of
+from pipeline.bulk.requests import BulkItem, target_of
 from pipeline.bulk.waiting_room import NEVER_GIVEN_UP, WARN_SECONDS, Entry, WaitingRoom
 from pipeline.settings import Elasticsearch, IndexWait
 
@@ -48,6 +48,8 @@ class Sent(NamedTuple):
     """What has to be sent again."""
     wait: bool = False
     """Whether to wait before: the request was refused as a whole, or not answered."""
+    refusal: BulkItem | None = None
+    """What was answered for the request as a whole, where that may pass."""
 
 
 Send = Callable[[list[Part]], Awaitable[Sent]]

@@ -158,9 +158,10 @@ class WaitingRoom:
         return [self.take() for _ in range(len(self.entries))]
 
     def give_back(self, parts: list[Part], now: float) -> None:
-        """Take back what was tried without an answer."""
-        for part in reversed(parts):
-            self.add_first(Entry(part, self.outcome, self.item, now))
+        """Take back what was tried without an answer, behind the others: it may be the reason why there was none."""
+        for part in parts:
+            self.entries.append(entry := Entry(part, self.outcome, self.item, now))
+            self._count(entry, 1)
 
     def forget_lost_partitions(self) -> list[Entry]:
         """Take out what belongs to partitions that are no longer ours."""

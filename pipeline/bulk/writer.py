@@ -101,7 +101,7 @@ class BulkWriter:
         """Why not everything would be indexed that is read now."""
         if not self._sender.reachable:
             return "Elasticsearch does not answer"
-        return self.forbidden or self._rooms.not_ready
+        return self.forbidden or self._sender.refused or self._rooms.not_ready
 
     @property
     def waiting(self) -> list[dict[str, Any]]:

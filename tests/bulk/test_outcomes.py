@@ -127,7 +127,6 @@ def test_outcome_of_an_item(status: int, error_type: str, reason: str, outcome: 
     [
         (400, "illegal_argument_exception", RequestOutcome.SPLIT),
         (400, "media_type_header_exception", RequestOutcome.FORBIDDEN),
-        (400, "http_400", RequestOutcome.FORBIDDEN),
         (413, "", RequestOutcome.SPLIT),
         (408, "", RequestOutcome.RETRY),
         (429, "", RequestOutcome.RETRY),

@@ -445,6 +445,78 @@ async def test_an_answer_of_an_old_server_is_no_documents_fault() -> None:
         assert to.letters.written == []
 
 
+# --- a request as a whole ----------------------------------------------------------------------------------
+
+
+async def test_a_document_for_which_whole_requests_are_refused_waits_by_itself() -> None:
+    def answer(_: list[str], __: int, body: bytes) -> web.Response:
+        if b"-000000000033-" in body:
+            return web.json_response(
+                {"error": {"type": "null_pointer_exception", "reason": "odd"}}, status=500
+            )
+        return answer_by_document(body, lambda *_: None)
+
+    wait = IndexWait(max_seconds=0.5)
+    async with delivery(answer, max_concurrent_requests=1, index_wait=wait) as to:
+        to.add(64, payload(*range(64)))
+        to.writer.flush()
+        number = 64
+        async with asyncio.timeout(20):
+            while not to.letters.written:
+                to.add(number + 1, payload(number))
+                to.writer.flush()
+                number += 1
+                await asyncio.sleep(0.02)
+        assert await to.settled() == {PARTITION: number}
+        assert [letter.record.offset for letter in to.letters.written] == [33]
+        assert to.count_documents("indexed") == number - 1
+        assert to.writer.in_flight_bytes == 0
+
+
+async def test_while_all_requests_are_refused_nothing_is_taken_apart_and_it_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pipeline.bulk.sender.WARN_SECONDS", 0.0)
+    refused = True
+
+    def answer(_: list[str], __: int, body: bytes) -> web.Response:
+        if refused:
+            return web.json_response({"error": {"type": "x", "reason": "no master"}}, status=503)
+        return answer_by_document(body, lambda *_: None)
+
+    async with delivery(answer, max_concurrent_requests=2) as to:
+        for start in range(0, 40, 10):
+            to.add(start + 10, payload(*range(start, start + 10)))
+            to.writer.flush()
+        await until(lambda: len(to.requests) > 30)
+        assert {len(request) for request in to.requests} == {10}
+        assert to.writer.not_ready is not None
+        assert "HTTP 503: no master" in to.writer.not_ready
+        assert to.writer.forbidden is None
+        refused = False
+        assert await to.settled() == {PARTITION: 40}
+        assert to.writer.not_ready is None
+
+
+async def test_the_answer_of_a_proxy_is_no_documents_fault() -> None:
+    misled = True
+
+    def answer(_: list[str], __: int, body: bytes) -> web.Response:
+        if misled:
+            return web.Response(status=400, text="The plain HTTP request was sent to HTTPS port")
+        return answer_by_document(body, lambda *_: None)
+
+    async with delivery(answer) as to:
+        to.add(1, payload(0))
+        to.writer.flush()
+        await until(lambda: len(to.requests) > 5)
+        assert to.writer.forbidden is not None
+        assert to.letters.written == []
+        misled = False
+        assert await to.settled() == {PARTITION: 1}
+        assert to.writer.not_ready is None
+
+
 # --- the flood breaker -------------------------------------------------------------------------------------
 
 
