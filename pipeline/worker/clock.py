@@ -10,6 +10,8 @@ from elastic_transport import TransportError
 from elasticsearch import ApiError, AsyncElasticsearch, UnsupportedProductError
 from prometheus_client import Gauge
 
+from pipeline.events.indices import EARLIEST_MS
+
 __all__ = ["Clock"]
 
 log = logging.getLogger(__name__)
@@ -20,6 +22,20 @@ _ANSWER_SECONDS = 5.0
 # `_cat/health` tells whole seconds, and is asked over a network.
 _MOST_DIFFERENCE_SECONDS = 60.0
 _REMIND_SECONDS = 3600.0
+_LATEST = 253_402_300_799
+"""The end of the year 9999: the last time that can be written down."""
+
+
+def _boot_time() -> float:
+    """Give a time that nobody sets, in seconds; unlike the monotonic clock it goes on while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+def _plausible(epoch: float) -> float:
+    """Give the time back; raises ValueError when it is none that Elasticsearch can be living at."""
+    if not EARLIEST_MS / 1000 <= epoch <= _LATEST:
+        raise ValueError(f"{epoch} is no time of today")
+    return epoch
 
 
 class Clock:
@@ -34,7 +50,7 @@ class Clock:
         client: AsyncElasticsearch,
         difference: Gauge,
         system_time: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = _boot_time,
     ) -> None:
         """Take a client whose answers are bytes; `difference` shows how far this machine's clock is ahead."""
         self._client = client
@@ -63,7 +79,7 @@ class Clock:
                 answer = await self._client.perform_request(
                     "GET", "/_cat/health?format=json&h=epoch", headers={"accept": "application/json"}
                 )
-            epoch = float(orjson.loads(answer.body)[0]["epoch"])
+            epoch = _plausible(float(orjson.loads(answer.body)[0]["epoch"]))
         except (ApiError, TransportError, UnsupportedProductError, TimeoutError) as error:
             log.debug("Elasticsearch does not tell its time: %s", error)
             return

@@ -3,8 +3,10 @@
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
+from aiohttp import web
 from elasticsearch import AsyncElasticsearch
 from prometheus_client import CollectorRegistry, Gauge
 
@@ -63,6 +65,28 @@ async def test_a_wrong_clock_is_noticed_and_not_used(
         machine.now = lambda: 2 * AWAY
         machine.monotonic_seconds += 60
         assert clock.now_ms() - before == 60_000
+
+
+@pytest.mark.parametrize(
+    "answer", ["nan", "inf", "-1", "0", "1e300", "253402300800", "", None, [], {}, "946684799", "soon"]
+)
+async def test_an_answer_that_is_no_time_of_today_is_not_used(answer: Any) -> None:
+    async def handle(_: web.Request) -> web.Response:
+        return web.json_response([{"epoch": answer}], headers={"x-elastic-product": "Elasticsearch"})
+
+    application = web.Application()
+    application.router.add_get("/_cat/health", handle)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        machine = Machine(lambda: AWAY)
+        async with clock_of(f"http://127.0.0.1:{runner.addresses[0][1]}", machine) as (clock, gauge):
+            await clock.ask()
+            assert clock.now_ms() == AWAY * 1000
+            assert value(gauge) == 0
+    finally:
+        await runner.cleanup()
 
 
 async def test_a_right_clock_is_not_complained_of(servers: Servers, caplog: pytest.LogCaptureFixture) -> None:
