@@ -77,7 +77,7 @@ async def test_a_new_index_has_the_settings_and_the_mapping(
         types.items()
         >= {
             "@timestamp": "date",
-            "timestamp": "date",
+            "timestamp": "keyword",
             "level": "keyword",
             "service": "keyword",
             "component": "keyword",
