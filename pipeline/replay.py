@@ -12,7 +12,7 @@ from pipeline.bulk.client import make_client, server_errors
 from pipeline.bulk.outcomes import Outcome
 from pipeline.bulk.requests import bulk_serializers
 from pipeline.bulk.writer import BulkWriter
-from pipeline.encode.fast_path import Payload, bulk_lines
+from pipeline.encode.fast_path import payload_of
 from pipeline.encode.trace_rows import trace_row
 from pipeline.events.decode import decode
 from pipeline.events.document import Coordinates, Document, DocumentBuilder
@@ -188,10 +188,7 @@ class _Writer:
         for partition, rebuilt in built.items():
             span = self._ledger.deliver(partition, rebuilt[-1].record.offset + 1, len(rebuilt))
             documents = [document for each in rebuilt for document in each.documents]
-            lines = bulk_lines(documents)
-            self._writer.add(
-                span, [each.record for each in rebuilt], [Payload(len(documents), b"".join(lines))]
-            )
+            self._writer.add(span, [each.record for each in rebuilt], [payload_of(documents)])
         self._writer.flush()
         while self._ledger.in_flight():
             if self._running.done():

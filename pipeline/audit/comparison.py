@@ -6,9 +6,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from pipeline.audit.result import SHOWN_FINDINGS, Finding, PartitionAudit
 from pipeline.encode.fast_path import Record
-from pipeline.events.decode import decode
-from pipeline.events.document import Coordinates, document_id
-from pipeline.settings import Events
+from pipeline.events.document import Coordinates, DocumentBuilder, document_id
 
 __all__ = ["Comparison", "Found", "Letters"]
 
@@ -34,8 +32,10 @@ class Letters(Protocol):
 class Comparison:
     """Compare one record after the other with the documents of its offset."""
 
-    def __init__(self, events: Events, letters: Letters, since_ms: int | None, until_ms: int | None) -> None:
-        self._events = events
+    def __init__(
+        self, builder: DocumentBuilder, letters: Letters, since_ms: int | None, until_ms: int | None
+    ) -> None:
+        self._builder = builder
         self._letters = letters
         self._since_ms = since_ms
         self._until_ms = until_ms
@@ -50,10 +50,11 @@ class Comparison:
             audited.range.topic, audited.range.partition, record.offset, record.timestamp
         )
         identifier = document_id(coordinates)
-        expected = self._documents_of(record.value)
+        alone = len(documents) == 1 and documents[0].id == identifier
+        expected = self._documents_of(record.value, coordinates, alone=alone)
         audited.records += 1
         audited.expected += expected
-        if expected == 1 and len(documents) == 1 and documents[0].id == identifier:
+        if expected == 1 and alone:
             audited.indexed += 1
             return
         ids = [identifier] if expected == 1 else [f"{identifier}.{number}" for number in range(expected)]
@@ -83,13 +84,15 @@ class Comparison:
                 audited.duplicated += surplus
                 _note(audited, "duplicated", record.offset, identifier, indices)
 
-    def _documents_of(self, value: bytes | None) -> int:
-        """Count a record's documents; only an array makes more than one, so nothing else is decoded."""
-        if value is None or not value.lstrip().startswith(b"["):
+    def _documents_of(self, value: bytes | None, record: Coordinates, *, alone: bool) -> int:
+        """Count a record's documents: OTLP, arrays and several objects in one make more than one.
+
+        `alone` says that there is a document with the record's own id and no other: with an object that can only be so
+        if it is one event, so that it is not decoded.
+        """
+        if value is None or (alone and value[:1] == b"{"):
             return 1
-        return len(
-            decode(value, service=self._events.service, max_array_events=self._events.max_array_events)
-        )
+        return len(self._builder.documents(value, record, record.timestamp_ms))
 
 
 def _is_of_earlier_topic(identifier: str, record: Coordinates) -> bool:

@@ -22,6 +22,7 @@ from pipeline.audit.records import (
 from pipeline.audit.result import SHOWN_FINDINGS, AuditResult, PartitionAudit, Unread
 from pipeline.bulk.client import make_client, server_errors
 from pipeline.errors import SettingsError
+from pipeline.events.document import DocumentBuilder
 from pipeline.events.indices import log_index_patterns
 from pipeline.kafka.client import admin_client, kafka_errors
 from pipeline.kafka.fetched_records import CorruptBatch
@@ -72,7 +73,9 @@ async def audit(
                 audited.range = narrowed(audited.range, from_offset, to_offset)
         with closing(LetterFile()) as letters:
             await letters.read(settings)
-            comparison = Comparison(settings.events, letters, since_ms, until_ms)
+            comparison = Comparison(
+                DocumentBuilder(settings.events, settings.index, settings.inputs), letters, since_ms, until_ms
+            )
             async with make_client(settings.elasticsearch, serializers=SERIALIZERS) as client:
                 with server_errors(settings.elasticsearch, "give the documents to be counted"):
                     await _Proof(settings, results, client, comparison, report).run()

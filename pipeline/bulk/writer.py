@@ -1,7 +1,7 @@
 """Document lines → `_bulk` requests: collected by size and time, handed to the senders, each settled once."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from elasticsearch import AsyncElasticsearch
@@ -12,6 +12,7 @@ from pipeline.bulk.flood import FloodBreaker
 from pipeline.bulk.in_flight import InFlight
 from pipeline.bulk.parts import Part, split_payload
 from pipeline.bulk.request_limits import RequestLimits
+from pipeline.bulk.requests import BulkItem
 from pipeline.bulk.sender import Sender
 from pipeline.bulk.waiting import WaitingRooms
 from pipeline.encode.fast_path import Payload
@@ -21,6 +22,10 @@ from pipeline.settings import DeadLetterLimit, Elasticsearch, IndexWait
 from pipeline.telemetry.metrics import Telemetry
 
 __all__ = ["BulkWriter", "DeadLetters"]
+
+# The error type and status of what Elasticsearch is not asked about.
+UNREADABLE = "unreadable_record"
+NEVER_SENT = 0
 
 
 class BulkWriter:
@@ -118,7 +123,7 @@ class BulkWriter:
         """Partitions whose dead letters cannot be written: they must not go on."""
         return self._dead.stalled
 
-    def add(self, span: Span, records: Sequence[SourceRecord], payloads: Iterable[Payload]) -> None:
+    def add(self, span: Span, records: Sequence[SourceRecord], payloads: Sequence[Payload]) -> None:
         """Take a span's documents; sends them by size, or after the flush interval.
 
         `records` are kept until the span is settled: a dead letter is the record itself.
@@ -127,12 +132,21 @@ class BulkWriter:
         parts = [
             Part(span, records, piece.documents, piece.body, piece.event_ms, piece.record_ms)
             for payload in payloads
+            if payload.documents
             for piece in ((payload,) if len(payload.body) <= most else split_payload(payload, most))
         ]
-        span.parts = len(parts)
+        dead = [
+            (each.action, BulkItem(NEVER_SENT, UNREADABLE, each.reason))
+            for payload in payloads
+            for each in payload.dead
+        ]
+        span.parts = len(parts) + bool(dead)
         self._in_flight.bytes += sum([len(part.body) for part in parts])
         if self._rooms:
             parts = [rest for part in parts for rest in self._rooms.divert(part)]
+        if dead:
+            # No fault of an index or the cluster, so that the flood breaker is not asked.
+            self._dead.give_up(Part(span, records, len(dead), b"", attempts=0), dead)
         for part in parts:
             size = len(part.body)
             if self._buffer and self._buffer_bytes + size > most:

@@ -44,8 +44,12 @@ def transform_command(
     lines_out = (
         (each.as_json() for each in explain_records(values, settings, record_ms))
         if explain
-        else transform_records(values, settings, record_ms)
+        else transform_records(values, settings, record_ms, _say_dead)
     )
     for line in lines_out:
         sys.stdout.buffer.write(line)
     sys.stdout.buffer.flush()
+
+
+def _say_dead(identifier: str, reason: str) -> None:
+    typer.echo(f"{identifier} would be a dead letter: {reason}", err=True)

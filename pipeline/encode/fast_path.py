@@ -50,7 +50,7 @@ from pipeline.log_metrics.errors import LogErrors
 from pipeline.log_metrics.gather import EventColumns, LogMetrics
 from pipeline.trace_stories.emission import TraceEvents, source_of
 
-__all__ = ["BatchEncoder", "Payload", "Record", "bulk_lines"]
+__all__ = ["BatchEncoder", "Payload", "Record", "Unreadable", "bulk_lines", "payload_of"]
 
 _MOST_KNOWN_NAMES = 10_000
 _MOST_KNOWN_LEVELS = 1000
@@ -108,6 +108,16 @@ class Payload(NamedTuple):
     """How many of its documents are in no index of a day, see `Indices`."""
     formats: Mapping[str, int] = _NO_FORMATS
     """How many of its events are of which format, but the guide's."""
+    dead: Sequence["Unreadable"] = ()
+    """Events that are dead letters; they are not among its documents."""
+
+
+class Unreadable(NamedTuple):
+    """An event of which nothing can be read, and which Elasticsearch is therefore not asked about."""
+
+    action: bytes
+    """The action line that its document would have, which names the record."""
+    reason: str
 
 
 class _Others(NamedTuple):
@@ -120,6 +130,7 @@ class _Others(NamedTuple):
     undated: int
     overflow: int
     formats: list[str]
+    dead: Sequence[Unreadable] = ()
 
 
 _NOTHING = _Others(0, b"", "", 0, 0, [])
@@ -203,6 +214,7 @@ class BatchEncoder:
             sum([some.undated for some in others.values()]),
             sum([some.overflow for some in others.values()]),
             _formats(chunk, others) if chunk.formats or others else _NO_FORMATS,
+            [each for some in others.values() for each in some.dead],
         )
 
     def _take_stamps(self, chunk: RecordChunk) -> None:
@@ -301,7 +313,8 @@ class BatchEncoder:
                 continue
             built = owner
             record = Coordinates(cache.topic, cache.number, chunk.offsets[position], chunk.times[position])
-            documents = self.builder.documents(values[owner], record, chunk.now_ms)
+            made = self.builder.documents(values[owner], record, chunk.now_ms)
+            documents = [document for document in made if not document.unreadable]
             for document in documents:
                 if self._metrics is not None:
                     self._metrics.count(document.fields)
@@ -318,10 +331,11 @@ class BatchEncoder:
             others[position] = _Others(
                 len(documents),
                 b"".join(bulk_lines(documents)),
-                documents[-1].fields["@timestamp"],
+                made[-1].fields["@timestamp"],
                 names.count(indices.undated) if dated else 0,
                 names.count(indices.overflow) if dated else 0,
                 [document.format for document in documents],
+                _dead(made),
             )
         return others
 
@@ -417,6 +431,20 @@ def bulk_lines(documents: Iterable[Document]) -> list[bytes]:
         line
         for document in documents
         for line in (action_line(document.index_name, document.id), document.source + b"\n")
+    ]
+
+
+def payload_of(documents: Sequence[Document]) -> Payload:
+    """Make a payload of documents, with those that are dead letters beside it."""
+    readable = [document for document in documents if not document.unreadable]
+    return Payload(len(readable), b"".join(bulk_lines(readable)), dead=_dead(documents))
+
+
+def _dead(documents: Iterable[Document]) -> Sequence[Unreadable]:
+    return [
+        Unreadable(action_line(document.index_name, document.id), document.unreadable)
+        for document in documents
+        if document.unreadable
     ]
 
 

@@ -2,8 +2,8 @@
 
 import base64
 import binascii
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 from typing import NamedTuple
 
 import orjson
@@ -33,16 +33,16 @@ class Explained(NamedTuple):
     def as_json(self) -> bytes:
         """Write a line as `transform` does, with `format` and `taken`."""
         document = self.document
-        return orjson.dumps(
-            {
-                "index": document.index_name,
-                "id": document.id,
-                "format": document.format,
-                "taken": dict(document.taken),
-                "document": orjson.Fragment(document.source),
-            },
-            option=orjson.OPT_APPEND_NEWLINE,
-        )
+        said = {
+            "index": document.index_name,
+            "id": document.id,
+            "format": document.format,
+            "taken": dict(document.taken),
+            "document": orjson.Fragment(document.source),
+        }
+        if document.unreadable:
+            said["dead_letter"] = document.unreadable
+        return orjson.dumps(said, option=orjson.OPT_APPEND_NEWLINE)
 
 
 class _Record(NamedTuple):
@@ -51,19 +51,26 @@ class _Record(NamedTuple):
     value: bytes
 
 
-def transform(values: Iterable[bytes], settings: Settings, timestamp_ms: int) -> Iterator[bytes]:
+def transform(
+    values: Iterable[bytes],
+    settings: Settings,
+    timestamp_ms: int,
+    on_dead_letter: Callable[[str, str], None] = lambda _identifier, _reason: None,
+) -> Iterator[bytes]:
     """Yield a JSON line `{"index": …, "id": …, "document": …}` for each document, in order.
 
     The records are offsets 0, 1, 2 … of partition 0 of the first configured topic, with `timestamp_ms` as
-    Kafka's timestamp and the time of reading. The documents are made by the same code as in production.
+    Kafka's timestamp and the time of reading. The documents are made by the same code as in production. A record that
+    would be a dead letter has none: `on_dead_letter` is told its id and why.
     """
     topic = settings.kafka.topics[0] if settings.kafka.topics else settings.index.prefix
     encoder = BatchEncoder(DocumentBuilder(settings.events, settings.index, settings.inputs))
     records = (_Record(offset, timestamp_ms, value) for offset, value in enumerate(values))
     while batch := list(islice(records, _BATCH)):
-        lines = b"".join(
-            payload.body for payload in encoder.encode(topic, 0, batch, timestamp_ms)
-        ).splitlines()
+        payloads = encoder.encode(topic, 0, batch, timestamp_ms)
+        for action, reason in chain.from_iterable(payload.dead for payload in payloads):
+            on_dead_letter(orjson.loads(action)["create"]["_id"], reason)
+        lines = b"".join(payload.body for payload in payloads).splitlines()
         for action, source in zip(lines[::2], lines[1::2], strict=True):
             target = orjson.loads(action)["create"]
             yield orjson.dumps(

@@ -4,7 +4,7 @@
 First bytes           Read as
 ====================  ==============================================================================================
 ``00`` and 4 bytes    Confluent's framing with the id of a schema: JSON behind it is read; anything else (Avro,
-                      protobuf) cannot be without the registry
+                      protobuf) cannot be without the registry, and is a dead letter
 ``1f 8b``             gzip, of at most 32 MiB unpacked
 ``01``/``02 00 00 00``  the header of Docker's log stream, where the four bytes behind it are the length of the rest
 ``0a``                OTLP's protobuf, where it is such; see `otlp.py`
@@ -46,7 +46,10 @@ def unpack(value: bytes) -> Unpacked | None:
             return Unpacked("confluent_json", payload)
         schema = int.from_bytes(value[1:CONFLUENT_HEADER])
         return Unpacked(
-            "confluent", None, f"Confluent framing with schema {schema}, and the payload is not JSON"
+            "confluent",
+            None,
+            f"Confluent's framing with the schema id {schema}, and what follows is not JSON: Avro and protobuf "
+            "cannot be read without the schema registry",
         )
     return None
 

@@ -94,6 +94,8 @@ class Document(NamedTuple):
     """What the event was recognised as, outermost first: `filebeat>pino`."""
     taken: tuple[tuple[str, str], ...] = ()
     """Fields that the event has under another name, and the paths that they were taken from."""
+    unreadable: str = ""
+    """Why this is not indexed but a dead letter, for nothing of it can be read; empty for all others."""
 
 
 class DocumentBuilder:
@@ -190,7 +192,9 @@ class DocumentBuilder:
             fields["tags"] = tags
         if aside:
             fields[ASIDE_FIELD] = aside
-        return Document(index.name, identifier, orjson.dumps(fields), fields, event.format, event.taken)
+        return Document(
+            index.name, identifier, orjson.dumps(fields), fields, event.format, event.taken, event.unreadable
+        )
 
     def _take_time(
         self, fields: dict[str, Any], window: Window, tags: list[str], aside: dict[str, Any], *, ours: bool

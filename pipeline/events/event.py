@@ -27,6 +27,8 @@ class Event(NamedTuple):
     """What it was recognised as, outermost first: `filebeat>pino`."""
     taken: tuple[tuple[str, str], ...] = ()
     """Fields, and the paths that they were taken from."""
+    unreadable: str = ""
+    """Why nothing of it can be read, which makes it a dead letter; empty for all others."""
 
 
 def unparsable(value: bytes) -> Event:

@@ -188,7 +188,8 @@ class EventReader:
     def _not_json(self, value: bytes, window: Window, known: Format | None, depth: int) -> list[Event]:
         if (unpacked := unpack(value)) is not None:
             if unpacked.payload is None:
-                return [_binary(value, unpacked.reason)]
+                event = _binary(value, unpacked.reason)
+                return [event._replace(unreadable=unpacked.reason if unpacked.name == "confluent" else "")]
             if depth == 0:
                 try:
                     decoded = orjson.loads(unpacked.payload)

@@ -179,7 +179,9 @@ class Indexer:
         self._writer.add(span, records, payloads)
         self._emission.delivered(span)
         telemetry = self._telemetry
-        telemetry.consumed.labels(*partition).inc(sum([payload.documents for payload in payloads]))
+        telemetry.consumed.labels(*partition).inc(
+            sum([payload.documents + len(payload.dead) for payload in payloads])
+        )
         for payload in payloads:
             telemetry.count_formats(partition.topic, payload.documents, payload.formats)
         telemetry.records.labels(partition.topic).inc(len(records))

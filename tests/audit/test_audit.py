@@ -82,6 +82,18 @@ async def test_all_is_well_after_a_run(pipeline: Pipeline) -> None:
     assert seen[-1] == (25_000, 25_000)
 
 
+async def test_records_of_several_events_and_dead_letters_are_counted_as_the_pipeline_does(
+    pipeline: Pipeline,
+) -> None:
+    log_record = b'{"timeUnixNano":"1795428930123000000","body":{"stringValue":"m"}}'
+    otlp = b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[%b,%b]}]}]}' % (log_record, log_record)
+    await pipeline.send([b'{"msg":"a"}\n{"msg":"b"}', b"\0\0\0\0\x07\x02avro", otlp, b'[{"msg":"a"},1]'])
+    await index_all(pipeline, 6)
+    result = await look(pipeline)
+    assert (*counts(result), result.expected) == (6, 1, 0, 0, 7)
+    assert result.clean
+
+
 async def test_what_is_not_committed_is_looked_at_on_demand_only(pipeline: Pipeline) -> None:
     await pipeline.send([b"{}"] * 20)
     await index_all(pipeline, 20)

@@ -15,7 +15,7 @@ from pipeline.bulk.client import make_client
 from pipeline.bulk.parts import split_payload
 from pipeline.bulk.requests import bulk_serializers
 from pipeline.bulk.writer import BulkWriter
-from pipeline.encode.fast_path import Payload
+from pipeline.encode.fast_path import Payload, Unreadable
 from pipeline.events.document import Coordinates
 from pipeline.kafka.dead_letters import DeadLetter
 from pipeline.kafka.ledger import Ledger
@@ -280,6 +280,26 @@ async def test_a_rejected_document_is_dead_lettered_before_it_is_settled() -> No
         )
         assert to.count_documents("indexed") == 2
         assert to.count_documents("dead_lettered") == 1
+        assert to.writer.in_flight_bytes == 0
+
+
+async def test_what_cannot_be_read_is_dead_lettered_without_asking_elasticsearch() -> None:
+    action = b'{"create":{"_index":"i","_id":"logs-0-%012d-1000"}}\n'
+    unreadable = [Unreadable(action % number, "schema 7") for number in (1, 2)]
+    async with delivery(all_created, max_dead_ratio=0) as to:
+        records = [Record(offset) for offset in range(3)]
+        span = to.ledger.deliver(PARTITION, 3, 3)
+        to.writer.add(
+            span, records, [payload(0)._replace(dead=unreadable[:1]), Payload(0, b"", dead=unreadable[1:])]
+        )
+        assert await to.settled() == {PARTITION: 3}
+        assert to.requests == [["0"]]
+        letters = [
+            (one.record.offset, one.value, one.error_type, one.reason, one.status)
+            for one in to.letters.written
+        ]
+        assert letters == [(offset, b"original", "unreadable_record", "schema 7", 0) for offset in (1, 2)]
+        assert (to.count_documents("indexed"), to.count_documents("dead_lettered")) == (1, 2)
         assert to.writer.in_flight_bytes == 0
 
 

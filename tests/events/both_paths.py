@@ -40,6 +40,7 @@ def transform_all(
     defined = [
         Indexed(document.index_name, document.id, orjson.loads(document.source))
         for document in builder.documents(value, Coordinates(TOPIC, 3, offset, at_ms), now_ms)
+        if not document.unreadable
     ]
     encoder = BatchEncoder(builder)
     for _ in range(2):

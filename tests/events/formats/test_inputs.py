@@ -8,10 +8,11 @@ import orjson
 import pytest
 
 from pipeline.encode.fast_path import BatchEncoder
+from pipeline.encode.transform import transform
 from pipeline.errors import SettingsError
 from pipeline.events.document import Coordinates, DocumentBuilder
 from pipeline.events.formats import load_formats
-from pipeline.settings import Events, Index, Input, load_settings
+from pipeline.settings import Events, Index, Input, Settings, load_settings
 from tests.events.formats.cases import CASES
 
 AT_MS = 1_795_429_200_000  # 2026-11-23T10:20:00Z
@@ -69,10 +70,27 @@ def test_otlp_proto_that_is_none_is_binary() -> None:
     assert base64.b64decode(fields["event.original"]) == b"\x0a\x01"
 
 
-def test_confluents_avro_names_its_schema() -> None:
-    fields = read(b"\0\0\0\x01\xc8\x02\x06abc")
-    assert "schema 456" in fields["message"]
-    assert fields["tags"] == ["_binary"]
+AVRO = b"\0\0\0\x01\xc8\x02\x06abc"
+
+
+def test_confluents_avro_is_a_dead_letter_that_names_its_schema() -> None:
+    builder = DocumentBuilder(Events(), Index())
+    (document,) = builder.documents(AVRO, Coordinates("logs", 0, 1, AT_MS), AT_MS)
+    assert "the schema id 456" in document.unreadable
+    others = [Record(0, AT_MS, PINO), Record(1, AT_MS, AVRO), Record(2, AT_MS, PINO)]
+    (payload,) = BatchEncoder(builder).encode("logs", 0, others, AT_MS)
+    assert (payload.documents, len(payload.body.splitlines())) == (2, 4)
+    ((action, reason),) = payload.dead
+    assert orjson.loads(action)["create"]["_id"] == document.id
+    assert reason == document.unreadable
+    assert "confluent" not in payload.formats
+
+
+def test_transform_says_what_is_a_dead_letter() -> None:
+    said: list[tuple[str, str]] = []
+    lines = list(transform([PINO, AVRO, PINO], Settings(), AT_MS, lambda *what: said.append(what)))
+    ((identifier, reason),) = said
+    assert (len(lines), "-000000000001-" in identifier, "456" in reason) == (2, True, True)
 
 
 @pytest.mark.parametrize(
