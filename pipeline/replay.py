@@ -317,7 +317,7 @@ def _build(builder: DocumentBuilder, chunk: _Chunk) -> dict[Partition, list[_Reb
     for record in sorted(chunk):
         letters = chunk[record]
         first = letters[0]
-        documents = builder.documents(first.value, record, now_ms)
+        documents = builder.documents(first.value, record, now_ms, first.headers)
         elements = {letter.element for letter in letters}
         numbers = [number for number in range(len(documents)) if None in elements or number in elements]
         documents = [documents[number] for number in numbers]

@@ -26,7 +26,7 @@ from pipeline.encode.columns import (
     sizes_of,
 )
 from pipeline.encode.line_templates import LineTemplates, action_line
-from pipeline.encode.record_chunk import ABSENT, PartitionCache, Record, RecordChunk
+from pipeline.encode.record_chunk import ABSENT, PartitionCache, Record, RecordChunk, headers_of
 from pipeline.encode.shape_plans import ShapePlans
 from pipeline.encode.trace_rows import part_rows, trace_row
 from pipeline.events.document import (
@@ -34,6 +34,7 @@ from pipeline.events.document import (
     Coordinates,
     Document,
     DocumentBuilder,
+    add_ids,
 )
 from pipeline.events.field_names import (
     ASIDE_FIELD,
@@ -82,6 +83,8 @@ _LOOKED_INTO = _OBJECTS | {"error"}
 _USUAL_LEVELS = frozenset({"WARN", "INFO", "DEBUG"})
 
 _NO_FORMATS: Mapping[str, int] = MappingProxyType({})
+
+_TRACES = list(ABSENT).index("trace_id")
 
 _behind_brace = itemgetter(slice(1, None))
 
@@ -173,7 +176,10 @@ class BatchEncoder:
         self._take_stamps(chunk)
         templates = self._templates.of(chunk)
         self._look_at_names(chunk)
-        logged, components, services, contexts, traces, spans, _ = columns_of(chunk)
+        columns = columns_of(chunk)
+        if not all(columns[_TRACES]) and self._take_ids_of_headers(chunk, records, columns[_TRACES]):
+            columns = columns_of(chunk)
+        logged, components, services, contexts, traces, spans, _ = columns
         normalise_ids(chunk, traces, spans)
         levels, errors = self._normalise_levels(chunk, logged)
         _keep_logged_levels(chunk)
@@ -184,7 +190,7 @@ class BatchEncoder:
             chunk, EventColumns(levels, components, services, contexts, chunk.stamps, chunk.events), errors
         )
         traced: list[tuple[int, Sequence[Any]]] = []
-        others = self._build_uncommon(chunk, values, traced) if chunk.uncommon else {}
+        others = self._build_uncommon(chunk, records, traced) if chunk.uncommon else {}
         if self.trace_events is not None and (traced or any(traces)):
             if chunk.owners is not None:
                 traced += part_rows(chunk)
@@ -247,6 +253,19 @@ class BatchEncoder:
                 if not event:
                     chunk.give_up(position)
 
+    def _take_ids_of_headers(
+        self, chunk: RecordChunk, records: Sequence[Record], traces: Sequence[Any]
+    ) -> bool:
+        """Give events without a trace id that which their records' headers name; tells whether there was one."""
+        found = False
+        for position, trace in enumerate(traces):
+            if trace is None and position not in chunk.uncommon:
+                headers = headers_of(records[position if chunk.owners is None else chunk.owners[position]])
+                if headers:
+                    add_ids(chunk.events[position], self.builder.ids_of(chunk.cache.topic, headers))
+                    found = True
+        return found
+
     def _normalise_levels(self, chunk: RecordChunk, logged: Sequence[Any]) -> tuple[list[str], list[int]]:
         """Normalise the levels, tag errors; gives the levels as they are now, and the positions of errors."""
         levels = list(logged)
@@ -295,7 +314,7 @@ class BatchEncoder:
     def _build_uncommon(
         self,
         chunk: RecordChunk,
-        values: Sequence[bytes | None],
+        records: Sequence[Record],
         traced: list[tuple[int, Sequence[Any]]],
     ) -> dict[int, _Others]:
         """Let document.py do what has not the common shape, and count it; gives what came of it by position.
@@ -313,7 +332,9 @@ class BatchEncoder:
                 continue
             built = owner
             record = Coordinates(cache.topic, cache.number, chunk.offsets[position], chunk.times[position])
-            made = self.builder.documents(values[owner], record, chunk.now_ms)
+            made = self.builder.documents(
+                records[owner].value, record, chunk.now_ms, headers_of(records[owner])
+            )
             documents = [document for document in made if not document.unreadable]
             for document in documents:
                 if self._metrics is not None:

@@ -15,6 +15,7 @@ __all__ = [
     "Record",
     "RecordChunk",
     "UncommonError",
+    "headers_of",
 ]
 
 # The fields that the steps look at, and what stands in their columns when an event does not have one.
@@ -83,6 +84,12 @@ class PartitionCache:
         """For how many digits of an offset they are; 0 for any number."""
         self.last_stamp = ""
         """The last stamp there was, of an hour that is known; empty before the first."""
+
+
+def headers_of(record: Record) -> Sequence[tuple[str, bytes | None]]:
+    """Give a record's headers."""
+    # Not part of the protocol either: what has none need not say so.
+    return getattr(record, "headers", None) or ()
 
 
 def _latest_of_brokers(records: Sequence[Record], now_ms: int) -> int:

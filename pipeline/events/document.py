@@ -5,7 +5,7 @@ give is the definition, and the tests hold the two against each other.
 """
 
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -33,7 +33,7 @@ from pipeline.events.levels import normalise_level
 from pipeline.events.reading import EventReader
 from pipeline.events.runtime_times import is_no_time, read_time
 from pipeline.events.timestamps import Timestamp, from_epoch_ms
-from pipeline.events.trace_ids import is_none
+from pipeline.events.trace_ids import is_none, of_headers
 from pipeline.settings import Events, Index, Input
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "Coordinates",
     "Document",
     "DocumentBuilder",
+    "add_ids",
     "normalise_trace_id",
 ]
 
@@ -70,6 +71,7 @@ _LEVEL_FIELD = "log.level"
 _OWN_FIELDS = {FINGERPRINT_FIELD: "error", "message.keyword": "message"}
 _CONTAINERS = (dict, list)
 
+_NO_IDS = (None, None)
 _HEX = frozenset(string.hexdigits)
 _TRACE_ID_LENGTHS = (16, 32)
 
@@ -117,14 +119,33 @@ class DocumentBuilder:
             syslog_levels=events.syslog_levels,
         )
 
-    def documents(self, value: bytes | None, record: Coordinates, now_ms: int) -> list[Document]:
-        """Make at least one document of any bytes; `now_ms` is the time of reading."""
+    def documents(
+        self,
+        value: bytes | None,
+        record: Coordinates,
+        now_ms: int,
+        headers: Sequence[tuple[str, bytes | None]] = (),
+    ) -> list[Document]:
+        """Make at least one document of any bytes; `now_ms` is the time of reading.
+
+        `headers` are the record's: an event without a trace id gets that which they name, unless the topic's format
+        is `guide`.
+        """
         window = self.window(record.timestamp_ms, now_ms)
+        named = self.ids_of(record.topic, headers) if headers else _NO_IDS
         try:
-            return self._documents(self._read(value, record.topic, window), record, now_ms, len(value or b""))
+            return self._documents(
+                self._read(value, record.topic, window), record, now_ms, len(value or b""), named
+            )
         except (TypeError, RecursionError):
             # Nested deeper than orjson encodes (254 levels): nobody queries that, it is kept as text.
-            return self._documents([unparsable(value or b"")], record, now_ms, 0)
+            return self._documents([unparsable(value or b"")], record, now_ms, 0, named)
+
+    def ids_of(
+        self, topic: str, headers: Sequence[tuple[str, bytes | None]]
+    ) -> tuple[str | None, str | None]:
+        """Give the trace and span that a record's headers name for events of this topic."""
+        return _NO_IDS if self.inputs.of(topic).format == "guide" else of_headers(headers)
 
     def window(self, record_ms: int, now_ms: int) -> Window:
         """Give the bounds within which a time counts that is not under its canonical name."""
@@ -144,16 +165,29 @@ class DocumentBuilder:
                     event.fields["service"] = wanted.service
         return events
 
-    def _documents(self, decoded: list[Event], record: Coordinates, now_ms: int, size: int) -> list[Document]:
+    def _documents(
+        self,
+        decoded: list[Event],
+        record: Coordinates,
+        now_ms: int,
+        size: int,
+        named: tuple[str | None, str | None],
+    ) -> list[Document]:
         if len(decoded) == 1:
-            return [self._document(decoded[0], record, now_ms, document_id(record), size)]
+            return [self._document(decoded[0], record, now_ms, document_id(record), size, named)]
         return [
-            self._document(event, record, now_ms, f"{document_id(record)}.{number}", size)
+            self._document(event, record, now_ms, f"{document_id(record)}.{number}", size, named)
             for number, event in enumerate(decoded)
         ]
 
     def _document(
-        self, event: Event, record: Coordinates, now_ms: int, identifier: str, size: int
+        self,
+        event: Event,
+        record: Coordinates,
+        now_ms: int,
+        identifier: str,
+        size: int,
+        named: tuple[str | None, str | None],
     ) -> Document:
         aside: dict[str, Any] = dict(event.aside or {})
         fields = event.fields if all_taken(event.fields, size) else take_refused(event.fields, aside)
@@ -172,6 +206,7 @@ class DocumentBuilder:
                 if self.events.fingerprints:
                     fields[FINGERPRINT_FIELD] = fingerprint(fields)
             _normalise_ids(fields, aside)
+            add_ids(fields, named)
         plausible = is_plausible(record.timestamp_ms, now_ms)
         time = own_time or from_epoch_ms(record.timestamp_ms if plausible else now_ms)
         index = self.indices.choose(own_time and own_time.epoch_ms, record.timestamp_ms, now_ms)
@@ -329,6 +364,15 @@ def _keep_logged_level(fields: dict[str, Any], aside: dict[str, Any], logged: An
     for value in take_all(fields, _LEVEL_FIELD):
         set_aside(aside, _LEVEL_FIELD, value)
     fields["log"] = {**(log or {}), "level": logged}
+
+
+def add_ids(fields: dict[str, Any], named: tuple[str | None, str | None]) -> None:
+    """Give an event without a trace id the trace and span that its record's headers name."""
+    trace, span = named
+    if trace is not None and fields.get("trace_id") is None:
+        fields["trace_id"] = trace
+        if span is not None and fields.get("span_id") is None:
+            fields["span_id"] = span
 
 
 def _normalise_ids(fields: dict[str, Any], aside: dict[str, Any]) -> None:

@@ -6,15 +6,16 @@ Written                 Read as
 Datadog                 a decimal number up to 64 bits: the same in 32 hex digits, zeros in front
 AWS X-Ray               ``1-5759e988-bd862e3fe1be46a994272793``, also as ``Root=…``: the 32 hex digits in it
 W3C ``traceparent``     ``00-<32 hex digits>-<16 hex digits>-01``
-Zipkin's ``b3``         ``<trace id>-<span id>``, and what follows
+Zipkin's ``b3``         ``<trace id>-<span id>``, and what follows; or ``X-B3-TraceId`` and ``X-B3-SpanId``
 none                    an empty text, nothing but zeros, ``null``, ``nil``, ``none``, ``undefined``, ``n/a``, ``-``
 ======================  ==========================================================================================
 """
 
 import re
+from collections.abc import Iterable
 from typing import Any, Final
 
-__all__ = ["NONE_TEXTS", "datadog_to_w3c", "is_none", "of_b3", "of_traceparent", "xray_to_w3c"]
+__all__ = ["NONE_TEXTS", "datadog_to_w3c", "is_none", "of_b3", "of_headers", "of_traceparent", "xray_to_w3c"]
 
 NONE_TEXTS: Final = frozenset({"", "null", "nil", "none", "undefined", "n/a", "-", "<nil>"})
 
@@ -61,3 +62,16 @@ def of_b3(value: Any) -> tuple[str | None, str | None]:
     """Give trace and span of a `b3` header."""
     match = _match_b3(value.strip()) if type(value) is str else None
     return (match[1].lower(), match[2].lower()) if match else (None, None)
+
+
+def of_headers(headers: Iterable[tuple[str, bytes | None]]) -> tuple[str | None, str | None]:
+    """Give trace and span that a record's headers name: `traceparent`, else `b3`, else `X-B3-TraceId` and `-SpanId`."""
+    given = {name.lower(): value.decode("latin-1").strip() for name, value in headers if value is not None}
+    trace, span = of_traceparent(given.get("traceparent"))
+    if trace is None:
+        trace, span = of_b3(given.get("b3"))
+    if trace is None:
+        trace, span = of_b3(f"{given.get('x-b3-traceid')}-{given.get('x-b3-spanid')}")
+    if trace is None or is_none(trace):
+        return None, None
+    return trace, None if span is None or is_none(span) else span

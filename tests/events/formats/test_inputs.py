@@ -121,6 +121,73 @@ def test_inputs_are_read_from_a_file(tmp_path: Path) -> None:
     assert load_settings(file).inputs == {"legacy.*": Input(format="text", service="old")}
 
 
+# --- ids of headers ------------------------------------------------------------------------------------
+
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+TRACEPARENT = f"00-{TRACE}-{SPAN}-01".encode()
+
+
+class WithHeaders(NamedTuple):
+    offset: int
+    timestamp: int
+    value: bytes
+    headers: tuple[tuple[str, bytes | None], ...]
+
+
+@pytest.mark.parametrize(
+    ("headers", "trace", "span"),
+    [
+        ([("traceparent", TRACEPARENT)], TRACE, SPAN),
+        ([("Traceparent", TRACEPARENT), ("b3", b"0")], TRACE, SPAN),
+        ([("b3", f"{TRACE.upper()}-{SPAN}-1".encode())], TRACE, SPAN),
+        ([("X-B3-TraceId", TRACE[:16].encode()), ("X-B3-SpanId", SPAN.encode())], TRACE[:16], SPAN),
+        ([("traceparent", f"00-{'0' * 32}-{SPAN}-01".encode())], None, None),
+        ([("traceparent", None), ("other", b"\xff")], None, None),
+        ([("traceparent", b"00-abc")], None, None),
+    ],
+)
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"timestamp":"2026-11-23T10:20:00.000Z","level":"INFO","message":"m"}',
+        PINO,
+        b"a line",
+        b'[{"msg":"a"},{"msg":"b"}]',
+    ],
+)
+def test_a_trace_that_only_the_headers_name(
+    value: bytes, headers: list[tuple[str, bytes | None]], trace: str | None, span: str | None
+) -> None:
+    builder = DocumentBuilder(Events(), Index())
+    defined = builder.documents(value, Coordinates("logs", 0, 1, AT_MS), AT_MS, headers)
+    assert {(one.fields.get("trace_id"), one.fields.get("span_id")) for one in defined} == {(trace, span)}
+    (payload,) = BatchEncoder(builder).encode(
+        "logs", 0, [WithHeaders(1, AT_MS, value, tuple(headers))], AT_MS
+    )
+    assert list(map(orjson.loads, payload.body.splitlines()[1::2])) == [one.fields for one in defined]
+
+
+@pytest.mark.parametrize("own", ["own", "0af7651916cd43dd8448eb211c80319c"])
+def test_an_events_own_trace_wins_over_the_headers(own: str) -> None:
+    builder = DocumentBuilder(Events(), Index())
+    value = orjson.dumps({"timestamp": "2026-11-23T10:20:00.000Z", "level": "INFO", "trace_id": own})
+    headers = (("traceparent", TRACEPARENT),)
+    (document,) = builder.documents(value, Coordinates("logs", 0, 1, AT_MS), AT_MS, headers)
+    assert (document.fields["trace_id"], "span_id" in document.fields) == (own, False)
+    (payload,) = BatchEncoder(builder).encode("logs", 0, [WithHeaders(1, AT_MS, value, headers)], AT_MS)
+    assert orjson.loads(payload.body.splitlines()[1]) == document.fields
+
+
+def test_the_guides_format_looks_at_no_headers() -> None:
+    builder = DocumentBuilder(Events(), Index(), {"logs": Input(format="guide")})
+    value = b'{"timestamp":"2026-11-23T10:20:00.000Z","level":"INFO"}'
+    headers = (("traceparent", TRACEPARENT),)
+    (document,) = builder.documents(value, Coordinates("logs", 0, 1, AT_MS), AT_MS, headers)
+    (payload,) = BatchEncoder(builder).encode("logs", 0, [WithHeaders(1, AT_MS, value, headers)], AT_MS)
+    assert "trace_id" not in document.fields
+    assert orjson.loads(payload.body.splitlines()[1]) == document.fields
+
+
 # --- formats of one's own -------------------------------------------------------------------------------
 
 
