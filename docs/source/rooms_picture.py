@@ -18,6 +18,7 @@ _ABOUT = {
     "cli": "the commands",
     "worker": "one and several",
     "shadow": "beside Logstash",
+    "diagnostics": "a look inside",
     "audit": "the proof",
     "replay": "dead letters again",
     "probe": "one event through",

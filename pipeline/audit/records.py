@@ -88,12 +88,12 @@ class RangeReader:
 
 
 @asynccontextmanager
-async def reader(settings: Settings) -> AsyncIterator[RangeReader]:
+async def reader(settings: Settings, purpose: str = "audit") -> AsyncIterator[RangeReader]:
     """Connect for reading what the pipeline reads, as a member of no group."""
     kafka = settings.kafka
     batches = InBatches()
     consumer = AIOKafkaConsumer(
-        **connection_options(kafka, "audit"),
+        **connection_options(kafka, purpose),
         value_deserializer=batches,
         enable_auto_commit=False,
         # Where retention is faster than the audit.

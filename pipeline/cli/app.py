@@ -15,6 +15,7 @@ from pipeline.cli.formats import formats_command
 from pipeline.cli.generate import generate_command
 from pipeline.cli.index import index_command
 from pipeline.cli.init import init_command
+from pipeline.cli.lag import lag_command
 from pipeline.cli.logstash import logstash
 from pipeline.cli.probe import probe_command
 from pipeline.cli.run import run_command
@@ -95,6 +96,7 @@ app.command("transform")(transform_command)
 app.command("formats")(formats_command)
 app.command("sandbox")(sandbox_command)
 app.command("demo")(demo_command)
+app.command("lag")(lag_command)
 app.command("audit")(audit_command)
 app.command("probe")(probe_command)
 app.add_typer(dlq, name="dlq")

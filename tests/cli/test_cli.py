@@ -22,6 +22,7 @@ COMMANDS = [
     "transform",
     "sandbox",
     "demo",
+    "lag",
     "audit",
     "probe",
 ]
