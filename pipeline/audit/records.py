@@ -56,6 +56,12 @@ class RangeReader:
         self.consumer = consumer
         self._batches = batches
 
+    def take_corrupt(self) -> dict[TopicPartition, CorruptBatch]:
+        """Give the damaged batches that partitions stand before, and forget them: the caller goes on behind them."""
+        found = dict(self._batches.corrupt)
+        self._batches.corrupt.clear()
+        return found
+
     async def records_of(
         self, wanted: Range, on_corrupt: Callable[[CorruptBatch], None]
     ) -> AsyncIterator[Sequence[Record]]:

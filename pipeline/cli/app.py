@@ -22,7 +22,9 @@ from pipeline.cli.run import run_command
 from pipeline.cli.sandbox import sandbox_command
 from pipeline.cli.setup import setup_command
 from pipeline.cli.shadow import shadow_command
+from pipeline.cli.tap import tap_command
 from pipeline.cli.terminal import err, out
+from pipeline.cli.top import top_command
 from pipeline.cli.trace import trace_command
 from pipeline.cli.traces import traces
 from pipeline.cli.transform import transform_command
@@ -97,6 +99,8 @@ app.command("formats")(formats_command)
 app.command("sandbox")(sandbox_command)
 app.command("demo")(demo_command)
 app.command("lag")(lag_command)
+app.command("top")(top_command)
+app.command("tap")(tap_command)
 app.command("audit")(audit_command)
 app.command("probe")(probe_command)
 app.add_typer(dlq, name="dlq")

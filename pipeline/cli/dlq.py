@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.cli.options import ConfigOption, milliseconds
-from pipeline.cli.terminal import err, out
+from pipeline.cli.terminal import err, harmless, out
 from pipeline.errors import SettingsError
 from pipeline.settings import Settings, load_settings
 
@@ -88,21 +88,21 @@ async def _list(settings: Settings, selection: "Selection", limit: int) -> None:
         out.print(table)
         out.print()
     for error_type, number in counts.most_common():
-        out.print(Text(f"{number:>8}  {_harmless(error_type) or 'no error type'}"))
+        out.print(Text(f"{number:>8}  {harmless(error_type) or 'no error type'}"))
     out.print(f"{counts.total():>8}  dead letters in all", highlight=False)
 
 
 def _row(letter: "DeadLetter") -> list[str]:
     record = letter.record
-    reason = _harmless(letter.reason).replace("\n", " ")
+    reason = harmless(letter.reason).replace("\n", " ")
     return [
-        _harmless(record.topic),
+        harmless(record.topic),
         str(record.partition),
         str(record.offset),
         _time(record.timestamp_ms),
         str(letter.status),
-        _harmless(letter.error_type),
-        _harmless(letter.field),
+        harmless(letter.error_type),
+        harmless(letter.field),
         reason if len(reason) <= _SHOWN_REASON else f"{reason[:_SHOWN_REASON]}…",
     ]
 
@@ -163,7 +163,7 @@ def _show(letter: "DeadLetter") -> None:
         *_cut_rows(letter),
     ]
     for name, text in rows:
-        out.print(Text.assemble((f"{_harmless(name):<11} ", "bold"), _harmless(text)), soft_wrap=True)
+        out.print(Text.assemble((f"{harmless(name):<11} ", "bold"), harmless(text)), soft_wrap=True)
     if letter.value is not None:
         out.print(Text(_readable(letter.value)), soft_wrap=True)
     out.print()
@@ -263,7 +263,7 @@ def _print_replayed(replayed: "Replayed", *, dry_run: bool) -> None:
         out.print(f"{number:>8}  {name}", highlight=False)
     for record, error_type, reason in replayed.rejections:
         where = f"{record.topic}/{record.partition}@{record.offset}"
-        out.print(Text(_harmless(f"{where}  {error_type}: {reason}")), soft_wrap=True)
+        out.print(Text(harmless(f"{where}  {error_type}: {reason}")), soft_wrap=True)
     if replayed.rejected > len(replayed.rejections):
         out.print(f"and {replayed.rejected - len(replayed.rejections)} more", highlight=False)
 
@@ -288,13 +288,6 @@ def _time(timestamp_ms: int) -> str:
 def _readable(content: bytes) -> str:
     """Give text as text, anything else as base64."""
     try:
-        return _harmless(content.decode())
+        return harmless(content.decode())
     except UnicodeDecodeError:
         return f"base64: {base64.b64encode(content).decode()}"
-
-
-def _harmless(text: str) -> str:
-    """Write out control characters: a record's bytes are not to command a terminal."""
-    return "".join(
-        one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode() for one in text
-    )

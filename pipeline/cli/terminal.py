@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-__all__ = ["err", "out", "progress", "say"]
+__all__ = ["err", "harmless", "out", "progress", "say"]
 
 out = Console()
 """Results, on stdout."""
@@ -26,4 +26,11 @@ def progress() -> Progress:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         console=out,
+    )
+
+
+def harmless(text: str) -> str:
+    """Write out control characters: a record's bytes are not to command a terminal."""
+    return "".join(
+        one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode() for one in text
     )

@@ -23,6 +23,8 @@ COMMANDS = [
     "sandbox",
     "demo",
     "lag",
+    "top",
+    "tap",
     "audit",
     "probe",
 ]
