@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from pipeline.cli.audit import audit_command
 from pipeline.cli.check import check_command
+from pipeline.cli.config import config
 from pipeline.cli.demo import demo_command
 from pipeline.cli.dlq import dlq
 from pipeline.cli.formats import formats_command
@@ -89,6 +90,7 @@ def top(
 
 # In the order of `logpipe --help`.
 app.command("init")(init_command)
+app.add_typer(config, name="config")
 app.command("run")(run_command)
 app.command("index")(index_command)
 app.command("setup")(setup_command)

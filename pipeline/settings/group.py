@@ -3,8 +3,10 @@
 import json
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
+
+from pipeline.settings.units import read_quantity
 
 __all__ = ["Group", "StringList", "renamed"]
 
@@ -41,6 +43,12 @@ class Group(BaseModel):
     """A group of settings."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _quantities_have_units(cls, value: Any, info: ValidationInfo) -> Any:
+        """Take "2 MiB" for a setting of bytes, "500 ms" for one of seconds."""
+        return read_quantity(info.field_name or "", value)
 
     @field_validator("ca_certs", "client_cert", "client_key", mode="before", check_fields=False)
     @classmethod

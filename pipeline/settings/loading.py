@@ -1,12 +1,13 @@
 """Reading the settings, and saying what is wrong with them: which setting, its value, what is allowed."""
 
+import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -16,14 +17,18 @@ from pydantic_settings import (
 from pipeline.errors import SettingsError
 from pipeline.settings.group import renamed
 from pipeline.settings.model import Settings
+from pipeline.settings.origins import Origins
 
 __all__ = [
     "CONFIG_FILE_VARIABLE",
     "DEFAULT_CONFIG_FILE",
     "WORKER_PIPE_VARIABLE",
     "check_values",
+    "config_file",
     "load_settings",
     "overriding_variables",
+    "secret",
+    "settings_origins",
 ]
 
 CONFIG_FILE_VARIABLE = "LOGPIPE_CONFIG"
@@ -50,7 +55,7 @@ def load_settings(config: Path | None = None, overrides: Mapping[str, Any] | Non
 
     Raises SettingsError, which names every wrong setting, its value and what is allowed.
     """
-    file = config or _default_config_file()
+    file = config_file(config)
     if file is not None and not file.is_file():
         raise SettingsError(f"the settings file {file} does not exist")
     if file is not None and file.suffix not in {".toml", ".yaml", ".yml"}:
@@ -65,7 +70,7 @@ def load_settings(config: Path | None = None, overrides: Mapping[str, Any] | Non
     try:
         return _FromHere(**dict(overrides or {}))
     except ValidationError as error:
-        raise _refusal(error) from None
+        raise _refusal(error, _origins(file, dict(overrides or {}))) from None
     except PydanticSettingsError as error:
         raise SettingsError(f"a setting could not be read: {error.__cause__ or error}") from None
     except yaml.MarkedYAMLError as error:
@@ -99,11 +104,38 @@ def check_values(values: Mapping[str, Any]) -> None:
         raise _refusal(error) from None
 
 
-def _refusal(error: ValidationError) -> SettingsError:
-    return SettingsError("\n".join(_explain(line) for line in error.errors()))
+def settings_origins(config: Path | None = None) -> Origins:
+    """Find out where settings come from, from the same sources as `load_settings`."""
+    secrets = os.environ.get(SECRETS_DIRECTORY_VARIABLE)
+    return Origins(config_file(config), Path(secrets) if secrets else None, os.environ)
 
 
-def _default_config_file() -> Path | None:
+def _origins(file: Path | None, overrides: Mapping[str, Any]) -> Callable[[Sequence[str | int]], str | None]:
+    """Find places; what comes from the command line has none."""
+    found = settings_origins(file)
+
+    def of(location: Sequence[str | int]) -> str | None:
+        group = overrides.get(str(location[0])) if location else None
+        overridden = isinstance(group, Mapping) and len(location) > 1 and location[1] in group
+        return None if overridden else found.of(location)
+
+    return of
+
+
+def _refusal(
+    error: ValidationError, origin: Callable[[Sequence[str | int]], str | None] = lambda _: None
+) -> SettingsError:
+    lines = []
+    for line in error.errors():
+        place = origin(line["loc"])
+        lines.append(_explain(line) + (f" [{place}]" if place else ""))
+    return SettingsError("\n".join(lines))
+
+
+def config_file(config: Path | None = None) -> Path | None:
+    """Give the settings file that is read: this one, that of `LOGPIPE_CONFIG`, `./logpipe.toml`, or none."""
+    if config is not None:
+        return config
     named = os.environ.get(CONFIG_FILE_VARIABLE)
     if named:
         return Path(named)
@@ -130,8 +162,9 @@ def _refuse_unknown_variables() -> None:
         if moved := renamed(group, setting):
             raise SettingsError(f"{variable}: {moved}")
         if variable.split("__")[0] not in groups:
+            meant = _nearest(variable, groups)
             raise SettingsError(
-                f"{variable}: there is no such setting; variables are named LOGPIPE_<GROUP>__<SETTING>, "
+                f"{variable}: there is no such setting; {meant}variables are named LOGPIPE_<GROUP>__<SETTING>, "
                 f"with the groups {', '.join(Settings.model_fields)}"
             )
 
@@ -150,7 +183,8 @@ def _explain(error: Any) -> str:
             if isinstance(model, type) and issubclass(model, BaseModel)
             else Settings.model_fields
         )
-        return f"{location}: there is no such setting; there are {', '.join(names)}"
+        meant = _nearest_setting(location, names)
+        return f"{location}: there is no such setting; {meant}there are {', '.join(names)}"
     if _SECRET_NAMES.intersection(map(str, error["loc"])):
         return f"{location}: {message}"
     value = error["input"]
@@ -158,3 +192,31 @@ def _explain(error: Any) -> str:
     hidden = len(error["loc"]) == 1 or isinstance(value, Mapping | BaseModel) or "@" in str(value)
     shown = "" if hidden else f" = {value!r}"
     return f"{location}{shown}: {message}"
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """Say which name is probably meant; nothing where none is like it."""
+    found = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {found[0]}? " if found else ""
+
+
+def _nearest_setting(location: str, names: Iterable[str]) -> str:
+    """Look among the names that can stand there, then for the setting in other groups."""
+    if "." not in location:
+        return _nearest(location, names)
+    group, _, setting = location.partition(".")
+    if here := difflib.get_close_matches(setting, list(names), n=1):
+        return f"did you mean {group}.{here[0]}? "
+    every = {
+        name: other
+        for other, field in Settings.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        for name in field.annotation.model_fields
+    }
+    found = difflib.get_close_matches(setting, list(every), n=1)
+    return f"did you mean {every[found[0]]}.{found[0]}? " if found else ""
+
+
+def secret(name: str, value: Any) -> bool:
+    """Tell whether a setting's value is to be shown to nobody."""
+    return isinstance(value, SecretStr) or name == "headers"

@@ -21,7 +21,11 @@ A setting comes from the first of these that names it: an environment variable, 
 YAML), the default. The variable of `kafka.topics` is `LOGPIPE_KAFKA__TOPICS`; lists are separated by commas
 there. A secret file holds one value and is named after its setting, `elasticsearch.api_key` or
 `logpipe_elasticsearch__api_key`, or holds one group as JSON: `logpipe_elasticsearch` with `{"api_key": "…"}`. A
-wrong setting is refused at the start, by name.
+wrong setting is refused at the start, by name, with the variable or the line of the file that it comes from, and the
+name that was probably meant.
+
+A setting of bytes, seconds or days also takes a unit: `"2 MiB"` or `"2 MB"`, `"500 ms"`, `"5 min"`, `"90 d"`.
+`logpipe config show` prints what holds now, and where each value comes from.
 """
 
 
