@@ -25,6 +25,7 @@ COMMANDS = [
     "lag",
     "top",
     "tap",
+    "explain",
     "audit",
     "probe",
 ]
