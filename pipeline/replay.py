@@ -3,7 +3,16 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -25,7 +34,7 @@ from pipeline.settings import Events, Settings
 from pipeline.telemetry.metrics import Telemetry
 from pipeline.trace_stories.emission import TraceEvents
 
-__all__ = ["Rejection", "Replayed", "Selection", "replay", "select"]
+__all__ = ["Rejection", "Replayed", "Selection", "replay", "select", "services_of"]
 
 # What is built, sent and settled together: bounds the memory.
 _CHUNK_RECORDS = 500
@@ -64,7 +73,7 @@ class Selection:
                 self.reason is None
                 or self.reason.casefold() in f"{letter.error_type}\n{letter.reason}".casefold()
             )
-            and (self.service is None or self.service in _services(letter.value, events))
+            and (self.service is None or self.service in services_of(letter.value, events))
         )
 
 
@@ -87,6 +96,8 @@ class Replayed:
     rejected: int = 0
     rejections: list[Rejection] = field(default_factory=list)
     """The first thousand."""
+    rejected_now: list[DeadLetter] = field(default_factory=list)
+    """Those of the chunk that is being written, without their bytes."""
     gone: int = 0
     """Letters that hold only the beginning of their record, which Kafka does not hold any more."""
     unusable: int = 0
@@ -113,10 +124,12 @@ async def replay(
     *,
     dry_run: bool = False,
     report: Callable[[int], None] = lambda _: None,
+    settled: Callable[[Sequence[str]], Awaitable[None]] | None = None,
 ) -> Replayed:
     """Index letters again; what is there already stays as it is, and no new letters are written.
 
-    With `dry_run` the documents are built and counted. `report` is called with the letters done so far.
+    With `dry_run` the documents are built and counted. `report` is called with the letters done so far, `settled`
+    with the ids of letters all of whose documents are in Elasticsearch.
 
     Raises ServerUnavailable and ServerRefused when Elasticsearch does not answer, or says no, at the start;
     after that it is tried for as long as it takes, as in the pipeline.
@@ -136,8 +149,23 @@ async def replay(
                 await writer.write(built)
             if traces is not None:
                 await traces.write(built)
+            if settled is not None and not dry_run:
+                await settled(_settled(chunk, replayed.rejected_now))
+            replayed.rejected_now.clear()
             report(replayed.letters)
     return replayed
+
+
+def _settled(chunk: "_Chunk", rejected: Collection[DeadLetter]) -> list[str]:
+    """Name the letters of a chunk of which no document was refused again."""
+    ids = {letter.id for letter in rejected}
+    records = {letter.record for letter in rejected}
+    return [
+        letter.id
+        for record, letters in chunk.items()
+        for letter in letters
+        if letter.id not in ids and not (letter.element is None and record in records)
+    ]
 
 
 class _Source(NamedTuple):
@@ -160,6 +188,7 @@ class _Collected:
         """Remember why."""
         for letter in letters:
             self._replayed.rejected += 1
+            self._replayed.rejected_now.append(letter._replace(value=None, key=None, headers=()))
             if len(self._replayed.rejections) < _LISTED_REJECTIONS:
                 self._replayed.rejections.append(Rejection(letter.record, letter.error_type, letter.reason))
 
@@ -329,7 +358,7 @@ def _build(builder: DocumentBuilder, chunk: _Chunk) -> dict[Partition, list[_Reb
     return built
 
 
-def _services(value: bytes | None, events: Events) -> set[str]:
+def services_of(value: bytes | None, events: Events) -> set[str]:
     """Give the services that a record names: of each event, and of the envelope around it."""
     services: set[str] = set()
     for event in decode(value, service=events.service, max_array_events=events.max_array_events):

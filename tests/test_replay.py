@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import subprocess
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ import pytest
 from pipeline.audit import audit
 from pipeline.events.document import Coordinates
 from pipeline.kafka.dead_letters import DeadLetter, DeadLetterProducer, read_dead_letters
+from pipeline.kafka.letter_marks import Mark, mark_headers, mark_of
 from pipeline.replay import Selection, replay
 from pipeline.settings import Events
 from tests.logpipe import logpipe, running
@@ -299,3 +301,46 @@ async def test_headers_called_like_ours_stay_the_records_own(pipeline: Pipeline)
     headers = [("logpipe.topic", None), ("logpipe.element", b"3"), ("logpipe.reason", b"\xff")]
     await write(pipeline, LETTER._replace(headers=headers))
     assert await letters_of(pipeline) == [LETTER._replace(headers=headers)]
+
+
+async def test_acknowledged_letters_are_left_out_and_stay(pipeline: Pipeline) -> None:
+    letters = [
+        LETTER._replace(record=Coordinates(pipeline.name, 0, offset, 1_700_000_000_000), value=value)
+        for offset, value in enumerate((b'{"service":"web"}', b'{"service":"api"}', b"\xff"))
+    ]
+    await write(pipeline, *letters)
+    refused = await dlq(pipeline, "ack")
+    assert refused.returncode == 2, "without a choice nothing is acknowledged"
+    done = await dlq(pipeline, "ack", "--service", "web", "--note", "INC-1")
+    assert done.returncode == 0, done.stderr.decode()
+    assert "1  acknowledged" in done.stdout.decode()
+    listed = json.loads((await dlq(pipeline, "list", "--json")).stdout)
+    assert listed["by_state"] == {"acknowledged": 1, "open": 2}
+    assert [letter["offset"] for letter in listed["letters"]] == [1, 2]
+    assert listed["letters"][0]["services"] == ["api"]
+    every = (await dlq(pipeline, "list", "--all")).stdout.decode()
+    assert "INC-1" in every
+    replayed = await dlq(pipeline, "replay")
+    assert replayed.returncode == 0, replayed.stderr.decode()
+    assert "2  indexed" in replayed.stdout.decode()
+    exported = [json.loads(line) for line in (await dlq(pipeline, "export")).stdout.splitlines()]
+    states = {one["offset"]: (one["state"], one["value"]) for one in exported}
+    assert states == {
+        0: ("acknowledged", '{"service":"web"}'),
+        1: ("replayed", '{"service":"api"}'),
+        2: ("replayed", {"base64": "/w=="}),
+    }
+    # Written again after its mark, a letter is open again; the audit and the replay count it once.
+    await write(pipeline, letters[0])
+    assert json.loads((await dlq(pipeline, "list", "--json")).stdout)["by_state"] == {
+        "open": 1,
+        "replayed": 2,
+    }
+    assert len([letter async for letter in read_dead_letters(pipeline.settings)]) == 3
+
+
+def test_a_record_s_own_headers_make_no_mark() -> None:
+    mark = Mark("acknowledged", 5, "note")
+    assert mark_of(None, mark_headers(mark)) == mark
+    assert mark_of(b"", mark_headers(mark)) is None
+    assert mark_of(None, [*mark_headers(mark), ("logpipe.topic", b"t")]) is None

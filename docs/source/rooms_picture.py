@@ -19,6 +19,7 @@ _ABOUT = {
     "worker": "one and several",
     "shadow": "beside Logstash",
     "diagnostics": "a look inside",
+    "backfill": "a window again",
     "audit": "the proof",
     "replay": "dead letters again",
     "probe": "one event through",

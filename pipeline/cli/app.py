@@ -8,6 +8,7 @@ import typer
 from rich.markup import escape
 
 from pipeline.cli.audit import audit_command
+from pipeline.cli.backfill import backfill_command
 from pipeline.cli.check import check_command
 from pipeline.cli.config import config
 from pipeline.cli.demo import demo_command
@@ -108,6 +109,7 @@ app.command("explain")(explain_command)
 app.command("audit")(audit_command)
 app.command("probe")(probe_command)
 app.add_typer(dlq, name="dlq")
+app.command("backfill")(backfill_command)
 app.command("trace")(trace_command)
 app.add_typer(traces, name="traces")
 app.add_typer(logstash, name="logstash")

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.cli.options import ConfigOption, milliseconds
+from pipeline.cli.tables import Column, print_json, print_table
 from pipeline.cli.terminal import err, out
 from pipeline.errors import SettingsError
 from pipeline.settings import Settings, load_settings
@@ -18,7 +19,7 @@ from pipeline.settings import Settings, load_settings
 if TYPE_CHECKING:
     from pipeline.audit import AuditResult
 
-__all__ = ["audit_command"]
+__all__ = ["audit_command", "print_audit", "result_as_json"]
 
 _COUNTS = (
     "records",
@@ -99,10 +100,9 @@ def audit_command(
             )
         )
     if as_json:
-        sys.stdout.buffer.write(_as_json(result))
-        sys.stdout.buffer.flush()
+        print_json(result_as_json(result))
     else:
-        _print(result, settings)
+        print_audit(result, settings)
     if not result.clean:
         raise typer.Exit(1)
 
@@ -141,40 +141,36 @@ def _audit_traces(settings: Settings, sample: int | None, *, as_json: bool) -> N
         raise typer.Exit(1)
 
 
-def _as_json(result: "AuditResult") -> bytes:
+def result_as_json(result: "AuditResult") -> dict[str, Any]:
+    """Give what `--json` prints."""
     totals = ("records", "expected", "indexed", "dead", "missing", "duplicated", "expired", "corrupt")
-    return orjson.dumps(
-        {
-            "clean": result.clean,
-            **{name: getattr(result, name) for name in totals},
-            "partitions": [
-                {
-                    **one.range._asdict(),
-                    **{name: getattr(one, name) for name in _COUNTS},
-                    "commit_of_earlier_topic": one.commit_of_earlier_topic,
-                }
-                for one in result.partitions
-            ],
-            "findings": [finding._asdict() for finding in result.findings],
-            "unread": [unread._asdict() for unread in result.unread],
-        },
-        option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE,
-    )
+    return {
+        "clean": result.clean,
+        **{name: getattr(result, name) for name in totals},
+        "partitions": [
+            {
+                **one.range._asdict(),
+                **{name: getattr(one, name) for name in _COUNTS},
+                "commit_of_earlier_topic": one.commit_of_earlier_topic,
+            }
+            for one in result.partitions
+        ],
+        "findings": [finding._asdict() for finding in result.findings],
+        "unread": [unread._asdict() for unread in result.unread],
+    }
 
 
-def _print(result: "AuditResult", settings: Settings) -> None:
-    table = Table(box=None, header_style="bold", pad_edge=False, show_footer=len(result.partitions) > 1)
-    table.add_column("topic", "all", overflow="fold")
-    for name in ("partition", "offsets"):
-        table.add_column(name, justify="right")
-    for name in _COUNTS:
-        total = sum(getattr(one, name) for one in result.partitions)
-        table.add_column(_HEADINGS.get(name, name), f"{total:,}", justify="right")
+def print_audit(result: "AuditResult", settings: Settings) -> None:
+    """Print what was counted and found, and one sentence that says whether all is well."""
+    names = ("partition", "offsets", *(_HEADINGS.get(name, name) for name in _COUNTS))
+    columns = (Column("topic"), *(Column(name, number=True) for name in names))
+    totals = [f"{sum(getattr(one, name) for one in result.partitions):,}" for name in _COUNTS]
+    rows = []
     for one in result.partitions:
         topic, partition, start, end = one.range
         counts = [f"{getattr(one, name):,}" for name in _COUNTS]
-        table.add_row(topic, str(partition), f"{start}-{end}", *counts)
-    out.print(table)
+        rows.append([topic, str(partition), f"{start}-{end}", *counts])
+    print_table(out, columns, rows, total=("all", "", "", *totals) if len(rows) > 1 else ())
     for finding in result.findings:
         where = f"{finding.topic}/{finding.partition}@{finding.offset}"
         text = f"{finding.what}  {where}  {finding.id}  {', '.join(finding.indices)}"

@@ -1,27 +1,30 @@
-"""The commands `logpipe dlq list`, `show` and `replay`: parse, call, print."""
+"""The commands `logpipe dlq list`, `show`, `replay`, `ack` and `export`: parse, call, print."""
 
 import asyncio
 import base64
+import dataclasses
 import logging
 import sys
+import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing, closing
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from rich.text import Text
 
 from pipeline.cli.options import ConfigOption, milliseconds
+from pipeline.cli.tables import Column, print_json, print_json_lines, print_table
 from pipeline.cli.terminal import err, harmless, out
 from pipeline.errors import SettingsError
 from pipeline.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from pipeline.kafka.dead_letters import DeadLetter
+    from pipeline.kafka.letter_marks import Mark, MarkFile
     from pipeline.replay import Replayed, Selection
 
 __all__ = ["dlq"]
@@ -33,6 +36,7 @@ dlq = typer.Typer(
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHOWN_REASON = 120
 _LISTED = 100
+_MARKS_AT_A_TIME = 1000
 
 ReasonOption = Annotated[
     str | None, typer.Option("--reason", help="Part of the error type or of the reason, in any case.")
@@ -43,6 +47,9 @@ ServiceOption = Annotated[
 TopicOption = Annotated[str | None, typer.Option("--topic", help="The topic that the record came from.")]
 SinceOption = Annotated[
     str | None, typer.Option("--since", help="The record's timestamp at the earliest, ISO-8601.")
+]
+EveryOption = Annotated[
+    bool, typer.Option("--all", help="Those too that have been acknowledged or replayed.")
 ]
 UntilOption = Annotated[
     str | None, typer.Option("--until", help="The first timestamp that is too late, ISO-8601.")
@@ -58,8 +65,10 @@ def list_letters(
     since: SinceOption = None,
     until: UntilOption = None,
     limit: Annotated[int, typer.Option(min=0, help="Most letters in the table; all are counted.")] = _LISTED,
+    every: EveryOption = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
 ) -> None:
-    """Show dead letters as a table, and how many there are by error type."""
+    """Show dead letters as a table, and how many there are by error type; acknowledged and replayed ones with --all."""
     from pipeline.replay import Selection
 
     settings = load_settings(config)
@@ -70,29 +79,65 @@ def list_letters(
         since_ms=milliseconds("--since", since),
         until_ms=milliseconds("--until", until),
     )
-    asyncio.run(_list(settings, selection, limit))
+    asyncio.run(_list(settings, selection, limit, every=every, as_json=as_json))
 
 
-async def _list(settings: Settings, selection: "Selection", limit: int) -> None:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("topic", "partition", "offset", "time", "status", "error type", "field", "reason"):
-        right = name in {"partition", "offset", "status"}
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
+async def _list(
+    settings: Settings, selection: "Selection", limit: int, *, every: bool, as_json: bool
+) -> None:
+    from pipeline.kafka.letter_marks import MarkFile
+
+    names = (
+        "topic",
+        "partition",
+        "offset",
+        "time",
+        "service",
+        "status",
+        "error type",
+        "field",
+        "reason",
+        "state",
+    )
+    columns = [Column(name, number=name in {"partition", "offset", "status"}) for name in names]
     counts: Counter[str] = Counter()
-    async with aclosing(_chosen(settings, selection)) as letters:
-        async for letter in letters:
-            counts[letter.error_type] += 1
-            if counts.total() <= limit:
-                table.add_row(*map(Text, _row(letter)))
-    if table.row_count:
-        out.print(table)
+    states: Counter[str] = Counter()
+    rows: list[list[str]] = []
+    told: list[dict[str, Any]] = []
+    with closing(MarkFile()) as marks:
+        async with aclosing(_chosen(settings, selection, marks)) as letters:
+            async for letter in letters:
+                mark = marks.of(letter.id)
+                states[mark.kind if mark else "open"] += 1
+                if mark is not None and not every:
+                    continue
+                counts[letter.error_type] += 1
+                if counts.total() <= limit:
+                    rows.append(_row(letter, settings, mark))
+                    told.append(letter_as_json(letter, settings, mark, whole=False))
+    if as_json:
+        print_json(
+            {
+                "letters": told,
+                "total": counts.total(),
+                "by_error_type": dict(counts.most_common()),
+                "by_state": dict(states),
+            }
+        )
+        return
+    if rows:
+        print_table(out, columns, rows)
         out.print()
     for error_type, number in counts.most_common():
         out.print(Text(f"{number:>8}  {harmless(error_type) or 'no error type'}"))
     out.print(f"{counts.total():>8}  dead letters in all", highlight=False)
+    if hidden := sum(number for state, number in states.items() if state != "open" and not every):
+        out.print(f"{hidden:>8}  acknowledged or replayed, shown with --all", highlight=False)
 
 
-def _row(letter: "DeadLetter") -> list[str]:
+def _row(letter: "DeadLetter", settings: Settings, mark: "Mark | None") -> list[str]:
+    from pipeline.replay import services_of
+
     record = letter.record
     reason = harmless(letter.reason).replace("\n", " ")
     return [
@@ -100,11 +145,52 @@ def _row(letter: "DeadLetter") -> list[str]:
         str(record.partition),
         str(record.offset),
         _time(record.timestamp_ms),
+        harmless(", ".join(sorted(services_of(letter.value, settings.events)))),
         str(letter.status),
         harmless(letter.error_type),
         harmless(letter.field),
         reason if len(reason) <= _SHOWN_REASON else f"{reason[:_SHOWN_REASON]}…",
+        "" if mark is None else f"{mark.kind} {_time(mark.at_ms)[:16]} {harmless(mark.note)}".rstrip(),
     ]
+
+
+def letter_as_json(
+    letter: "DeadLetter", settings: Settings, mark: "Mark | None", *, whole: bool
+) -> dict[str, Any]:
+    """Give a letter for a program to read; `whole` adds the record's key, headers and bytes."""
+    from pipeline.replay import services_of
+
+    told: dict[str, Any] = {
+        "id": letter.id,
+        **letter.record._asdict(),
+        "services": sorted(services_of(letter.value, settings.events)),
+        "status": letter.status,
+        "error_type": letter.error_type,
+        "field": letter.field,
+        "reason": letter.reason,
+        "attempts": letter.attempts,
+        "element": letter.element,
+        "state": "open" if mark is None else mark.kind,
+        "note": "" if mark is None else mark.note,
+    }
+    if whole:
+        told |= {
+            "whole_bytes": letter.whole_bytes,
+            "key": _bytes_as_json(letter.key),
+            "headers": [[name, _bytes_as_json(content)] for name, content in letter.headers],
+            "value": _bytes_as_json(letter.value),
+        }
+    return told
+
+
+def _bytes_as_json(content: bytes | None) -> Any:
+    """Give text as it is, other bytes as `{"base64": …}`."""
+    if content is None:
+        return None
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(content).decode()}
 
 
 @dlq.command()
@@ -197,6 +283,8 @@ def replay_letters(
 ) -> None:
     """Index dead letters once more, after what was wrong has been mended; exit 1 when some are refused still.
 
+    What is indexed is marked as replayed. Acknowledged letters are left out.
+
     Each document gets the id and the index that it would have had: replaying twice changes nothing.
     """
     from pipeline.replay import Selection
@@ -232,7 +320,7 @@ def replay_letters(
 
 async def _count(settings: Settings, selection: "Selection") -> int:
     total = 0
-    async with aclosing(_chosen(settings, selection)) as letters:
+    async with aclosing(_open(settings, selection)) as letters:
         async for _ in letters:
             total += 1
     return total
@@ -241,10 +329,114 @@ async def _count(settings: Settings, selection: "Selection") -> int:
 async def _replay(
     settings: Settings, selection: "Selection", *, dry_run: bool, report: Callable[[int], None]
 ) -> "Replayed":
+    from pipeline.kafka.dead_letters import dead_letter_topic
+    from pipeline.kafka.letter_marks import Mark, write_marks
     from pipeline.replay import replay
 
-    async with aclosing(_chosen(settings, selection)) as letters:
-        return await replay(settings, letters, dry_run=dry_run, report=report)
+    async def settled(ids: Sequence[str]) -> None:
+        mark = Mark("replayed", time.time_ns() // 1_000_000)
+        await write_marks(settings, dead_letter_topic(settings), ids, mark)
+
+    async with aclosing(_open(settings, selection)) as letters:
+        return await replay(settings, letters, dry_run=dry_run, report=report, settled=settled)
+
+
+async def _open(settings: Settings, selection: "Selection") -> "AsyncGenerator[DeadLetter, None]":
+    """Leave out what somebody has acknowledged: there is nothing more to be done about it."""
+    from pipeline.kafka.letter_marks import MarkFile
+
+    unlimited = dataclasses.replace(selection, limit=None)
+    left = selection.limit
+    with closing(MarkFile()) as marks:
+        async with aclosing(_chosen(settings, unlimited, marks)) as letters:
+            async for letter in letters:
+                mark = marks.of(letter.id)
+                if mark is not None and mark.kind == "acknowledged":
+                    continue
+                if left == 0:
+                    return
+                left = None if left is None else left - 1
+                yield letter
+
+
+@dlq.command("ack")
+def acknowledge_letters(
+    config: ConfigOption = None,
+    reason: ReasonOption = None,
+    service: ServiceOption = None,
+    topic: TopicOption = None,
+    partition: Annotated[int | None, typer.Option(min=0, help="Partition of the records.")] = None,
+    offset: Annotated[int | None, typer.Option(min=0, help="Offset of the record.")] = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    every: Annotated[bool, typer.Option("--all", help="All there are, without any of the above.")] = False,
+    note: Annotated[str, typer.Option(help="Why: a ticket, a word.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count; write nothing.")] = False,
+) -> None:
+    """Acknowledge dead letters: somebody has looked, nothing more is to be done.
+
+    `list` and `replay` leave them out from then on; they stay in Kafka, and `audit` counts them as before.
+    """
+    from pipeline.replay import Selection
+
+    settings = load_settings(config)
+    times = milliseconds("--since", since), milliseconds("--until", until)
+    selection = Selection(reason, service, topic, partition, offset, *times)
+    if not every and selection == Selection():
+        raise SettingsError(
+            "which letters? --reason, --service, --topic, --since … choose some, --all is all"
+        )
+    number = asyncio.run(_acknowledge(settings, selection, note, dry_run=dry_run))
+    out.print(f"{number:>8}  {'would be acknowledged' if dry_run else 'acknowledged'}", highlight=False)
+
+
+async def _acknowledge(settings: Settings, selection: "Selection", note: str, *, dry_run: bool) -> int:
+    from pipeline.kafka.dead_letters import dead_letter_topic
+    from pipeline.kafka.letter_marks import Mark, write_marks
+
+    mark = Mark("acknowledged", time.time_ns() // 1_000_000, note)
+    number, ids = 0, list[str]()
+    async with aclosing(_open(settings, selection)) as letters:
+        async for letter in letters:
+            number += 1
+            if not dry_run:
+                ids.append(letter.id)
+            if len(ids) == _MARKS_AT_A_TIME:
+                await write_marks(settings, dead_letter_topic(settings), ids, mark)
+                ids.clear()
+    if ids:
+        await write_marks(settings, dead_letter_topic(settings), ids, mark)
+    return number
+
+
+@dlq.command("export")
+def export_letters(
+    config: ConfigOption = None,
+    reason: ReasonOption = None,
+    service: ServiceOption = None,
+    topic: TopicOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Most letters; all unless given.")] = None,
+) -> None:
+    """Write dead letters to stdout, one JSON object a line, with the record's key, headers and bytes.
+
+    Bytes that are no UTF-8 are {"base64": …}. `state` is open, acknowledged or replayed.
+    """
+    from pipeline.replay import Selection
+
+    settings = load_settings(config)
+    times = milliseconds("--since", since), milliseconds("--until", until)
+    asyncio.run(_export(settings, Selection(reason, service, topic, None, None, *times, limit)))
+
+
+async def _export(settings: Settings, selection: "Selection") -> None:
+    from pipeline.kafka.letter_marks import MarkFile
+
+    with closing(MarkFile()) as marks:
+        async with aclosing(_chosen(settings, selection, marks)) as letters:
+            async for letter in letters:
+                print_json_lines([letter_as_json(letter, settings, marks.of(letter.id), whole=True)])
 
 
 def _print_replayed(replayed: "Replayed", *, dry_run: bool) -> None:
@@ -268,10 +460,15 @@ def _print_replayed(replayed: "Replayed", *, dry_run: bool) -> None:
         out.print(f"and {replayed.rejected - len(replayed.rejections)} more", highlight=False)
 
 
-async def _chosen(settings: Settings, selection: "Selection") -> "AsyncGenerator[DeadLetter, None]":
-    from pipeline.kafka.dead_letters import read_dead_letters
+async def _chosen(
+    settings: Settings, selection: "Selection", marks: "MarkFile | None" = None
+) -> "AsyncGenerator[DeadLetter, None]":
+    """Give the letters that are meant; the marks on all of them are read into `marks` first."""
+    from pipeline.kafka.dead_letters import read_dead_letters, read_marks
     from pipeline.replay import select
 
+    if marks is not None:
+        await read_marks(settings, marks)
     async with aclosing(read_dead_letters(settings)) as letters:
         async for letter in select(letters, selection, settings.events):
             yield letter

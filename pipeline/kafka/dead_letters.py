@@ -24,6 +24,7 @@ from pipeline.kafka.client import (
     start_client,
 )
 from pipeline.kafka.fetched_records import as_parsed
+from pipeline.kafka.letter_marks import Mark, MarkFile, mark_of
 from pipeline.kafka.seen_ids import SeenIds
 from pipeline.settings import Settings
 from pipeline.version import version
@@ -35,6 +36,7 @@ __all__ = [
     "SourceRecord",
     "dead_letter_topic",
     "read_dead_letters",
+    "read_marks",
 ]
 
 log = logging.getLogger(__name__)
@@ -201,8 +203,21 @@ async def read_dead_letters(settings: Settings) -> AsyncGenerator[DeadLetter, No
             partitions = await partitions_of_topics(admin, [dead_letter_topic(settings)])
         async with aclosing(_read(settings, partitions)) as letters:
             async for letter in letters:
-                if _may_repeat(letter) or seen.first_time(letter.id):
+                if isinstance(letter, DeadLetter) and (_may_repeat(letter) or seen.first_time(letter.id)):
                     yield letter
+
+
+async def read_marks(settings: Settings, marks: MarkFile) -> None:
+    """Read the topic for the marks on its letters; raises as `read_dead_letters` does."""
+    with kafka_errors(settings.kafka):
+        async with admin_client(settings.kafka, "dead-letters") as admin:
+            partitions = await partitions_of_topics(admin, [dead_letter_topic(settings)])
+        async with aclosing(_read(settings, partitions)) as found:
+            async for each in found:
+                if isinstance(each, DeadLetter):
+                    marks.reopen(each.id)
+                else:
+                    marks.put(*each)
 
 
 def _may_repeat(letter: DeadLetter) -> bool:
@@ -212,7 +227,10 @@ def _may_repeat(letter: DeadLetter) -> bool:
     )
 
 
-async def _read(settings: Settings, partitions: Sequence[TopicPartition]) -> AsyncGenerator[DeadLetter, None]:
+async def _read(
+    settings: Settings, partitions: Sequence[TopicPartition]
+) -> AsyncGenerator[DeadLetter | tuple[str, Mark], None]:
+    """Read letters, and marks with the ids of the letters that they are on."""
     async with _consumer(settings) as consumer:
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)
@@ -223,7 +241,11 @@ async def _read(settings: Settings, partitions: Sequence[TopicPartition]) -> Asy
             while await consumer.position(partition) < ends[partition]:
                 for records in (await consumer.getmany(partition, timeout_ms=500)).values():
                     for record in records:
-                        yield _parse(record.key, record.value, record.headers)
+                        mark = mark_of(record.value, record.headers)
+                        if mark is not None:
+                            yield (record.key or b"").decode("utf-8", "replace"), mark
+                        else:
+                            yield _parse(record.key, record.value, record.headers)
 
 
 def _headers(letter: DeadLetter) -> list[tuple[str, bytes | None]]:

@@ -27,6 +27,7 @@ COMMANDS = [
     "tap",
     "explain",
     "audit",
+    "backfill",
     "probe",
 ]
 EVENT = b'{"timestamp":"2024-01-15T10:30:00.123Z","level":"ERROR","service":"api","message":"m"}'
