@@ -414,6 +414,22 @@ def test_metrics_are_found_in_an_expression(expression: str, names: set[str]) ->
     assert metrics_of(expression) == names
 
 
+@pytest.mark.parametrize(
+    "metric",
+    [
+        "logpipe_index_waiting_documents",
+        "logpipe_dead_letter_flood",
+        "logpipe_records_expired_total",
+        "logpipe_records_implausible_timestamp_total",
+        "logpipe_documents_without_day_total",
+        "logpipe_clock_difference_seconds",
+    ],
+)
+def test_what_an_alert_of_the_pipeline_asks_for_is_on_its_dashboard(metric: str) -> None:
+    shown = [promql(target) for target in PROMETHEUS_TARGETS if target.dashboard == "pipeline"]
+    assert any(metric in metrics_of(query) for query in shown)
+
+
 def test_every_metric_exists() -> None:
     known = own_metrics() | recorded() | set.union(*EXPORTED.values())
     unknown = {

@@ -38,6 +38,7 @@ def pipeline() -> Dashboard:
             _lateness(),
             _bulk(),
             _trouble(),
+            _waiting(),
             _pressure(),
             _workers(),
             _log_metrics(),
@@ -296,6 +297,68 @@ def _trouble() -> Row:
                     f"Per second: indexed after the field that was rejected had been moved aside. {_OWN}",
                     Series(total(rate("logpipe_documents_salvaged_total")), "salvaged"),
                     unit="eps",
+                ),
+            ),
+        ],
+    )
+
+
+def _waiting() -> Row:
+    return Row(
+        "What waits, and what was not as it should be",
+        [
+            line(
+                graph(
+                    "Documents that wait for their index",
+                    "The index takes none, others go on; after `index_wait.max_seconds` they become dead letters. "
+                    f"{_OWN}",
+                    Series(total("logpipe_index_waiting_documents", "index"), "{{index}}"),
+                    stacked=True,
+                ),
+                graph(
+                    "Flood of refusals",
+                    "1: too many of the last documents were refused, nothing more is read until somebody has looked. "
+                    f"{_OWN}",
+                    Series("max by (instance) (logpipe_dead_letter_flood)", "{{instance}}"),
+                    maximum=1,
+                ),
+                graph(
+                    "Records that expired unread",
+                    f"In five minutes: retention removed them before they were read. They are lost. {_OWN}",
+                    Series(
+                        total(increase("logpipe_records_expired_total", _TOPIC, window="5m"), "topic"),
+                        "{{topic}}",
+                    ),
+                    columns=True,
+                ),
+            ),
+            line(
+                graph(
+                    "Kafka timestamps that cannot be true",
+                    f"Records in five minutes: -1, seconds, microseconds, years to come. {_OWN}",
+                    Series(
+                        total(
+                            increase("logpipe_records_implausible_timestamp_total", _TOPIC, window="5m"),
+                            "topic",
+                        ),
+                        "{{topic}}",
+                    ),
+                    columns=True,
+                ),
+                graph(
+                    "Documents without a day of their own",
+                    f"In five minutes, in the index `undated` or `overflow`. {_OWN}",
+                    Series(
+                        total(increase("logpipe_documents_without_day_total", window="5m"), "index"),
+                        "{{index}}",
+                    ),
+                    columns=True,
+                ),
+                graph(
+                    "Clock against Elasticsearch's",
+                    f"How far the clock of each host is ahead. Elasticsearch's is the one that decides. {_OWN}",
+                    Series("max by (instance) (logpipe_clock_difference_seconds)", "{{instance}}"),
+                    unit="s",
                 ),
             ),
         ],
