@@ -8,15 +8,21 @@ from pipeline.settings import Kafka, is_own_topic
 __all__ = ["TopicPattern", "chosen_topics"]
 
 
+_KAFKAS_OWN = "__"
+"""How Kafka's internal topics begin, such as `__consumer_offsets`; its list of topics has them too."""
+
+
 class TopicPattern:
-    """`kafka.topic_pattern` without the pipeline's own topics; stands in for a compiled expression."""
+    """`kafka.topic_pattern` without the pipeline's own topics and Kafka's; stands in for a compiled expression."""
 
     def __init__(self, pattern: str) -> None:
         self._expression = re.compile(pattern)
 
     def match(self, topic: str) -> bool:
         """Tell whether a topic is meant: it begins as the expression says, and holds what applications log."""
-        return self._expression.match(topic) is not None and not is_own_topic(topic)
+        if topic.startswith(_KAFKAS_OWN) or is_own_topic(topic):
+            return False
+        return self._expression.match(topic) is not None
 
 
 def chosen_topics(kafka: Kafka, existing: Iterable[str]) -> list[str]:

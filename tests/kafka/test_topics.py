@@ -15,6 +15,8 @@ EXISTING = [
     "other.dead-letters",
     "other.dead-letters.logs",
     "unlike",
+    "__consumer_offsets",
+    "__transaction_state",
 ]
 
 
