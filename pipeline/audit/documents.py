@@ -16,6 +16,8 @@ KEEP_ALIVE = "5m"
 SERIALIZERS = dict.fromkeys(("application/json", "application/vnd.elasticsearch+json"), OrjsonSerializer())
 # How an id ends: the offset, the record's timestamp, the number within an array.
 _END_OF_ID = re.compile(r"-(\d{12,})-(?:-?\d+)(?:\.\d+)?\Z")
+# The second where others have made the index: by Elasticsearch's own mapping `kafka.topic` is cut into words.
+_TOPIC_FIELDS = ("kafka.topic", "kafka.topic.keyword")
 # The most that `index.max_result_window` allows by default.
 _PAGE_DOCUMENTS = 10_000
 
@@ -67,7 +69,7 @@ class Documents:
             query={
                 "bool": {
                     "filter": [
-                        {"term": {"kafka.topic": topic}},
+                        {"bool": {"should": [{"term": {name: topic}} for name in _TOPIC_FIELDS]}},
                         {"term": {"kafka.partition": partition}},
                         {"range": {"kafka.offset": {"gte": self._from, "lt": upto}}},
                     ]

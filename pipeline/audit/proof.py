@@ -1,6 +1,7 @@
 """Going through the ranges: both sides are read, several ranges at a time, and compared."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 
@@ -62,20 +63,23 @@ async def audit(
             if partition is not None:
                 wanted = [one for one in wanted if one.partition == partition]
             commits = await current_commits(reading.consumer, await commits_of_group(settings, admin))
+            committed_only = not to_end and to_offset is None
             ranges = await ranges_of(
-                *(reading.consumer, wanted, commits, since_ms),
-                committed_only=not to_end and to_offset is None,
+                reading.consumer, wanted, commits, since_ms, committed_only=committed_only
             )
+            ends = await reading.consumer.end_offsets(wanted)
         results = [PartitionAudit(one) for one in ranges]
+        if committed_only:
+            for each, audited in zip(wanted, results, strict=True):
+                audited.not_committed = max(0, ends[each] - audited.range.end)
         for each, audited in zip(wanted, results, strict=True):
             unread_before(audited, commits.get(each))
             if partition is not None:
                 audited.range = narrowed(audited.range, from_offset, to_offset)
         with closing(LetterFile()) as letters:
             await letters.read(settings)
-            comparison = Comparison(
-                DocumentBuilder(settings.events, settings.index, settings.inputs), letters, since_ms, until_ms
-            )
+            builder = DocumentBuilder(settings.events, settings.index, settings.inputs)
+            comparison = Comparison(builder, letters, since_ms, until_ms, time.time_ns() // 1_000_000)
             async with make_client(settings.elasticsearch, serializers=SERIALIZERS) as client:
                 with server_errors(settings.elasticsearch, "give the documents to be counted"):
                     await _Proof(settings, results, client, comparison, report).run()

@@ -64,6 +64,8 @@ class PartitionAudit:
     """Offsets that retention removed before the group had read them, since it began."""
     corrupt: int = 0
     """Offsets in the range that Kafka holds in damaged batches, and does not give."""
+    not_committed: int = 0
+    """Offsets behind the range, which the group has not committed: they were not looked at."""
     commit_of_earlier_topic: bool = False
     """Whether the group's commit is for a topic of this name that is no more: nothing of this one is committed."""
     findings: list[Finding] = field(default_factory=list)
@@ -119,9 +121,17 @@ class AuditResult:
         return sum(one.corrupt for one in self.partitions)
 
     @property
+    def not_committed(self) -> int:
+        """Offsets that were not looked at: the group has not committed them."""
+        return sum(one.not_committed for one in self.partitions)
+
+    @property
     def clean(self) -> bool:
-        """True when nothing is missing, nothing is there twice, and nothing was lost before it could be read."""
-        return not (self.missing or self.duplicated or self.expired or self.corrupt)
+        """True when nothing is missing, nothing is there twice, and nothing was lost before it could be read.
+
+        False when nothing was compared: that proves nothing.
+        """
+        return bool(self.records) and not (self.missing or self.duplicated or self.expired or self.corrupt)
 
     @property
     def unread(self) -> list[Unread]:

@@ -73,7 +73,8 @@ def audit_command(
 ) -> None:
     """Prove that no record is lost or indexed twice: compare Kafka, Elasticsearch and the dead letters.
 
-    Exit code 0 when nothing is missing, duplicated, damaged in Kafka or expired before it was read, else 1.
+    Exit code 0 when nothing is missing, duplicated, damaged in Kafka or expired before it was read, else 1; also 1
+    when there was nothing to compare.
     """
     from pipeline.audit import audit
 
@@ -143,7 +144,10 @@ def _audit_traces(settings: Settings, sample: int | None, *, as_json: bool) -> N
 
 def result_as_json(result: "AuditResult") -> dict[str, Any]:
     """Give what `--json` prints."""
-    totals = ("records", "expected", "indexed", "dead", "missing", "duplicated", "expired", "corrupt")
+    totals = (
+        *("records", "expected", "indexed", "dead"),
+        *("missing", "duplicated", "expired", "corrupt", "not_committed"),
+    )
     return {
         "clean": result.clean,
         **{name: getattr(result, name) for name in totals},
@@ -151,6 +155,7 @@ def result_as_json(result: "AuditResult") -> dict[str, Any]:
             {
                 **one.range._asdict(),
                 **{name: getattr(one, name) for name in _COUNTS},
+                "not_committed": one.not_committed,
                 "commit_of_earlier_topic": one.commit_of_earlier_topic,
             }
             for one in result.partitions
@@ -186,11 +191,13 @@ def print_audit(result: "AuditResult", settings: Settings) -> None:
             ),
             soft_wrap=True,
         )
-    if not result.records:
+    if result.not_committed:
         out.print(
-            f"Nothing was compared: the group {settings.kafka.group_id} has committed nothing of this; "
-            "--to-end looks at all that Kafka holds.",
+            f"Not looked at: {result.not_committed:,} offsets that the group {settings.kafka.group_id} has not "
+            "committed; --to-end looks at all that Kafka holds.",
             style="yellow",
         )
+    if not result.records:
+        out.print("Nothing was compared: that proves nothing.", style="red")
     elif result.clean:
         out.print("Nothing is missing, nothing is there twice.", style="green")

@@ -1,6 +1,7 @@
 """The audit: finds what is missing and what is there twice, and nothing else."""
 
 import asyncio
+import gzip
 import time
 from typing import Any
 
@@ -175,6 +176,48 @@ async def test_each_element_of_an_array_counts(pipeline: Pipeline) -> None:
     assert [finding.id for finding in result.findings] == [gone["_id"]]
 
 
+async def test_several_events_in_one_record_count_each(pipeline: Pipeline) -> None:
+    lines = b'{"level":"info","message":"a"}\n{"level":"info","message":"b"}\n'
+    beside = b'{"level":"info","message":"a"}{"level":"info","message":"b"}{"level":"info","message":"c"}'
+    packed = gzip.compress(lines)
+    await pipeline.send([lines, b'{"message":"plain"}', beside, packed])
+    await index_all(pipeline, 8)
+    result = await look(pipeline)
+    assert (result.records, result.expected) == (4, 8)
+    assert counts(result) == (8, 0, 0, 0)
+    gone = next(hit for hit in await hits(pipeline) if hit["_id"].endswith(".1"))
+    await delete(pipeline.client, gone)
+    result = await look(pipeline)
+    assert counts(result) == (7, 0, 1, 0)
+    assert [finding.id for finding in result.findings] == [gone["_id"]]
+
+
+async def test_documents_are_found_in_an_index_that_others_have_made(pipeline: Pipeline) -> None:
+    foreign = f"{pipeline.name}-of-others"
+    await pipeline.client.indices.put_index_template(
+        name=foreign, index_patterns=[f"{pipeline.name}-2*"], priority=100_000, template={"mappings": {}}
+    )
+    try:
+        await pipeline.send([b"{}"] * 3)
+        await index_all(pipeline, 3)
+        index = (await hits(pipeline))[0]["_index"]
+        made = await pipeline.client.indices.get(index=index)
+        assert made[index]["mappings"]["properties"]["kafka"]["properties"]["topic"]["type"] == "text"
+        assert counts(await look(pipeline)) == (3, 0, 0, 0)
+    finally:
+        await pipeline.client.indices.delete_index_template(name=foreign)
+
+
+async def test_one_missing_topic_of_several_is_named(pipeline: Pipeline) -> None:
+    await pipeline.send([b"{}"])
+    missing = {"LOGPIPE_KAFKA__TOPICS": f"{pipeline.name},none-such"}
+    command = await asyncio.to_thread(
+        logpipe, "audit", "--to-end", settings={**pipeline.environment(), **missing}
+    )
+    assert command.returncode not in {0, 1}
+    assert "the topic none-such does not exist" in command.stderr.decode()
+
+
 async def test_more_documents_than_a_page_at_one_offset(pipeline: Pipeline) -> None:
     array = orjson.dumps([{"message": "m"}] * 10_000)
     await pipeline.send([b"{}", array, b"{}", array, *[b"{}"] * 20])
@@ -290,11 +333,13 @@ async def test_a_topic_that_does_not_exist_is_named(pipeline: Pipeline) -> None:
         await look(pipeline, topics=["none-such"])
 
 
-async def test_without_any_commit_the_command_says_that_nothing_was_compared(pipeline: Pipeline) -> None:
+async def test_without_any_commit_nothing_was_compared_and_that_is_no_proof(pipeline: Pipeline) -> None:
     await pipeline.send([b"{}"])
     command = await asyncio.to_thread(logpipe, "audit", settings=pipeline.environment())
-    assert command.returncode == 0, command.stderr.decode()
-    assert "Nothing was compared" in command.stdout.decode()
+    assert command.returncode == 1, command.stderr.decode()
+    said = " ".join(command.stdout.decode().split())
+    assert "Nothing was compared" in said
+    assert f"1 offsets that the group {pipeline.name} has not committed" in said
 
 
 @pytest.mark.parametrize(
