@@ -42,7 +42,10 @@ _TIMEOUTS = (408, 504)
 _THROTTLED = (408, 429)
 # Elasticsearch names itself in each answer.
 _PRODUCT = "x-elastic-product"
-# A request that was refused as a whole so often, while others were answered, is taken apart.
+# What stands for an answer where there was none; the status is a gateway's.
+_NO_ANSWER = "no_answer"
+_NO_ANSWER_STATUS = 504
+# A request that was refused as a whole, or not answered, so often, while others were answered, is taken apart.
 _VAIN_RETRIES = 5
 
 
@@ -150,15 +153,16 @@ class Sender:
             answer: bytes = response.body
         except UnsupportedProductError as error:
             # A proxy's page, say: the outcome is as unknown as without any answer.
-            return self._failed(parts, documents, str(error))
+            return self._failed(parts, documents, str(error), trying=trying)
         except ApiError as error:
-            return self._refused(parts, documents, len(body), error)
+            return self._refused(parts, documents, len(body), error, trying=trying)
         except TransportError as error:
             # Whether the request was applied is unknown; `create` with our ids makes sending it again safe.
             cut_tracebacks(error)
-            if isinstance(error, ConnectionTimeout):
+            if isinstance(error, ConnectionTimeout) and not trying:
                 self.limits.timed_out(len(body))
-            return self._failed(parts, documents, f"{type(error).__name__}: {error.message}")
+            reason = f"{type(error).__name__}: {error.message}"
+            return self._failed(parts, documents, reason, trying=trying)
         seconds = loop.time() - started
         telemetry = self._telemetry
         telemetry.request_bytes.inc(len(body))
@@ -172,7 +176,8 @@ class Sender:
             return Sent(documents, [])
         items = items_of(answer, [part.body for part in parts], [part.documents for part in parts])
         if items is None:
-            return self._failed(parts, documents, f"no answer to {documents} documents: {answer[:200]!r}")
+            reason = f"no answer to {documents} documents: {answer[:200]!r}"
+            return self._failed(parts, documents, reason, trying=trying)
         self._answered(seconds, len(body), answer, trying=trying)
         if self._rooms:
             self._rooms.note_taken([part for part, item in zip(parts, items, strict=True) if item is None])
@@ -189,7 +194,9 @@ class Sender:
         if not trying and self.limits.answered(seconds, size):
             self._telemetry.slowdowns.labels("slow").inc()
 
-    def _refused(self, parts: list[Part], documents: int, size: int, error: ApiError) -> Sent:
+    def _refused(
+        self, parts: list[Part], documents: int, size: int, error: ApiError, *, trying: bool
+    ) -> Sent:
         """Handle an HTTP error of the whole request."""
         status = error.meta.status
         item = request_item(status, error.body)
@@ -206,24 +213,26 @@ class Sender:
                 "Elasticsearch forbids writing, nothing is read until it allows it again: %s", self.forbidden
             )
         else:
-            self._overloaded(f"http_{status}")
+            if not trying:
+                self._overloaded(f"http_{status}")
             log.warning("bulk request refused with HTTP %d, sending it again: %s", status, item.reason)
             if self._refused_since is None:
                 self._refused_since = asyncio.get_running_loop().time()
             self._refusal = f"HTTP {status}: {item.reason}"
-            if status in _TIMEOUTS:
+            if status in _TIMEOUTS and not trying:
                 self.limits.timed_out(size)
             return Sent(0, parts, wait=True, refusal=item)
         return Sent(0, parts, wait=True)
 
-    def _failed(self, parts: list[Part], documents: int, reason: str) -> Sent:
+    def _failed(self, parts: list[Part], documents: int, reason: str, *, trying: bool) -> Sent:
         """Handle a request of unknown outcome."""
         self.reachable = False
         self._telemetry.requests.labels("failed").inc()
         self._telemetry.retries.labels("failed").inc(documents)
-        self._overloaded("failed")
+        if not trying:
+            self._overloaded("failed")
         log.warning("bulk request failed, sending it again: %s", reason)
-        return Sent(0, parts, wait=True)
+        return Sent(0, parts, wait=True, refusal=BulkItem(_NO_ANSWER_STATUS, _NO_ANSWER, reason))
 
     def _fit(self, parts: list[Part]) -> list[Part]:
         """Give as much of a request as may be sent at a time now; the rest waits for its turn."""
@@ -249,7 +258,7 @@ class Sender:
     def _take_apart(self, parts: list[Part], item: BulkItem, retries: int, answers: int) -> list[Part]:
         """Look for what it is in a request that keeps it from being answered, while others are.
 
-        Gives the half that is to be sent now. A single document waits beside its index, which takes others.
+        Gives the half that is to be sent now. A single document waits beside its index, which may take others.
         """
         first, second = cut_in_two(parts)
         if second:
@@ -260,7 +269,11 @@ class Sender:
         part.span.parts += 1
         self._in_flight.bytes += len(part.body)
         self._rooms.admit(
-            Refused(index, part._replace(attempts=part.attempts + 1), Outcome.PASSING, item, took_others=True)
+            Refused(
+                *(index, part._replace(attempts=part.attempts + 1), Outcome.PASSING, item),
+                # Without an answer it may be the index that gives none: of a node that hangs, say.
+                took_others=item.error_type != _NO_ANSWER,
+            )
         )
         self._in_flight.settle(part)
         return []

@@ -49,7 +49,7 @@ class Sent(NamedTuple):
     wait: bool = False
     """Whether to wait before: the request was refused as a whole, or not answered."""
     refusal: BulkItem | None = None
-    """What was answered for the request as a whole, where that may pass."""
+    """What was answered for the request as a whole, or stands for no answer, where that may pass."""
 
 
 Send = Callable[[list[Part]], Awaitable[Sent]]

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
 
 import orjson
 import pytest
@@ -498,6 +500,34 @@ async def test_while_all_requests_are_refused_nothing_is_taken_apart_and_it_is_s
         assert to.writer.not_ready is None
 
 
+async def test_an_index_for_which_no_answer_comes_keeps_no_sender() -> None:
+    hangs = True
+
+    async def handle(request: web.Request) -> web.Response:
+        body = await request.read()
+        if hangs and b'"old"' in body:
+            await asyncio.sleep(30)
+        return answer_by_document(body, lambda *_: None)
+
+    async with serving(handle) as url:
+        settings: dict[str, Any] = {"hosts": (url,), "request_timeout_seconds": 0.1}
+        async with delivery(all_documents, max_concurrent_requests=2, **settings) as to:
+            for number in range(0, 40, 2):
+                to.add(number + 2, payload(number, index="old"), payload(number + 1, index="new"))
+                to.writer.flush()
+            await until(lambda: to.count_documents("indexed") == 20)
+            before = to.writer.in_flight_bytes
+            to.add(60, *(payload(number, index="new") for number in range(40, 60)))
+            to.writer.flush()
+            await until(lambda: to.count_documents("indexed") == 40)
+            assert to.writer.in_flight_bytes == before
+            assert to.letters.written == []
+            hangs = False
+            assert await to.settled() == {PARTITION: 60}
+            assert to.count_documents("indexed") == 60
+            assert to.writer.in_flight_bytes == 0
+
+
 async def test_the_answer_of_a_proxy_is_no_documents_fault() -> None:
     misled = True
 
@@ -620,17 +650,22 @@ async def test_a_request_that_takes_too_long_is_sent_in_smaller_ones_until_somet
         return answer_by_document(body, lambda *_: None)
 
     sizes: list[int] = []
-    application = web.Application(client_max_size=1 << 30)
-    application.router.add_post("/_bulk", handle)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with serving(handle) as url:
         async with delivery(all_documents, hosts=(url,), request_timeout_seconds=0.3) as to:
             await answer_slowly(to)
         assert sizes[0] == documents
         assert min(sizes) <= 2
+
+
+@asynccontextmanager
+async def serving(handle: Callable[[web.Request], Awaitable[web.Response]]) -> AsyncIterator[str]:
+    application = web.Application(client_max_size=1 << 30)
+    application.router.add_post("/_bulk", handle)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
 
