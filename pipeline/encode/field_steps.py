@@ -126,7 +126,7 @@ def step_of(name: str, sources: Iterable[Source], names: frozenset[str], of: For
         target, there = "host.name", "host" in names
     elif name.startswith("error."):
         there = there or "error" in names
-    places = [(source, place_of(source.path, names)) for source in sources]
+    places = [(source, _place_of(source, name, names)) for source in sources]
     return Step(
         name,
         target,
@@ -137,6 +137,13 @@ def step_of(name: str, sources: Iterable[Source], names: frozenset[str], of: For
             for source, place in places
         ),
     )
+
+
+def _place_of(source: Source, name: str, names: frozenset[str]) -> Place:
+    place = place_of(source.path, names)
+    # What an object of a canonical name held stands beside it, once that has got its value.
+    moved = place.root in CANONICAL and place.root != name and place.rest
+    return Place(source.path, None) if moved else place
 
 
 def take_steps(steps: Iterable[Step], event: dict[str, Any], aside: dict[str, Any]) -> tuple[Any, bool]:
