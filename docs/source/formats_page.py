@@ -46,6 +46,8 @@ stdin which one it is, and `logpipe transform --explain` shows the document and 
    14 or 17 digits glued together. It is kept, with the tag `_timestampmeansnone`.
 7. A trace id is written as W3C has it: Datadog's decimal number as 32 hex digits, X-Ray's without its dashes; the
    original stays. Nothing but zeros, `null` and the like is no id, and moved aside.
+8. An event without a trace id gets that which the record's Kafka headers name: `traceparent`, `b3`, or `X-B3-TraceId`
+   and `X-B3-SpanId`. Not with `format = "guide"`.
 
 ## Framings
 
@@ -56,7 +58,7 @@ stdin which one it is, and `logpipe transform --explain` shows the document and 
 | `@cee: {…}` | the object |
 | `"{\\"level\\":…}"` | the object in the text |
 | several objects, in lines or not | one event each, ids ending in `.0`, `.1` |
-| first byte `00` | Confluent's framing: JSON is read; Avro needs the registry, and says which schema it has |
+| first byte `00` | Confluent's framing: JSON is read; Avro and protobuf need the registry: a dead letter that names the schema's id |
 | first bytes `1f 8b` | gzip, up to 32 MiB |
 | first byte `0a` | OTLP's protobuf, with the extra `otlp-logs` |
 | damaged JSON | repaired there: tag `_jsonrepaired`, and `event.original_bytes_damaged` says what was done |
