@@ -210,6 +210,8 @@ class BatchEncoder:
         time = parse_timestamp(others[last].stamp if last in others else chunk.stamps[last])
         documents = len(chunk.events) + sum([some.documents - 1 for some in others.values()])
         record_ms = chunk.times[0]
+        if not (others or chunk.formats or chunk.implausible):
+            return Payload(documents, body, time and time.epoch_ms, record_ms, sum(sizes))
         return Payload(
             documents,
             body,

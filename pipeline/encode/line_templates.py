@@ -65,17 +65,18 @@ class LineTemplates:
         else:
             begins = list(map(_beginning, stamps))
             found = {begin: hour for begin in set(begins) if (hour := cache.hours.get(begin)) is not None}
-            if found.keys() >= set(begins):
-                hours = list(map(found.__getitem__, begins))
-                different = list(found.values())
-            else:
+            try:
+                by_beginning = {begin: hour.template for begin, hour in found.items()}
+                templates = list(map(by_beginning.__getitem__, begins))
+                hours, different = [], list(found.values())
+            except KeyError:
                 hours = different = [
                     cache.hours.get(stamp[:_HOUR_LENGTH]) or self._unknown_hour(chunk, position)
                     for position, stamp in enumerate(stamps)
                 ]
-            templates = [hour.template for hour in hours]
+                templates = [hour.template for hour in hours]
         if not all(hour.earliest_ms <= first and last <= hour.latest_ms for hour in different):
-            hours *= len(stamps) // len(hours)
+            hours = [found[begin] for begin in begins] if not hours else hours * (len(stamps) // len(hours))
             for position, (hour, time) in enumerate(zip(hours, chunk.times, strict=True)):
                 if not hour.earliest_ms <= time <= hour.latest_ms:
                     chunk.give_up(position)
@@ -200,8 +201,9 @@ def _as_lines(stamps: Sequence[str]) -> str:
 def _are_canonical(text: str, number: int) -> bool:
     """Tell whether so many stamps have the canonical form: digits and signs where they belong, no 60th second."""
     return (
+        len(text) == _STRIDE * number
         # Also that none of them is several lines.
-        text.translate(_DIGITS_TO_ZERO) == _CANONICAL_FORM * number
+        and text.translate(_DIGITS_TO_ZERO) == _CANONICAL_FORM * number
         and not text[_TENS_OF_MINUTES].strip("012345")
         and not text[_TENS_OF_SECONDS].strip("012345")
     )

@@ -56,7 +56,7 @@ def repair(value: bytes, most_values: int) -> Repaired | None:
     """Read what strict JSON refuses; None where nothing helps, or where there are more values than allowed."""
     damage: dict[str, int] = {}
     text = _as_text(value, damage)
-    if text[:1] not in ("{", "["):
+    if text[:1] not in ("{", "[") or text[-1:] not in ("}", "]", ","):  # cut off: nothing helps
         return None
     pieces = _pieces(text, damage)
     if pieces is None or not 0 < len(pieces) <= most_values:
