@@ -13,6 +13,7 @@ from pipeline.cli.check import check_command
 from pipeline.cli.config import config
 from pipeline.cli.demo import demo_command
 from pipeline.cli.dlq import dlq
+from pipeline.cli.doctor import doctor_command
 from pipeline.cli.explain import explain_command
 from pipeline.cli.formats import formats_command
 from pipeline.cli.generate import generate_command
@@ -106,6 +107,7 @@ app.command("lag")(lag_command)
 app.command("top")(top_command)
 app.command("tap")(tap_command)
 app.command("explain")(explain_command)
+app.command("doctor")(doctor_command)
 app.command("audit")(audit_command)
 app.command("probe")(probe_command)
 app.add_typer(dlq, name="dlq")

@@ -32,6 +32,8 @@ class Verdict(NamedTuple):
     type: str
     """As it is mapped, or would be; empty where it is not."""
     why: str
+    unfit: bool = False
+    """Whether the value is not what the mapping wants, so that it is refused or cannot be searched."""
 
 
 def verdicts(
@@ -92,11 +94,11 @@ def _mapped(path: str, value: Any, definition: Mapping[str, Any], lenient: bool)
             and kind not in _OBJECTS
             and not isinstance(wrong, dict)
         ):
-            return Verdict(path, "kept", kind, f"{shown}: not searchable (ignore_malformed)")
-        return Verdict(path, "conflict", kind, f"{shown}: moved to unmapped.{path}")
+            return Verdict(path, "kept", kind, f"{shown}: not searchable (ignore_malformed)", unfit=True)
+        return Verdict(path, "conflict", kind, f"{shown}: moved to unmapped.{path}", unfit=True)
     above = definition.get("ignore_above")
     if above is not None and kind == "keyword" and any(len(str(one)) > above for one in values):
-        return Verdict(path, "kept", kind, f"longer than ignore_above = {above}: not searchable")
+        return Verdict(path, "kept", kind, f"longer than ignore_above = {above}: not searchable", unfit=True)
     if definition.get("index") is False:
         if definition.get("doc_values", True) and kind != "text":
             return Verdict(path, "searchable", kind, "by doc values alone: slower to search")

@@ -26,6 +26,7 @@ COMMANDS = [
     "top",
     "tap",
     "explain",
+    "doctor",
     "audit",
     "backfill",
     "probe",
