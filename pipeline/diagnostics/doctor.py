@@ -95,6 +95,8 @@ async def _setup(settings: Settings, *, lifecycle: bool) -> list[Finding]:
         for line in lines
         if line.startswith("would ") and "\n" not in line
     ]
+    if not found:
+        found.append(Finding("setup", True, "templates, policy and topics are those of this version"))
     found += [
         Finding("topics", None, line.removeprefix("note: "))
         for line in lines
@@ -104,7 +106,7 @@ async def _setup(settings: Settings, *, lifecycle: bool) -> list[Finding]:
         found.append(
             Finding("lifecycle", None, "this server has none: no index is ever moved or deleted by itself")
         )
-    return found or [Finding("setup", True, "templates, policy and topics are those of this version")]
+    return found
 
 
 async def _phases(client: AsyncElasticsearch, policy: str) -> dict[str, str]:
