@@ -7,6 +7,7 @@ import sys
 __all__ = ["main"]
 
 _SERVICES = {"index", "run"}
+_INTERRUPTED = 128 + signal.SIGINT
 
 
 def main() -> None:
@@ -18,9 +19,12 @@ def main() -> None:
     if not _SERVICES.isdisjoint(sys.argv[1:]):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: os._exit(0))
-    from pipeline.cli.app import main as run_command  # noqa: PLC0415 - not before the handlers
+    try:
+        from pipeline.cli.app import main as run_command  # noqa: PLC0415 - not before the handlers
 
-    run_command()
+        run_command()
+    except KeyboardInterrupt:  # while it was imported, or ends: the commands deal with it themselves
+        sys.exit(_INTERRUPTED)
 
 
 if __name__ == "__main__":

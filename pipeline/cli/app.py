@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -52,6 +53,10 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command; an error of ours is a message and an exit code, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal or a pipe that can hold ASCII alone gets `?`, not a traceback.
+            stream.reconfigure(errors="replace")
     try:
         app()
     except LogpipeError as error:

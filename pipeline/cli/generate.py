@@ -2,15 +2,19 @@
 
 import asyncio
 import time
+from datetime import date, timedelta
 from typing import Annotated
 
 import typer
 
 from pipeline.cli.options import ConfigOption
+from pipeline.cli.tables import print_json
 from pipeline.cli.terminal import progress
 from pipeline.settings import load_settings
 
 __all__ = ["generate_command"]
+
+_EPOCH = date(1970, 1, 1)
 
 
 def generate_command(
@@ -51,6 +55,9 @@ def generate_command(
             "logstash-encoder, filebeat, fluent-bit, otlp.",
         ),
     ] = "guide",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print how many were sent, by day, as JSON.")
+    ] = False,
 ) -> None:
     """Write sample traffic of the guide's product to Kafka.
 
@@ -72,9 +79,9 @@ def generate_command(
         format_name=format_name,
     )
     settings = load_settings(config)
-    with progress() as bar:
+    with progress(disable=as_json) as bar:
         task = bar.add_task("produced", total=traffic.count)
-        asyncio.run(
+        sent_by_day = asyncio.run(
             produce(
                 settings.kafka,
                 traffic.events(time.time_ns() // 1_000_000),
@@ -83,3 +90,6 @@ def generate_command(
                 report=lambda sent: bar.update(task, completed=sent),
             )
         )
+    if as_json:
+        by_day = {str(_EPOCH + timedelta(days=day)): number for day, number in sorted(sent_by_day.items())}
+        print_json({"topic": settings.kafka.topics[0], "events": sum(by_day.values()), "by_day": by_day})

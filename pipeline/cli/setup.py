@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.options import ConfigOption
+from pipeline.cli.tables import print_json
 from pipeline.cli.terminal import say
 from pipeline.settings import load_settings
 
@@ -40,6 +41,9 @@ def setup_command(
         bool,
         typer.Option("--print-roles", help="Print the roles and ACLs that are enough, contact no server."),
     ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print what was done, or with --dry-run would be, as JSON.")
+    ] = False,
 ) -> None:
     """Install topics, templates, the ILM policy and Kibana's dashboards; again is no harm."""
     from pipeline.install import run_setup
@@ -49,6 +53,7 @@ def setup_command(
 
         say(describe_roles(load_settings(config), with_ilm=not without_ilm))
         return
+    notes: list[str] = []
     result = asyncio.run(
         run_setup(
             load_settings(config),
@@ -58,8 +63,28 @@ def setup_command(
             replication_factor=replication_factor,
             kibana=kibana,
             jaeger=jaeger,
-            report=say,
+            report=notes.append if as_json else say,
         )
     )
-    if not result.changed:
+    if as_json:
+        print_json(
+            {
+                "dry_run": result.dry_run,
+                "changed": result.changed,
+                "changes": [
+                    {
+                        "action": "create" if change.creates else "update",
+                        "kind": str(change.resource.kind),
+                        "name": change.resource.name,
+                        "diff": change.diff,
+                    }
+                    for change in result.changes
+                ],
+                "topics": result.topics,
+                "write_index": result.write_index,
+                "saved_objects": result.saved_objects,
+                "notes": [note.removeprefix("note: ") for note in notes if note.startswith("note: ")],
+            }
+        )
+    elif not result.changed:
         say("nothing to change")

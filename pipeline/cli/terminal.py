@@ -18,7 +18,7 @@ def say(text: str) -> None:
     out.print(escape(text), soft_wrap=True, highlight=False)
 
 
-def progress() -> Progress:
+def progress(*, disable: bool = False) -> Progress:
     """Return the progress bar of what is counted in events."""
     return Progress(
         TextColumn("{task.description:>10}"),
@@ -26,6 +26,7 @@ def progress() -> Progress:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         console=out,
+        disable=disable,
     )
 
 

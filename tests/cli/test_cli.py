@@ -2,15 +2,17 @@
 
 import base64
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import yaml
 
 from pipeline.events.fingerprints import fingerprint
-from tests.logpipe import logpipe
+from tests.logpipe import COMMAND, environment, logpipe
 
 COMMANDS = [
     "init",
@@ -180,3 +182,37 @@ def test_help_imports_neither_client_nor_server() -> None:
     code = "import sys, pipeline.cli.app; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.decode()
     assert {"aiohttp", "aiokafka", "elasticsearch", "prometheus_client", "uvloop"}.isdisjoint(loaded.split())
+
+
+def test_an_output_of_ascii_alone_is_no_failure() -> None:
+    for arguments in (("formats",), ("config", "show"), ("--help",), ("explain", "--offline")):
+        result = logpipe(
+            *arguments, stdin='{"message":"ü → 日"}'.encode(), settings={"PYTHONIOENCODING": "ascii"}
+        )
+        assert result.returncode == 0, result.stderr.decode()
+        assert b"Traceback" not in result.stderr
+
+
+def test_a_reader_that_goes_away_is_no_traceback() -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "config", "show"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment({})
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    told = process.stderr.read()
+    process.wait(60)
+    assert b"Traceback" not in told, told.decode()
+
+
+def test_ctrl_c_at_any_moment_is_no_traceback() -> None:
+    for seconds in (0.05, 0.3, 0.8):
+        process = subprocess.Popen(
+            [*COMMAND, "transform"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment({})
+        )
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+        # Before Python's own start-up is done, its word on it is not ours.
+        assert b"pipeline/cli" not in told, told.decode()
+        assert process.returncode != 0
