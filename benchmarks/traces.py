@@ -29,7 +29,9 @@ from pipeline.sandbox.ports import free_port
 from pipeline.settings import Events, Index, Settings, Traces, load_settings
 from pipeline.trace_stories.emission import MOST_EVENTS, Bucket, TraceEvents
 from pipeline.trace_stories.flows import chosen_flows
-from pipeline.traces.open_traces import OpenTraces, rows_of
+from pipeline.trace_stories.lines import lines_of
+from pipeline.trace_stories.shapes import Shapes
+from pipeline.traces.open_traces import OpenTraces
 
 __all__ = ["TraceRound", "TraceRun", "measure_traces"]
 
@@ -122,11 +124,11 @@ def trace_events(events: int) -> list[Bucket]:
 
 def _held(buckets: list[Bucket]) -> tuple[float, int]:
     """Hold traces open; gives the bytes that Python has allocated for them, and how many they are."""
-    traces = OpenTraces(Traces(max_open=10_000_000, max_open_bytes=64 << 30), chosen_flows(Traces()))
+    traces = OpenTraces(Traces(max_open=10_000_000, max_open_bytes=64 << 30), Shapes(chosen_flows(Traces())))
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
-    for bucket in buckets[:_HELD_RECORDS]:
-        traces.take(bucket.partition, rows_of(bucket.value), int, 0.0, 0.0)
+    for offset, bucket in enumerate(buckets[:_HELD_RECORDS]):
+        traces.take(bucket.partition, offset, lines_of(bucket.value)[0], int, 0.0, 0.0)
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return after - before, len(traces)

@@ -104,6 +104,14 @@ def _look_at(
     if Outcome.INDEXED in outcomes:
         in_flight.note_age(part)
     lines = part.body.splitlines(keepends=True)
+    if Outcome.ALREADY_THERE in outcomes:
+        in_flight.conflicting(
+            lambda: [
+                target_of(action)[1]
+                for action, outcome in zip(lines[::LINES_PER_DOCUMENT], outcomes, strict=True)
+                if outcome is Outcome.ALREADY_THERE
+            ]
+        )
     salvaged: list[bytes] = []
     dead: list[tuple[bytes, BulkItem]] = []
     waiting: dict[tuple[str, Outcome], tuple[list[bytes], BulkItem]] = {}

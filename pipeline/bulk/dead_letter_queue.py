@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 from pipeline.bulk.backoff import backoff_seconds
 from pipeline.bulk.batch_traces import BatchTraces
 from pipeline.bulk.in_flight import InFlight
-from pipeline.bulk.parts import Part, place_of
+from pipeline.bulk.parts import Part, RecordFinder
 from pipeline.bulk.requests import BulkItem
 from pipeline.bulk.salvage import field_of
 from pipeline.events.document import Coordinates
@@ -73,16 +73,11 @@ class DeadLetterQueue:
 
     def give_up(self, part: Part, dead: Sequence[tuple[bytes, BulkItem]]) -> None:
         """Hand documents over: their action lines and what was answered; the part is settled when they are written."""
-        by_offset = {record.offset: record for record in part.records}
+        records = RecordFinder(part.records)
         letters: list[DeadLetter] = []
         for action, item in dead:
             (target,) = orjson.loads(action).values()
-            try:
-                offset, element = place_of(target["_id"])
-                record = by_offset[offset]
-            except (ValueError, KeyError):
-                # An id that is not made of its record's place: such a document comes with its record alone.
-                record, element = part.records[0], None
+            record, element = records.find(target["_id"])
             if not letters:
                 # One line for all: what is wrong with the first is mostly wrong with the others.
                 others = len(dead) - 1

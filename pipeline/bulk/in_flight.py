@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pipeline.bulk.batch_traces import BatchTraces
 from pipeline.bulk.flood import FloodBreaker
@@ -23,7 +23,7 @@ class InFlight:
         telemetry: Telemetry,
         traces: BatchTraces,
         breaker: FloodBreaker,
-        on_conflict: Callable[[Span], None] | None = None,
+        on_conflict: Callable[[Sequence[str]], None] | None = None,
     ) -> None:
         self.bytes = 0
         self.taken = 0
@@ -63,12 +63,15 @@ class InFlight:
         if documents:
             self.taken += documents
             self._breaker.took(documents)
-            if outcome is Outcome.ALREADY_THERE and self._on_conflict is not None:
-                self._on_conflict(part.span)
             topic, number = part.span.partition
             self._telemetry.documents.labels(topic, number, outcome.value).inc(documents)
             if part.salvaged and outcome is Outcome.INDEXED:
                 self._telemetry.salvaged.inc(documents)
+
+    def conflicting(self, ids: Callable[[], Sequence[str]]) -> None:
+        """Tell who wants to know which documents were there already."""
+        if self._on_conflict is not None:
+            self._on_conflict(ids())
 
     def drop(self, part: Part) -> None:
         """Forget a part of a partition that another worker has now: it reads the records again."""

@@ -13,6 +13,7 @@ from pipeline.kafka.ledger import Span
 __all__ = [
     "LINES_PER_DOCUMENT",
     "Part",
+    "RecordFinder",
     "cut_in_two",
     "first_and_rest",
     "fitting_and_rest",
@@ -102,11 +103,33 @@ def _documents_within(part: Part, most_bytes: int) -> int:
     return sum([end <= most_bytes for end in islice(ends, 1, None, LINES_PER_DOCUMENT)])
 
 
+class RecordFinder:
+    """Find the record that a document was made of, by its id."""
+
+    def __init__(self, records: Sequence[SourceRecord]) -> None:
+        self._records = records
+        self._by_offset = {record.offset: record for record in records}
+        self._by_key: dict[bytes | None, SourceRecord] = {}
+
+    def find(self, identifier: str) -> tuple[SourceRecord, int | None]:
+        """Give the record, and the number of the event in it where it is an array."""
+        try:
+            offset, element = place_of(identifier)
+            return self._by_offset[offset], element
+        except (ValueError, KeyError):
+            # An id that is not made of its record's place: it is the record's key, or the record comes alone.
+            if not self._by_key:
+                self._by_key = {record.key: record for record in self._records}
+            return self._by_key.get(identifier.encode("utf-8", "replace"), self._records[0]), None
+
+
 def own_records(part: Part) -> Part:
     """Let go of the records that no document of this part is of: a part that waits shall hold no batch."""
     if len(part.records) <= 1:
         return part
-    offsets = {place_of(target_of(action)[1])[0] for action in part.body.splitlines(keepends=True)[::2]}
+    finder = RecordFinder(part.records)
+    actions = part.body.splitlines(keepends=True)[::LINES_PER_DOCUMENT]
+    offsets = {finder.find(target_of(action)[1])[0].offset for action in actions}
     return part._replace(records=[record for record in part.records if record.offset in offsets])
 
 

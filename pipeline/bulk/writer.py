@@ -31,7 +31,7 @@ NEVER_SENT = 0
 class BulkWriter:
     """Collect documents and send them; call `on_settled` for a span's part when each of its documents is.
 
-    `on_conflict` is called for a span before, when a document of it was there already, or was changed since.
+    `on_conflict` is called before, with the ids of documents that were there already, or were changed since.
 
     `run` must be running for anything to be sent. Not safe across threads: one event loop owns it.
     """
@@ -48,7 +48,7 @@ class BulkWriter:
         max_salvaged_fields: int = 8,
         index_wait: IndexWait = IndexWait(),  # noqa: B008 - it is frozen
         max_dead_ratio: float = DeadLetterLimit().max_ratio,
-        on_conflict: Callable[[Span], None] | None = None,
+        on_conflict: Callable[[Sequence[str]], None] | None = None,
     ) -> None:
         self._settings = settings
         self._telemetry = telemetry

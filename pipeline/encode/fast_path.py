@@ -49,7 +49,7 @@ from pipeline.events.levels import normalise_level
 from pipeline.events.timestamps import parse_timestamp
 from pipeline.log_metrics.errors import LogErrors
 from pipeline.log_metrics.gather import EventColumns, LogMetrics
-from pipeline.trace_stories.emission import TraceEvents, source_of
+from pipeline.trace_stories.emission import TraceEvents, TraceRow, source_of
 
 __all__ = ["BatchEncoder", "Payload", "Record", "Unreadable", "bulk_lines", "payload_of"]
 
@@ -189,7 +189,7 @@ class BatchEncoder:
         self._derive(
             chunk, EventColumns(levels, components, services, contexts, chunk.stamps, chunk.events), errors
         )
-        traced: list[tuple[int, Sequence[Any]]] = []
+        traced: list[tuple[int, TraceRow]] = []
         others = self._build_uncommon(chunk, records, traced) if chunk.uncommon else {}
         if self.trace_events is not None and (traced or any(traces)):
             if chunk.owners is not None:
@@ -317,7 +317,7 @@ class BatchEncoder:
         self,
         chunk: RecordChunk,
         records: Sequence[Record],
-        traced: list[tuple[int, Sequence[Any]]],
+        traced: list[tuple[int, TraceRow]],
     ) -> dict[int, _Others]:
         """Let document.py do what has not the common shape, and count it; gives what came of it by position.
 

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -55,11 +55,16 @@ class Pattern(_Model):
 
     def matches(self, service: str, component: str, level: str, message: str) -> bool:
         """Tell whether an event is meant."""
+        return self.means(service, component, level) and (
+            self.message is None or re.match(self.message, message) is not None
+        )
+
+    def means(self, service: str, component: str, level: str) -> bool:
+        """Tell whether an event may be meant, whatever its message."""
         return (
             (self.service is None or service in self.service)
             and (self.component is None or component in self.component)
             and (self.level is None or level in self.level)
-            and (self.message is None or re.match(self.message, message) is not None)
         )
 
 
@@ -155,30 +160,62 @@ NO_ROLE = Role(_MOST_FLOWS, 0, 0, (None,) * _MOST_FLOWS)
 """Of an event that no flow knows."""
 
 
+class _Plan(NamedTuple):
+    """What is known of events of one service, component and level: their roles depend on some expressions only."""
+
+    matches: Sequence[Callable[[str], object]]
+    roles: dict[tuple[bool, ...], Role]
+
+
 class Roles:
     """Find the role of an event; remembers those of late, which changes no result."""
 
     def __init__(self, flows: Iterable[Flow]) -> None:
         self.flows = tuple(flows)
         self._known: dict[tuple[Any, ...], Role] = {}
+        self._plans: dict[tuple[str, str, str], _Plan] = {}
 
     def of(self, service: Any, component: Any, level: Any, message: Any) -> Role:
         """Give what an event is; anything but texts is as good as none."""
         key = (service, component, level, message)
         try:
-            return self._known[key]
-        except KeyError:
-            role = self._find(key)
+            role = self._known.get(key)
         except TypeError:
             return self._find(key)
-        # Messages with numbers in them come once: those that match nothing are not worth remembering at length.
-        if len(self._known) >= _MOST_REMEMBERED:
-            self._known.clear()
-        self._known[key] = role
+        if role is None:
+            role = self._find(key)
+            # Messages with numbers in them come once.
+            if len(self._known) >= _MOST_REMEMBERED:
+                self._known.clear()
+            self._known[key] = role
         return role
 
     def _find(self, key: Sequence[Any]) -> Role:
-        texts = tuple(value if type(value) is str else "" for value in key)
+        service, component, level, message = (value if type(value) is str else "" for value in key)
+        plan = self._plans.get((service, component, level))
+        if plan is None:
+            if len(self._plans) >= _MOST_REMEMBERED:
+                self._plans.clear()
+            plan = self._plans[service, component, level] = self._plan(service, component, level)
+        hits = tuple([match(message) is not None for match in plan.matches])
+        role = plan.roles.get(hits)
+        if role is None:
+            role = plan.roles[hits] = self._role(service, component, level, message)
+        return role
+
+    def _plan(self, service: str, component: str, level: str) -> _Plan:
+        """Find the expressions that an event's message has to be compared with."""
+        patterns = [
+            pattern
+            for flow in self.flows
+            for some in (flow.begins, flow.ends, flow.fails, *[step.events for step in flow.steps])
+            for pattern in some
+            if pattern.message is not None and pattern.means(service, component, level)
+        ]
+        expressions = dict.fromkeys([pattern.message or "" for pattern in patterns])
+        return _Plan([re.compile(expression).match for expression in expressions], {})
+
+    def _role(self, *texts: str) -> Role:
         begins = [number for number, flow in enumerate(self.flows) if _any(flow.begins, texts)]
         fails = [number for number, flow in enumerate(self.flows) if _any(flow.fails, texts)]
         ends = [number for number, flow in enumerate(self.flows) if _any(flow.ends, texts)]

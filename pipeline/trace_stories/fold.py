@@ -13,11 +13,14 @@ from typing import Any, NamedTuple, Self
 
 from pipeline.events.timestamps import parse_timestamp
 from pipeline.trace_stories.emission import FIELDS
+from pipeline.trace_stories.lines import rows_with_sources
 
-__all__ = ["Beyond", "Story", "time_ms"]
+__all__ = ["FIRST_FIELD", "Beyond", "Story", "time_ms", "times_ms"]
 
 _MOST_SOURCES = 1000
-_LEVEL = FIELDS.index("level")
+FIRST_FIELD = 2
+"""Where the values of `FIELDS` begin in a row, behind mark and stamp."""
+_LEVEL = FIRST_FIELD + FIELDS.index("level")
 
 
 class Beyond(NamedTuple):
@@ -31,7 +34,7 @@ class Beyond(NamedTuple):
 
 @dataclass(slots=True)
 class Story:
-    """What is known of a trace; `rows` are as on the wire, see `emission.py`."""
+    """What is known of a trace; `rows` are as on the wire, see `emission.py`, by source and mark."""
 
     rows: dict[tuple[str, int], Sequence[Any]] = field(default_factory=dict)
     beyond: dict[str, Beyond] = field(default_factory=dict)
@@ -39,24 +42,25 @@ class Story:
     """Of the events for which there was no room."""
     last_ms: int | None = None
 
-    def add(self, rows: Iterable[Sequence[Any]], max_events: int) -> int:
-        """Add rows; gives how many of them were new."""
+    def add(self, lines: Iterable[Sequence[Any]], max_events: int) -> int:
+        """Add the rows of lines that were read; gives how many of them were new."""
         mine = self.rows
         added = 0
-        for row in rows:
-            key = (row[0], row[1])
-            if key in mine:
-                continue
-            if len(mine) < max_events and not self.beyond:
-                mine[key] = row
-                added += 1
-            else:
-                added += self._count(row)
+        for line in lines:
+            for source, row in rows_with_sources(line):
+                key = (source, row[0])
+                if key in mine:
+                    continue
+                if len(mine) < max_events and not self.beyond:
+                    mine[key] = row
+                    added += 1
+                else:
+                    added += self._count(source, row)
         return added
 
-    def _count(self, row: Sequence[Any]) -> int:
+    def _count(self, source: str, row: Sequence[Any]) -> int:
         """Count an event for which there is no room, unless it has been counted."""
-        source, mark = str(row[0]), int(row[1])
+        mark = row[0]
         known = self.beyond.get(source)
         if known is None:
             if len(self.beyond) >= _MOST_SOURCES:
@@ -64,8 +68,8 @@ class Story:
             known = Beyond(max((key[1] for key in self.rows if key[0] == source), default=-1), 0, 0)
         if mark <= known.mark:
             return 0
-        self.beyond[source] = Beyond(mark, known.events + 1, known.errors + (row[3][_LEVEL] == "ERROR"))
-        time = time_ms(row[2])
+        self.beyond[source] = Beyond(mark, known.events + 1, known.errors + (row[_LEVEL] == "ERROR"))
+        time = time_ms(row[1])
         self.first_ms = time if self.first_ms is None else min(self.first_ms, time)
         self.last_ms = time if self.last_ms is None else max(self.last_ms, time)
         return 1
@@ -81,22 +85,28 @@ class Story:
         return len(self.rows) + sum([each.events for each in self.beyond.values()])
 
     @property
-    def error_count(self) -> int:
-        """How many of them are errors."""
-        kept = [row[3][_LEVEL] for row in self.rows.values()].count("ERROR")
-        return kept + sum([each.errors for each in self.beyond.values()])
+    def errors_beyond(self) -> int:
+        """How many of those are errors that are only counted."""
+        return sum([each.errors for each in self.beyond.values()])
 
-    def in_order(self) -> list[tuple[int, str, int, Sequence[Any]]]:
-        """Give time in milliseconds, source, mark and row of each event that is kept, in the order of their times.
+    def in_order(self) -> tuple[list[int], list[Sequence[Any]]]:
+        """Give times in milliseconds since 1970, and rows, of the events that are kept, in the order of their times.
 
         At the same time they are in the order of where they are kept.
         """
+        times = times_ms([row[1] for row in self.rows.values()])
         # No two have the same source and mark, so that rows are never compared.
-        return sorted([(time_ms(row[2]), row[0], row[1], row) for row in self.rows.values()])
+        ordered = sorted(zip(times, self.rows, self.rows.values(), strict=True))
+        return [each[0] for each in ordered], [each[2] for each in ordered]
 
-    def dump(self) -> dict[str, Any]:
+    def dump(self, trace_id: str) -> dict[str, Any]:
         """Give what `load` reads: JSON, the same for the same story."""
-        state: dict[str, Any] = {"rows": [self.rows[key] for key in sorted(self.rows)]}
+        by_source: dict[str, list[Sequence[Any]]] = {}
+        for source, mark in sorted(self.rows):
+            by_source.setdefault(source, []).append(self.rows[source, mark])
+        state: dict[str, Any] = {
+            "lines": [[trace_id, source, len(rows), *rows] for source, rows in by_source.items()]
+        }
         if self.beyond:
             state["beyond"] = {source: list(self.beyond[source]) for source in sorted(self.beyond)}
             state["times_ms"] = [self.first_ms, self.last_ms]
@@ -106,18 +116,46 @@ class Story:
     def load(cls, state: dict[str, Any]) -> Self:
         """Read a story back.
 
-        Raises KeyError, TypeError and ValueError for anything else than `dump` gives.
+        Raises KeyError, IndexError, TypeError and ValueError for anything else than `dump` gives.
         """
         first_ms, last_ms = state.get("times_ms", (None, None))
-        return cls(
-            {(row[0], row[1]): row for row in state["rows"]},
-            {source: Beyond(*each) for source, each in state.get("beyond", {}).items()},
-            first_ms,
-            last_ms,
-        )
+        story = cls()
+        lines = state["lines"]
+        story.add(lines, max(1, sum([len(line) for line in lines])))
+        story.beyond = {source: Beyond(*each) for source, each in state.get("beyond", {}).items()}
+        story.first_ms, story.last_ms = first_ms, last_ms
+        return story
 
 
 def time_ms(stamp: Any) -> int:
     """Read a row's stamp as milliseconds since 1970."""
     parsed = parse_timestamp(stamp)
     return 0 if parsed is None else parsed.epoch_ms
+
+
+_MILLIS = {f".{millis:03d}Z": millis for millis in range(1000)}
+_SECONDS = {f"{second:02d}": 1000 * second for second in range(60)}
+_HEAD = len("2024-01-15T10:30:")
+_TAIL = len("2024-01-15T10:30:00")
+_MOST_MINUTES = 10_000
+# To look a stamp up in parts is half of reading it.
+_minutes: dict[str, int] = {}
+
+
+def times_ms(stamps: Sequence[Any]) -> list[int]:
+    """Read the stamps of rows as milliseconds since 1970."""
+    for _ in range(2):
+        try:
+            return [
+                _minutes[stamp[:_HEAD]] + _SECONDS[stamp[_HEAD:_TAIL]] + _MILLIS[stamp[_TAIL:]]
+                for stamp in stamps
+            ]
+        except (KeyError, TypeError):
+            if len(_minutes) >= _MOST_MINUTES:
+                _minutes.clear()
+            for stamp in stamps:
+                if type(stamp) is str and stamp[:_HEAD] not in _minutes:
+                    minute = parse_timestamp(f"{stamp[:_HEAD]}00.000Z")
+                    if minute is not None:
+                        _minutes[stamp[:_HEAD]] = minute.epoch_ms
+    return [time_ms(stamp) for stamp in stamps]

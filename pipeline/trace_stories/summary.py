@@ -1,23 +1,35 @@
 """A story, and the flow that it belongs to → the document that tells it."""
 
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
+from operator import lt, sub
 from typing import Any, NamedTuple
 
-from pipeline.events.timestamps import from_epoch_ms
-from pipeline.trace_stories.flows import NO_FLOW, Flow, Roles
-from pipeline.trace_stories.fold import Story
+import orjson
 
-__all__ = ["OUTCOMES", "STATE_FIELD", "outcome_of", "summarise"]
+from pipeline.events.timestamps import from_epoch_ms
+from pipeline.trace_stories.emission import FIELDS
+from pipeline.trace_stories.fold import FIRST_FIELD, Story, times_ms
+from pipeline.trace_stories.lines import HEAD
+from pipeline.trace_stories.shapes import Shape, Shapes, different_texts, short_text
+
+__all__ = [
+    "OUTCOMES",
+    "STATE_FIELD",
+    "Telling",
+    "outcome_of",
+    "summarise",
+    "tell",
+    "tell_lines",
+    "write_summary",
+]
 
 OUTCOMES = ("ok", "error", "slow", "incomplete")
 STATE_FIELD = "story"
 """The field that holds the story itself, so that a late event can be added; it is not indexed."""
 _MOST_IDS = 20
-_MOST_PLACES = 64
-_LONGEST_TEXT = 200
 # Where it stands in the row of an error.
-_FINGERPRINT = 4
+_FINGERPRINT = FIRST_FIELD + len(FIELDS)
+_new = tuple.__new__  # what Telling(...) calls, without what its own __new__ takes
 
 
 def outcome_of(summary: dict[str, Any]) -> str:
@@ -29,38 +41,95 @@ def outcome_of(summary: dict[str, Any]) -> str:
     return "slow" if summary["slow"] else "ok"
 
 
-class _Columns(NamedTuple):
-    """The events of a story in order, a column for each thing: a story is short, and there are many."""
+class Telling(NamedTuple):
+    """A story in the order of its times: a column for each thing, for a story is short, and there are many."""
 
-    trace_ids: Sequence[Any]
-    services: Sequence[Any]
+    trace_id: str
+    times: Sequence[int]
+    """In milliseconds since 1970."""
+    stamps: Sequence[str]
     components: Sequence[Any]
-    levels: Sequence[Any]
     messages: Sequence[Any]
     user_ids: Sequence[Any]
     integration_ids: Sequence[Any]
+    rows: Sequence[Sequence[Any]]
+    shape: Shape
+    story: Story | None
+    """None where the rows are all of it."""
 
 
-def summarise(trace_id: str, story: Story, roles: Roles, *, closed: bool, late: int = 0) -> dict[str, Any]:
+def tell(trace_id: str, story: Story, shapes: Shapes) -> Telling:
+    """Put a story in order, and find its shape."""
+    times, rows = story.in_order()
+    return _telling(trace_id, times, rows, list(zip(*rows, strict=False)), shapes, story)
+
+
+def tell_lines(lines: Sequence[bytes], shapes: Shapes, max_events: int) -> Telling | None:
+    """Tell a story of lines that are of one source, in its order, and nothing else: nearly every one is.
+
+    None for any other, which takes the way of a `Story`.
+    """
+    try:
+        if len(lines) == 1:
+            trace_id, source, _, *rows = orjson.loads(lines[0])
+        else:
+            rows = []
+            (trace_id, source, *_), *_ = read = orjson.loads(b"[%b]" % b",".join(lines))
+            for line in read:
+                rows += line[HEAD:] if line[1] == source else [None]
+        columns = list(zip(*rows, strict=False))
+        marks, stamps = columns[:FIRST_FIELD]
+        # Marks that grow are each there once, and in their order among those of one time.
+        if len(rows) > max_events or type(marks[0]) is not int or not all(map(lt, marks, marks[1:])):
+            return None
+        "".join(stamps)
+        times = times_ms(stamps)
+        if times != sorted(times):
+            order = sorted(range(len(times)), key=times.__getitem__)
+            times, rows = [times[place] for place in order], [rows[place] for place in order]
+            columns = list(zip(*rows, strict=False))
+        return _telling(trace_id, times, rows, columns, shapes, None)
+    except (ValueError, TypeError, IndexError, KeyError):
+        return None
+
+
+def _telling(
+    trace_id: str,
+    times: Sequence[int],
+    rows: Sequence[Sequence[Any]],
+    columns: Sequence[Sequence[Any]],
+    shapes: Shapes,
+    story: Story | None,
+) -> Telling:
+    # Columns end with the shortest row; where all are of errors there are their fingerprints too.
+    _, stamps, services, components, levels, messages, users, integrations = columns[:_FINGERPRINT]
+    shape = shapes.of(services, components, levels, messages)
+    return _new(
+        Telling,
+        (trace_id, times, stamps, components, messages, users, integrations, rows, shape, story),
+    )
+
+
+def summarise(trace_id: str, story: Story, shapes: Shapes, *, closed: bool, late: int = 0) -> dict[str, Any]:
     """Write the summary; a pure function of the story but for `closed`, and `late`, the events after closing."""
-    ordered = story.in_order()
-    times = [each[0] for each in ordered]
-    stamps = [each[3][2] for each in ordered]
-    columns = _Columns(*zip(*[each[3][3] for each in ordered], strict=True))
-    found = list(map(roles.of, *columns[1:5]))
-    number = min([role.begins for role in found])
-    flow = roles.flows[number] if number < len(roles.flows) else None
+    summary = write_summary(tell(trace_id, story, shapes), closed=closed, late=late)
+    summary[STATE_FIELD] = story.dump(trace_id)
+    return summary
+
+
+def write_summary(telling: Telling, *, closed: bool, late: int) -> dict[str, Any]:
+    """Write the summary without the story itself."""
+    trace_id, times, stamps, components, messages, users, integrations, rows, shape, story = telling
+    flow, _, _, fixed, critical, steps, errors, first_error = shape
     start, end = stamps[0], stamps[-1]
     duration_ms = times[-1] - times[0]
-    if story.first_ms is not None and story.last_ms is not None:
-        first_ms, last_ms = min(times[0], story.first_ms), max(times[-1], story.last_ms)
-        start, end, duration_ms = (
-            from_epoch_ms(first_ms).text,
-            from_epoch_ms(last_ms).text,
-            last_ms - first_ms,
-        )
-    bit = 1 << number
-    events, errors = story.event_count, story.error_count
+    events = len(rows)
+    cut = story is not None and story.cut
+    if story is not None and cut:
+        events, errors = story.event_count, errors + story.errors_beyond
+        first_ms, last_ms = min(times[0], story.first_ms or times[0]), max(times[-1], story.last_ms or 0)
+        start, end = from_epoch_ms(first_ms).text, from_epoch_ms(last_ms).text
+        duration_ms = last_ms - first_ms
     summary: dict[str, Any] = {
         "@timestamp": start,
         "trace_id": trace_id,
@@ -68,111 +137,64 @@ def summarise(trace_id: str, story: Story, roles: Roles, *, closed: bool, late: 
         "start": start,
         "end": end,
         "duration_ms": duration_ms,
-        "flow": NO_FLOW if flow is None else flow.name,
-        "slow": flow is not None and duration_ms > flow.expected_seconds * 1000,
-        # Of a trace of no flow nobody knows what should be there.
-        "complete": flow is None or any(role.ends & bit for role in found),
-        # Calls that were tried again are errors, and no failure, where the flow says what is one.
-        "failed": bool(errors) if flow is None else any(role.fails & bit for role in found),
         "event_count": events,
         "error_count": errors,
-        "services": _in_order(columns.services, _MOST_PLACES),
-        "components": _in_order(columns.components, _MOST_PLACES),
-        "user_ids": _in_order(columns.user_ids, _MOST_IDS),
-        "integration_ids": _in_order(columns.integration_ids, _MOST_IDS),
+        **fixed,
+        "slow": flow is not None and duration_ms > flow.expected_seconds * 1000,
+        "user_ids": _ids(users),
+        "integration_ids": _ids(integrations),
         "late_events": late,
-        "cut": story.cut,
+        "cut": cut,
     }
+    if flow is None and errors:
+        # Also those that are only counted.
+        summary["failed"] = True
     summary["outcome"] = outcome_of(summary)
-    # The time before an event is its own: what is logged is logged when it is done.
-    gaps = [after - before for before, after in pairwise(times)]
+    if events > 1 and len(times) > 1:
+        gaps = list(map(sub, times[1:], times))
+        largest = max(gaps)
+        place = gaps.index(largest)
+        # Where most of the time went: between which two events, the first of the largest.
+        summary["largest_gap"] = {
+            "duration_ms": largest,
+            "start": stamps[place],
+            "after_component": short_text(components[place]),
+            "before_component": short_text(components[place + 1]),
+            "before_message": short_text(messages[place + 1]),
+        }
+    else:
+        gaps = []
     if flow is not None:
-        critical = flow.critical
-        summary["expected_ms"] = round(flow.expected_seconds * 1000)
-        summary["critical_ms"] = sum(
-            [
-                gap
-                for gap, component in zip(gaps, columns.components[1:], strict=True)
-                if component in critical
-            ]
-        )
-        owners = [role.steps[number] for role in found]
-        summary["steps"] = _steps(flow, owners, times, stamps, columns.levels)
-    if gaps:
-        summary["largest_gap"] = _largest_gap(gaps, stamps, columns)
-    if "ERROR" in columns.levels:
-        summary["first_error"] = _first_error(columns.levels.index("ERROR"), ordered, columns)
-    summary[STATE_FIELD] = story.dump()
+        summary["critical_ms"] = sum([gaps[place] for place in critical])
+        summary["steps"] = [
+            {
+                "name": name,
+                "start": stamps[before],
+                "duration_ms": times[last] - times[before],
+                "error_count": step_errors,
+            }
+            for name, before, last, step_errors in steps
+        ]
+    if first_error is not None:
+        summary["first_error"] = _first_error(first_error, telling)
     return summary
 
 
-def _in_order(values: Iterable[Any], most: int) -> list[str]:
-    """Give each value once, in the order of its first appearance."""
-    try:
-        different: Iterable[Any] = dict.fromkeys(values)
-    except TypeError:
-        different = values
-    return [text for text in dict.fromkeys(map(_text, different)) if text][:most]
+def _ids(values: Sequence[Any]) -> list[str]:
+    first = values[0]
+    if type(first) is str and values.count(first) == len(values):
+        # As in nearly every story.
+        return [short_text(first)] if first else []
+    return different_texts(values, _MOST_IDS)
 
 
-def _text(value: Any) -> str:
-    if type(value) is str:
-        return value if len(value) <= _LONGEST_TEXT else value[:_LONGEST_TEXT]
-    return str(value) if type(value) in {int, float} else ""
-
-
-def _steps(
-    flow: Flow,
-    owners: Sequence[int | None],
-    times: Sequence[int],
-    stamps: Sequence[str],
-    levels: Sequence[Any],
-) -> list[dict[str, Any]]:
-    """Cut the time of a story into the steps of its flow, without what is after the last of their events."""
-    last_of: dict[int, int] = {}
-    latest = 0
-    for position, owner in enumerate(owners):
-        # What a later step has begun no earlier one gets back.
-        if owner is not None and owner >= latest:
-            last_of[owner] = position
-            latest = owner
-    steps = []
-    begin = before = 0
-    for number, last in last_of.items():
-        steps.append(
-            {
-                "name": flow.steps[number].name,
-                "start": stamps[before],
-                "duration_ms": times[last] - times[before],
-                "error_count": levels[begin : last + 1].count("ERROR"),
-            }
-        )
-        begin, before = last + 1, last
-    return steps
-
-
-def _largest_gap(gaps: Sequence[int], stamps: Sequence[str], columns: _Columns) -> dict[str, Any]:
-    """Tell where most of the time went: between which two events, the first of the largest."""
-    largest = max(gaps)
-    position = gaps.index(largest)
-    return {
-        "duration_ms": largest,
-        "start": stamps[position],
-        "after_component": _text(columns.components[position]),
-        "before_component": _text(columns.components[position + 1]),
-        "before_message": _text(columns.messages[position + 1]),
-    }
-
-
-def _first_error(
-    position: int, ordered: Sequence[tuple[int, str, int, Sequence[Any]]], columns: _Columns
-) -> dict[str, Any]:
-    row = ordered[position][3]
+def _first_error(place: int, telling: Telling) -> dict[str, Any]:
     error = {
-        "@timestamp": row[2],
-        "component": _text(columns.components[position]),
-        "message": _text(columns.messages[position]),
+        "@timestamp": telling.stamps[place],
+        "component": short_text(telling.components[place]),
+        "message": short_text(telling.messages[place]),
     }
+    row = telling.rows[place]
     if len(row) > _FINGERPRINT:
-        error["fingerprint"] = _text(row[_FINGERPRINT])
+        error["fingerprint"] = short_text(row[_FINGERPRINT])
     return error

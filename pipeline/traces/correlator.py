@@ -10,8 +10,9 @@ import logging
 import ssl
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import AsyncExitStack, ExitStack
+from itertools import islice
 from typing import Any
 
 import faust
@@ -24,8 +25,10 @@ from pipeline.kafka.trace_events import trace_event_partitions, trace_events_top
 from pipeline.settings import Settings
 from pipeline.telemetry.families import dump_families
 from pipeline.telemetry.health import Health
-from pipeline.trace_stories.flows import NO_FLOW, Roles, chosen_flows
-from pipeline.traces.open_traces import Due, OpenTraces, rows_of
+from pipeline.trace_stories.flows import NO_FLOW, chosen_flows
+from pipeline.trace_stories.lines import lines_of
+from pipeline.trace_stories.shapes import Shapes
+from pipeline.traces.open_traces import Due, OpenTraces
 from pipeline.traces.summaries import Summaries
 from pipeline.traces.telemetry import TraceTelemetry
 
@@ -56,8 +59,9 @@ class Correlator:
         self._health = health
         flows = chosen_flows(settings.traces)
         telemetry.expect(flows, NO_FLOW)
-        self._open = OpenTraces(settings.traces, flows)
-        self._summaries = Summaries(settings, Roles(flows), telemetry)
+        shapes = Shapes(flows)
+        self._open = OpenTraces(settings.traces, shapes)
+        self._summaries = Summaries(settings, shapes, telemetry)
         self._writing = asyncio.Lock()
         self._waiting = False
         self._stopping = asyncio.Event()
@@ -165,22 +169,19 @@ class Correlator:
         """Take the events of a record, and make room when there is no more."""
         message = event.message
         partition = message.partition
-        try:
-            rows: Sequence[Any] = list(rows_of(event.value))
-        except ValueError as error:
+        lines, bad = lines_of(event.value)
+        if bad:
             log.warning(
-                "the record %d of partition %d holds no trace events: %s", message.offset, partition, error
+                "the record %d of partition %d has %d lines that are no trace events",
+                *(message.offset, partition, bad),
             )
-            self._telemetry.bad.inc()
-            rows = ()
+            self._telemetry.bad.inc(bad)
         now = self._last_record = time.monotonic()
         self._last_offsets[partition] = message.offset
-        bad = self._open.take(partition, rows, event.ack, message.timestamp, now)
+        self._open.take(partition, message.offset, lines, event.ack, message.timestamp, now)
         # The events are kept as bytes of their traces.
         message.value = event.value = None
-        self._telemetry.events.inc(len(rows))
-        if bad:
-            self._telemetry.bad.inc(bad)
+        self._telemetry.events.inc(sum([line.events for line in lines]))
         while self._open.full and not self._stopping.is_set():
             self._waiting = True
             try:
@@ -195,15 +196,16 @@ class Correlator:
             await asyncio.sleep(_LOOK_SECONDS)
             async with self._writing:
                 due = self._open.due(time.monotonic(), waiting=self._waiting)
-                for start in range(0, len(due), _MOST_AT_ONCE):
-                    await self._write(due[start : start + _MOST_AT_ONCE])
+                while await self._write(islice(due, _MOST_AT_ONCE)):
+                    pass
 
-    async def _write(self, due: Sequence[Due]) -> None:
-        if not due:
-            return
-        for one, index in await self._summaries.write(due):
+    async def _write(self, due: Iterable[Due]) -> bool:
+        """Write traces; tells whether there were any."""
+        written = await self._summaries.write(due)
+        for one, index in written:
             self._open.written(one, index)
-        self._telemetry.forced.inc(sum([one.forced for one in due]))
+        self._telemetry.forced.inc(sum([one.forced for one, _ in written]))
+        return bool(written)
 
     async def _watch(self, app: faust.App) -> None:
         """Show how it goes, and end this process when Faust reads no more although there is something to read."""
@@ -247,6 +249,8 @@ class Correlator:
         for name, good in checks.items():
             telemetry.dependency_up.labels(name).set(good)
         telemetry.ready.set(all(checks.values()))
+        telemetry.bad.inc(self._open.bad)
+        self._open.bad = 0
         telemetry.open.set(len(self._open))
         telemetry.open_bytes.set(self._open.bytes)
         telemetry.oldest.set(self._open.oldest_seconds)

@@ -10,11 +10,12 @@ from pipeline.events.document import normalise_trace_id
 from pipeline.events.indices import log_index_patterns
 from pipeline.settings import Settings
 from pipeline.trace_stories.emission import FIELDS, mark_of, source_of
-from pipeline.trace_stories.flows import Roles, chosen_flows
+from pipeline.trace_stories.flows import chosen_flows
 from pipeline.trace_stories.fold import Story
+from pipeline.trace_stories.shapes import Shapes
 from pipeline.trace_stories.summary import STATE_FIELD, summarise
 
-__all__ = ["FoundTrace", "find_trace", "list_traces", "row_of", "spellings"]
+__all__ = ["FoundTrace", "find_trace", "line_of", "list_traces", "spellings"]
 
 _MOST_EVENTS = 10_000
 # W3C Trace Context: version, trace-id, parent-id, flags.
@@ -55,7 +56,7 @@ async def find_trace(settings: Settings, text: str) -> FoundTrace | None:
     Raises ServerUnavailable, ServerRefused, and SettingsError for flows that cannot be.
     """
     query = {"terms": {"trace_id": spellings(text)}}
-    roles = Roles(chosen_flows(settings.traces))
+    shapes = Shapes(chosen_flows(settings.traces))
     prefix = settings.index.prefix
     logs = ",".join(log_index_patterns(prefix))
     with server_errors(settings.elasticsearch, "search"):
@@ -70,8 +71,8 @@ async def find_trace(settings: Settings, text: str) -> FoundTrace | None:
     else:
         story = Story()
         # What number an event has in its record its fields do not tell; none of these is another's double.
-        story.add([row_of(event, number) for number, event in enumerate(events)], settings.traces.max_events)
-        summary = summarise(events[0]["trace_id"], story, roles, closed=False)
+        story.add([line_of(event, number) for number, event in enumerate(events)], settings.traces.max_events)
+        summary = summarise(events[0]["trace_id"], story, shapes, closed=False)
     summary.pop(STATE_FIELD, None)
     return FoundTrace(summary["trace_id"], summary, bool(summaries), events)
 
@@ -109,17 +110,17 @@ async def list_traces(
             )
 
 
-def row_of(document: dict[str, Any], element: int = 0) -> list[Any]:
-    """Make the trace event of a document; `element` is its number where its record is an array."""
+def line_of(document: dict[str, Any], element: int = 0) -> list[Any]:
+    """Make the trace event of a document, a line of its own; `element` is its number where its record is an array."""
     kafka = document["kafka"]
     fingerprint = document.get("error.fingerprint")
-    return [
-        source_of(kafka["topic"], kafka["partition"]),
+    row = [
         mark_of(kafka["offset"], element),
         document["@timestamp"],
-        [document.get(name) for name in FIELDS],
+        *[document.get(name) for name in FIELDS],
         *([] if fingerprint is None else [fingerprint]),
     ]
+    return [document["trace_id"], source_of(kafka["topic"], kafka["partition"]), 1, row]
 
 
 async def _search(client: AsyncElasticsearch, index: str, **request: Any) -> list[dict[str, Any]]:

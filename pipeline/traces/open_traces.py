@@ -1,31 +1,37 @@
 """The traces that are open: their events, when each is due, and which records may be acknowledged. No I/O.
 
 Time is the broker's: of each partition the timestamp of its newest record, so that what is read again is closed as it
-was. Records are acknowledged in the order of their offsets, for Faust commits over gaps.
+was. Records are acknowledged in the order of their offsets, for Faust commits over gaps. Events are held as they came,
+as bytes, and read when their trace may be due: what flow it is of is not known before.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
 from pipeline.settings import Traces
-from pipeline.trace_stories.flows import NO_ROLE, Flow, Role, Roles
+from pipeline.trace_stories.fold import Story
+from pipeline.trace_stories.lines import Line, read_lines
+from pipeline.trace_stories.shapes import Shapes
+from pipeline.trace_stories.summary import Telling, tell, tell_lines
 
 __all__ = ["Due", "OpenTraces", "Trace"]
 
 _QUIET_SECONDS = 2.0
-_OVERHEAD_BYTES = 500
+_OVERHEAD_BYTES = 600
 """Of a trace beside its events: measured, see benchmarks/traces.py."""
+_new = tuple.__new__  # what Due(...) calls, without what its own __new__ takes
 
 
 class _Record:
     """A record that is not acknowledged, and how many open traces need it."""
 
-    __slots__ = ("ack", "left", "timestamp")
+    __slots__ = ("ack", "left", "offset", "timestamp")
 
-    def __init__(self, ack: Callable[[], object], timestamp: float) -> None:
+    def __init__(self, offset: int, ack: Callable[[], object], timestamp: float) -> None:
+        self.offset = offset
         self.ack = ack
         self.left = 0
         self.timestamp = timestamp
@@ -36,60 +42,73 @@ class Trace:
 
     __slots__ = (
         "born",
-        "data",
+        "bytes",
         "due",
-        "ended",
+        "ends",
         "events",
         "flow",
-        "id",
         "index",
+        "key",
+        "lines",
+        "looked_at",
         "partition",
         "records",
         "seen",
         "shown",
     )
 
-    def __init__(self, partition: int, trace_id: str, now: float, flow: int) -> None:
+    def __init__(self, partition: int, line: Line, record: _Record, now: float, flow: int, due: int) -> None:
         self.partition = partition
-        self.id = trace_id
-        self.data = bytearray()
-        """Its rows that are not written, as JSON with a comma behind each."""
-        self.events = 0
-        self.records: list[_Record] = []
+        self.key = line.key
+        """Its id as JSON, without the quotes."""
+        self.lines = [line.line]
+        """Of its events that are not written."""
+        self.bytes = len(line.line)
+        self.events = line.events
+        self.records = [record]
         self.born = self.seen = now
         self.flow = flow
-        self.ended = False
-        self.due: int | None = None
-        """The second of the partition's time in which it is looked at; None when that has to be found anew."""
+        self.ends = 0
+        """Bits of the flows that its events end."""
+        self.looked_at = 0
+        """How many of the lines have been read for `flow` and `ends`."""
+        self.due = due
+        """The second of the partition's time in which it is looked at; 0 while it is being written."""
         self.shown: float | None = None
         """When it was last written."""
         self.index: str | None = None
         """Where it was written to."""
 
-    def rows(self, size: int) -> list[Sequence[Any]]:
-        """Read the rows of so many bytes of the data."""
-        rows: list[Sequence[Any]] = orjson.loads(b"[%b]" % bytes(self.data[: size - 1]))
-        return rows
+    @property
+    def id(self) -> str:
+        """Its id.
+
+        Raises ValueError where it is none: such a trace has no row either.
+        """
+        found: str = orjson.loads(b'"%b"' % self.key)
+        return found
 
 
 class Due(NamedTuple):
-    """A trace that is to be written."""
+    """A trace that is to be written, as it was when it was due."""
 
     trace: Trace
     closing: bool
+    lines: Sequence[bytes]
     bytes: int
-    """As much of its data is meant."""
     events: int
     records: int
     epoch: int
-    forced: bool = False
+    forced: bool
+    telling: Telling | None
+    """The story of the lines, if it has been told of them all."""
 
 
 class _Shelf:
     """The open traces of one partition."""
 
     def __init__(self) -> None:
-        self.traces: dict[str, Trace] = {}
+        self.traces: dict[bytes, Trace] = {}
         self.pending: deque[_Record] = deque()
         self.clock = 0.0
         self.arrived = 0.0
@@ -101,15 +120,21 @@ class _Shelf:
 class OpenTraces:
     """Keep the events of open traces; one partition's are forgotten with all others when any is taken away."""
 
-    def __init__(self, settings: Traces, flows: Iterable[Flow]) -> None:
+    def __init__(self, settings: Traces, shapes: Shapes) -> None:
         self._settings = settings
-        self._roles = Roles(flows)
-        self._no_flow = len(self._roles.flows)
+        self._shapes = shapes
+        self._flows = shapes.flows
+        self._no_flow = len(self._flows)
+        idles = [settings.idle_seconds, *[flow.ended_idle_seconds for flow in self._flows]]
+        idles += [flow.idle_seconds for flow in self._flows if flow.idle_seconds is not None]
+        self._least_idle = min(idles)
         self._shelves: dict[int, _Shelf] = {}
         self._epoch = 0
         self._full: list[Trace] = []
         self.bytes = 0
         """Held, all partitions together."""
+        self.bad = 0
+        """Rows that were none."""
 
     def __len__(self) -> int:
         return sum([len(shelf.traces) for shelf in self._shelves.values()])
@@ -139,9 +164,15 @@ class OpenTraces:
         self._epoch += 1
 
     def take(
-        self, partition: int, rows: Iterable[Any], ack: Callable[[], object], timestamp: float, now: float
-    ) -> int:
-        """Take the rows of a record; gives how many of them are no rows.
+        self,
+        partition: int,
+        offset: int,
+        lines: Iterable[Line],
+        ack: Callable[[], object],
+        timestamp: float,
+        now: float,
+    ) -> None:
+        """Take the lines of a record.
 
         `timestamp` is the record's, in seconds since 1970; `now` is any clock of this process.
         """
@@ -150,49 +181,52 @@ class OpenTraces:
             shelf = self._shelves[partition] = _Shelf()
         shelf.clock = clock = max(shelf.clock, timestamp)
         shelf.arrived = now
-        record = _Record(ack, timestamp)
+        record = _Record(offset, ack, timestamp)
         shelf.pending.append(record)
-        traces, most, held, bad = shelf.traces, self._settings.max_events, 0, 0
-        known, dumps, no_flow = self._roles.of, orjson.dumps, self._no_flow
-        for row in rows:
-            try:
-                trace_id, service, component, level, message, _, _ = row[3]
-                trace = traces.get(trace_id)
-                if trace is None:
-                    trace = traces[trace_id] = Trace(partition, trace_id, clock, no_flow)
-                    held += _OVERHEAD_BYTES
-                role = known(service, component, level, message)
-            except (TypeError, ValueError, IndexError, KeyError):
-                bad += 1
+        traces, most, held = shelf.traces, self._settings.max_events, 0
+        # In that second all may be quiet that come with this record and do not come again.
+        due = int(clock + self._least_idle) + 1
+        begun: list[Trace] = []
+        for line in lines:
+            key, events, text = line
+            held += len(text)
+            trace = traces.get(key)
+            if trace is None:
+                trace = traces[key] = Trace(partition, line, record, clock, self._no_flow, due)
+                begun.append(trace)
+                record.left += 1
+                held += _OVERHEAD_BYTES
+                if events >= most:
+                    self._full.append(trace)
                 continue
-            if role is not NO_ROLE:
-                self._note(trace, role)
-            text = dumps(row)
-            trace.data += text
-            trace.data += b","
-            held += len(text) + 1
-            trace.events += 1
+            trace.lines.append(text)
+            trace.bytes += len(text)
             trace.seen = clock
-            if trace.due is None:
-                self._schedule(shelf, trace, 0)
             records = trace.records
             if not records or records[-1] is not record:
                 records.append(record)
                 record.left += 1
-            if trace.events == most:
+            if trace.due > due:
+                # It may end with these.
+                self._schedule(shelf, trace, due)
+            before = trace.events
+            trace.events += events
+            if before < most <= trace.events:
                 self._full.append(trace)
+        if begun:
+            shelf.deadlines.setdefault(due, []).extend(begun)
         self.bytes += held
         if not record.left:
             self._acknowledge(shelf)
-        return bad
 
-    def due(self, now: float, *, waiting: bool) -> list[Due]:
-        """Give the traces that are quiet, and those that have been open for long.
+    def due(self, now: float, *, waiting: bool) -> Iterator[Due]:
+        """Give the traces that are quiet, and those that have been open for long, one by one.
 
-        A partition that gets no records has time go on by `now`, unless it is this process that waits.
+        What it has given must be `written` before another begins. A partition that gets no records has time go on by
+        `now`, unless it is this process that waits.
         """
-        found = []
-        for shelf in self._shelves.values():
+        epoch = self._epoch
+        for shelf in list(self._shelves.values()):
             clock = shelf.clock
             if not waiting and now - shelf.arrived > _QUIET_SECONDS:
                 clock += now - shelf.arrived
@@ -203,32 +237,49 @@ class OpenTraces:
                 seconds = sorted(each for each in shelf.deadlines if each <= second)
             else:
                 seconds = [each for each in range(shelf.looked_at, second + 1) if each in shelf.deadlines]
-            shelf.looked_at = second
             for each in seconds:
-                for trace in shelf.deadlines.pop(each):
-                    if trace.due != each or shelf.traces.get(trace.id) is not trace:
-                        continue
-                    closing = clock - trace.seen >= self._idle(trace)
-                    if closing or (trace.events and clock >= self._deadline(trace)):
-                        found.append(self._due(trace, closing=closing))
-                    # Also one that is due: it may have grown when it is written.
-                    self._schedule(shelf, trace, second + 1)
-        return found
+                traces = shelf.deadlines[each]
+                while traces:
+                    trace = traces.pop()
+                    if trace.due == each and shelf.traces.get(trace.key) is trace:
+                        due = self._look_at(shelf, trace, clock)
+                        if due is not None:
+                            yield due
+                            if self._epoch != epoch:
+                                return
+                shelf.deadlines.pop(each, None)
+                shelf.looked_at = each
+            shelf.looked_at = second
+
+    def _look_at(self, shelf: _Shelf, trace: Trace, clock: float) -> Due | None:
+        """See whether a trace is due, else when it is to be looked at again."""
+        quiet = clock - trace.seen
+        shows = (trace.born if trace.shown is None else trace.shown) + self._settings.show_open_seconds
+        if quiet < self._least_idle and clock < shows:
+            # It goes on: no need to know more of it.
+            self._schedule(shelf, trace, int(min(trace.seen + self._least_idle, shows)) + 1)
+            return None
+        telling = self._tell(trace)
+        closing = quiet >= self._idle(trace)
+        if closing or (trace.events and clock >= self._deadline(trace, shows)):
+            return self._due(trace, telling, closing=closing)
+        self._schedule(shelf, trace, int(max(self._deadline(trace, shows), clock)) + 1)
+        return None
 
     def relief(self, most: int) -> list[Due]:
         """Give traces to be written early, since there is no more room: as many as that, the oldest first."""
         settings = self._settings
         found = [
-            self._due(trace, closing=False)
+            self._due(trace, self._tell(trace), closing=False)
             for trace in dict.fromkeys(self._full)
-            if trace.events and self._shelves[trace.partition].traces.get(trace.id) is trace
+            if trace.events and self._shelves[trace.partition].traces.get(trace.key) is trace
         ]
         self._full.clear()
         for shelf in self._shelves.values():
             excess = len(shelf.traces) - settings.max_open
             if excess > 0:
                 found += [
-                    self._due(trace, closing=True, forced=True)
+                    self._due(trace, self._tell(trace), closing=True, forced=True)
                     for trace, _ in zip(
                         shelf.traces.values(), range(max(excess, min(most, excess * 2))), strict=False
                     )
@@ -236,7 +287,7 @@ class OpenTraces:
         if not found and self.bytes > settings.max_open_bytes:
             every = [trace for shelf in self._shelves.values() for trace in shelf.traces.values()]
             every.sort(key=lambda trace: trace.seen)
-            found = [self._due(trace, closing=True, forced=True) for trace in every[:most]]
+            found = [self._due(trace, self._tell(trace), closing=True, forced=True) for trace in every[:most]]
         return found
 
     def written(self, due: Due, index: str) -> None:
@@ -245,67 +296,80 @@ class OpenTraces:
         shelf = self._shelves.get(trace.partition)
         if due.epoch != self._epoch or shelf is None:
             return
-        del trace.data[: due.bytes]
+        lines = len(due.lines)
+        del trace.lines[:lines]
+        trace.looked_at = max(0, trace.looked_at - lines)
+        trace.bytes -= due.bytes
         self.bytes -= due.bytes
         trace.events -= due.events
         trace.shown = shelf.clock
-        trace.index = index
-        grew = trace.events > 0 or len(trace.records) > due.records
+        trace.index = index or None
+        grew = bool(trace.lines) or len(trace.records) > due.records
         # An open trace keeps its last record, so that somebody closes it even if this process ends.
         gone = due.records if due.closing or grew else due.records - 1
         for record in trace.records[:gone]:
             record.left -= 1
         del trace.records[:gone]
         if due.closing and not grew:
-            del shelf.traces[trace.id]
+            del shelf.traces[trace.key]
             self.bytes -= _OVERHEAD_BYTES
+        elif trace.due == 0:
+            self._schedule(shelf, trace, max(int(shelf.clock), shelf.looked_at) + 1)
         self._acknowledge(shelf)
 
-    def _due(self, trace: Trace, *, closing: bool, forced: bool = False) -> Due:
-        return Due(trace, closing, len(trace.data), trace.events, len(trace.records), self._epoch, forced)
+    def _due(self, trace: Trace, telling: Telling | None, *, closing: bool, forced: bool = False) -> Due:
+        trace.due = 0
+        lines, records = tuple(trace.lines), len(trace.records)
+        return _new(
+            Due,
+            (trace, closing, lines, trace.bytes, trace.events, records, self._epoch, forced, telling),
+        )
+
+    def _tell(self, trace: Trace) -> Telling | None:
+        """Tell the lines that have not been told, for what they say of their trace; gives it if they are all."""
+        since = trace.looked_at
+        if since == len(trace.lines):
+            return None
+        lines = trace.lines[since:] if since else trace.lines
+        trace.looked_at = len(trace.lines)
+        telling = tell_lines(lines, self._shapes, self._settings.max_events)
+        if telling is None:
+            read, bad = read_lines(lines)
+            self.bad += bad
+            story = Story()
+            story.add(read, self._settings.max_events)
+            if not story.rows:
+                return None
+            telling = tell(read[0][0], story, self._shapes)
+        shape = telling.shape
+        trace.flow = min(trace.flow, shape.begins)
+        trace.ends |= shape.ends
+        return telling if since == 0 else None
 
     def _idle(self, trace: Trace) -> float:
         """Give how long a trace has to be quiet until it is closed."""
         if trace.flow >= self._no_flow:
             return self._settings.idle_seconds
-        flow = self._roles.flows[trace.flow]
-        if trace.ended:
+        flow = self._flows[trace.flow]
+        if trace.ends >> trace.flow & 1:
             return flow.ended_idle_seconds
         return self._settings.idle_seconds if flow.idle_seconds is None else flow.idle_seconds
 
-    def _deadline(self, trace: Trace) -> float:
+    def _deadline(self, trace: Trace, shows: float) -> float:
         quiet = trace.seen + self._idle(trace)
         if trace.flow >= self._no_flow and trace.shown is None:
             # Nobody expects anything of it.
             return quiet
-        show = (trace.born if trace.shown is None else trace.shown) + self._settings.show_open_seconds
-        return min(quiet, show)
+        return min(quiet, shows)
 
-    def _note(self, trace: Trace, role: Role) -> None:
-        """Note what an event says of its trace: both may make it due sooner."""
-        if role.begins < trace.flow:
-            trace.flow, trace.due = role.begins, None
-        if role.ends and not trace.ended and trace.flow < self._no_flow and role.ends >> trace.flow & 1:
-            trace.ended, trace.due = True, None
-
-    def _schedule(self, shelf: _Shelf, trace: Trace, earliest: int) -> None:
-        """Have a trace looked at when it may be due; not when it was to be before."""
-        trace.due = max(int(self._deadline(trace)) + 1, earliest)
-        shelf.deadlines.setdefault(trace.due, []).append(trace)
+    @staticmethod
+    def _schedule(shelf: _Shelf, trace: Trace, second: int) -> None:
+        """Have a trace looked at in that second; not when it was to be before."""
+        trace.due = second
+        shelf.deadlines.setdefault(second, []).append(trace)
 
     @staticmethod
     def _acknowledge(shelf: _Shelf) -> None:
         pending = shelf.pending
         while pending and not pending[0].left:
             pending.popleft().ack()
-
-
-def rows_of(value: bytes | None) -> Iterator[Sequence[Any]]:
-    """Read the rows of a record.
-
-    Raises ValueError for anything else.
-    """
-    rows = orjson.loads(value or b"")
-    if not isinstance(rows, list):
-        raise ValueError("no array of rows")  # noqa: TRY004 - as of what is no JSON
-    return iter(rows)

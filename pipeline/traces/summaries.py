@@ -7,8 +7,10 @@ it meanwhile (`if_seq_no`); else the same is done again. The bulk writer of the 
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
+from zlib import crc32
 
 import orjson
 from elastic_transport import TransportError
@@ -19,15 +21,17 @@ from pipeline.bulk.client import make_client
 from pipeline.bulk.requests import bulk_serializers
 from pipeline.bulk.writer import BulkWriter
 from pipeline.encode.fast_path import Payload
+from pipeline.events.document import Coordinates
 from pipeline.events.timestamps import from_epoch_ms
-from pipeline.kafka.dead_letters import DeadLetter, Headers
+from pipeline.kafka.dead_letters import DeadLetter, DeadLetterProducer, Headers
 from pipeline.kafka.ledger import Ledger, Partition, Span
 from pipeline.kafka.trace_events import trace_events_topic
 from pipeline.settings import Settings
 from pipeline.telemetry.metrics import Telemetry
-from pipeline.trace_stories.flows import Roles
 from pipeline.trace_stories.fold import Story, time_ms
-from pipeline.trace_stories.summary import STATE_FIELD, summarise
+from pipeline.trace_stories.lines import key_of, read_lines
+from pipeline.trace_stories.shapes import Shapes
+from pipeline.trace_stories.summary import STATE_FIELD, tell, write_summary
 from pipeline.traces.open_traces import Due
 from pipeline.traces.telemetry import TraceTelemetry
 
@@ -38,7 +42,10 @@ log = logging.getLogger(__name__)
 _MOST_PER_MGET = 500
 # As far from midnight a trace's first event may be missing still, so that its summary is of the day before.
 _MIDNIGHT_MS = 3_600_000
-_STAMP = 2
+_DAY = slice(0, len("2024-01-15"))
+_HOUR = slice(len("2024-01-15T"), len("2024-01-15T10"))
+# What is one part of a request, and so is looked at as a whole when all of it was created.
+_PART_BYTES = 256 << 10
 
 
 def traces_index(prefix: str, epoch_ms: int) -> str:
@@ -54,7 +61,7 @@ def indices_near(prefix: str, first_ms: int, last_ms: int) -> list[str]:
 
 
 class _Record(NamedTuple):
-    """A summary as a record, for the writer's dead letters."""
+    """The events of a summary as a record, for the writer's dead letters."""
 
     offset: int
     timestamp: int
@@ -75,59 +82,83 @@ class _Stored(NamedTuple):
 class _Writing:
     """A trace on its way."""
 
-    __slots__ = ("closed_before", "conflict", "due", "index", "late", "places", "refused", "rows", "summary")
+    __slots__ = (
+        "closed_before",
+        "conflict",
+        "due",
+        "index",
+        "late",
+        "places",
+        "refused",
+        "stored",
+        "summary",
+    )
 
     def __init__(self, due: Due) -> None:
         self.due = due
-        self.rows: Sequence[Sequence[Any]] = due.trace.rows(due.bytes) if due.events else ()
         self.index = due.trace.index
         self.places: list[str] = []
-        self.summary: dict[str, Any] | None = None
+        self.summary: dict[str, Any] = {}
+        self.stored: _Stored | None = None
         self.conflict = self.refused = self.closed_before = False
         self.late = 0
 
 
-def _ends(stamps: Sequence[str]) -> Sequence[str]:
-    return (min(stamps), max(stamps)) if stamps else ()
+class _DeadSummaries:
+    """The writer's dead letters: the events that a summary was to be made of, so that a replay tells them again."""
 
-
-class _Refusals:
-    """The writer's dead letters: summaries are counted, not written, for their events are in the daily indices."""
-
-    def __init__(self, writing: dict[int, _Writing]) -> None:
+    def __init__(self, settings: Settings, writing: dict[bytes, _Writing], telemetry: TraceTelemetry) -> None:
+        self._topic = trace_events_topic(settings)
         self._writing = writing
+        self._telemetry = telemetry
+        self._producer = DeadLetterProducer(settings)
 
     async def write(self, letters: Iterable[DeadLetter]) -> None:
-        """Note which are refused."""
-        for letter in letters:
-            one = self._writing[letter.record.offset]
+        """Write letters for the summaries that are refused."""
+        found = [(letter, self._writing[key_of((letter.key or b"").decode())]) for letter in letters]
+        await self._producer.write([self._letter(letter, one.due) for letter, one in found])
+        for letter, one in found:
             one.refused = True
-            log.error("the summary of trace %s is refused: %s", one.due.trace.id, letter.reason)
+            self._telemetry.dead_letters.labels(letter.error_type).inc()
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._producer.close()
+
+    def _letter(self, letter: DeadLetter, due: Due) -> DeadLetter:
+        """Name the record in which the first of the events came, and the trace among those of the record."""
+        record = due.trace.records[0]
+        place = Coordinates(self._topic, due.trace.partition, record.offset, round(record.timestamp * 1000))
+        return letter._replace(record=place, element=crc32(due.trace.key))
 
 
 class Summaries:
     """Write summaries; `run` must be running, and one `write` at a time."""
 
-    def __init__(self, settings: Settings, roles: Roles, telemetry: TraceTelemetry) -> None:
+    def __init__(self, settings: Settings, shapes: Shapes, telemetry: TraceTelemetry) -> None:
         self._settings = settings
-        self._roles = roles
+        self._shapes = shapes
         self._telemetry = telemetry
         self._prefix = settings.index.prefix
-        self._topic = trace_events_topic(settings)
+        self._partition = Partition(trace_events_topic(settings), 0)
         self._reader = make_client(settings.elasticsearch)
         self._client: AsyncElasticsearch = make_client(settings.elasticsearch, serializers=bulk_serializers())
         # Of the requests; what becomes of summaries is counted by the correlator itself.
         self._ledger = Ledger()
         self._delivered = 0
-        self._writing: dict[Span, _Writing] = {}
-        self._by_number: dict[int, _Writing] = {}
-        self._changed = asyncio.Event()
+        self._writing: dict[bytes, _Writing] = {}
+        """By the key of its trace."""
+        self._settled = asyncio.Event()
+        self._dead = _DeadSummaries(settings, self._writing, telemetry)
         self._writer = BulkWriter(
             self._client,
             settings.elasticsearch,
-            self._settled,
-            _Refusals(self._by_number),
+            self._settle,
+            self._dead,
             Telemetry(),
+            max_salvaged_fields=settings.salvage.max_fields,
+            index_wait=settings.index_wait,
+            max_dead_ratio=settings.dead_letters.max_ratio,
             on_conflict=self._conflict,
         )
         self._answers = True
@@ -143,113 +174,153 @@ class Summaries:
 
     async def close(self) -> None:
         """Disconnect."""
+        await self._dead.close()
         await self._reader.close()
         await self._client.close()
 
     async def write(self, dues: Iterable[Due]) -> list[tuple[Due, str]]:
         """Write traces, tried for as long as it takes; gives each with its index when Elasticsearch has them."""
-        every = [_Writing(due) for due in dues]
-        left = every
-        while left:
-            asked = [one for one in left if one.conflict or len(self._places(one)) > 1 or one.due.trace.shown]
-            stored = await self._read(asked) if asked else {}
-            changed = [one for one in left if self._prepare(one, stored.get(one.due.trace.id))]
-            await self._send(changed)
-            for one in changed:
-                self._count(one)
-            left = [one for one in changed if one.conflict]
-        return [(one.due, one.index or self._places(one)[0]) for one in every]
+        seen: set[bytes] = set()
+        later: list[Due] = []
+        every: list[_Writing] = []
+        asked: list[_Writing] = []
+        changed: list[_Writing] = []
+        # One after the other: what is read of a trace is still in the processor's cache when its summary is written.
+        for due in dues:
+            if due.trace.key in seen:
+                # Two partitions hold the same trace when their number has changed.
+                later.append(due)
+                continue
+            seen.add(due.trace.key)
+            one = _Writing(due)
+            every.append(one)
+            if due.trace.shown is not None:
+                asked.append(one)
+            elif self._prepare(one, None):
+                # Near midnight nobody knows in which day's index an earlier part of it is.
+                (changed if len(one.places) == 1 else asked).append(one)
+        while asked or changed:
+            if asked:
+                stored = await self._read(asked)
+                changed += [one for one in asked if self._prepare(one, stored.get(one.due.trace.id))]
+            if changed:
+                await self._send(changed)
+                self._count(changed)
+            asked = [one for one in changed if one.conflict]
+            changed = []
+        written = [(one.due, one.index or "") for one in every]
+        return [*written, *await self.write(later)] if later else written
 
-    def _places(self, one: _Writing) -> list[str]:
-        """Name the indices in which the summary may be."""
-        if one.index is not None:
-            return [one.index]
-        if one.places:
-            return one.places
-        # As text they are in the order of time but for fractions of a second, which do not matter here.
-        times = [time_ms(stamp) for stamp in _ends([row[_STAMP] for row in one.rows])]
-        if not times:
-            times = [round(one.due.trace.seen * 1000)]
-        one.places = indices_near(self._prefix, min(times), max(times))
-        return one.places
+    def _places(self, start: str, end: str) -> list[str]:
+        """Name the indices in which the summary of a trace from then to then may be, the likeliest first."""
+        if start[_DAY] == end[_DAY] and start[_HOUR] != "00" and end[_HOUR] != "23":
+            return [f"{self._prefix}.traces-{start[_DAY].replace('-', '.')}"]
+        return indices_near(self._prefix, time_ms(start), time_ms(end))
 
     def _prepare(self, one: _Writing, stored: _Stored | None) -> bool:
         """Make the summary as it is to be; False when it is so already."""
+        due = one.due
         one.conflict = False
-        story, one.closed_before, one.late = Story(), False, 0
-        if stored is not None:
-            one.index = stored.index_name
-            try:
-                story = Story.load(stored.source[STATE_FIELD])
-                one.closed_before = stored.source["state"] == "closed"
-                one.late = int(stored.source["late_events"])
-            except (KeyError, TypeError, ValueError):
-                log.exception("the summary of trace %s cannot be read and is written anew", one.due.trace.id)
-        added = story.add(one.rows, self._settings.traces.max_events)
-        if not story.rows or (
-            stored is not None and not added and (one.closed_before or not one.due.closing)
-        ):
-            self._telemetry.writes.labels("unchanged").inc()
-            return False
-        if one.closed_before:
-            one.late += added
-            self._telemetry.late.inc(added)
-        one.summary = summarise(
-            one.due.trace.id, story, self._roles, closed=one.closed_before or one.due.closing, late=one.late
-        )
-        self._add(one, stored)
+        one.stored = stored
+        one.closed_before, one.late = False, 0
+        telling = due.telling
+        # Nothing came twice, and nothing is wrong with it.
+        as_it_came = telling is not None and stored is None and len(telling.rows) == due.events
+        story = None if telling is None else telling.story
+        if telling is None or stored is not None or (story is None and not as_it_came):
+            story = Story() if stored is None else self._load(one, stored)
+            added = story.add(read_lines(due.lines)[0], self._settings.traces.max_events)
+            if not story.rows or (
+                stored is not None and not added and (one.closed_before or not due.closing)
+            ):
+                self._telemetry.writes.labels("unchanged").inc()
+                return False
+            if one.closed_before:
+                one.late += added
+                self._telemetry.late.inc(added)
+            telling = tell(due.trace.id, story, self._shapes)
+        one.summary = write_summary(telling, closed=one.closed_before or due.closing, late=one.late)
+        if story is None or (as_it_came and not story.cut):
+            one.summary[STATE_FIELD] = orjson.Fragment(b'{"lines":[%b]}' % b",".join(due.lines))
+        else:
+            one.summary[STATE_FIELD] = story.dump(telling.trace_id)
+        if not one.places:
+            one.places = (
+                self._places(one.summary["start"], one.summary["end"]) if one.index is None else [one.index]
+            )
+        if one.index is None or stored is None:
+            one.index = one.places[0]
         return True
 
-    def _add(self, one: _Writing, stored: _Stored | None) -> None:
-        """Hand a summary to the bulk writer."""
-        trace = one.due.trace
-        action: dict[str, Any]
-        if stored is None:
-            one.index = self._places(one)[0]
-            action = {"create": {"_index": one.index, "_id": trace.id}}
-        else:
-            target = {"_index": stored.index_name, "_id": trace.id}
-            versions = {"if_seq_no": stored.seq_no, "if_primary_term": stored.primary_term}
-            action = {"index": {**target, **versions}}
-        source = orjson.dumps(one.summary)
-        self._delivered += 1
-        record = _Record(self._delivered, -1, source, trace.id.encode("utf-8", "replace"))
-        span = self._ledger.deliver(Partition(self._topic, trace.partition), self._delivered, 1)
-        self._writing[span] = self._by_number[self._delivered] = one
-        self._writer.add(span, [record], [Payload(1, b"%b\n%b\n" % (orjson.dumps(action), source))])
+    @staticmethod
+    def _load(one: _Writing, stored: _Stored) -> Story:
+        """Read a story back; one that cannot be read is told anew."""
+        one.index = stored.index_name
+        try:
+            story = Story.load(stored.source[STATE_FIELD])
+            one.closed_before = stored.source["state"] == "closed"
+            one.late = int(stored.source["late_events"])
+        except (KeyError, IndexError, TypeError, ValueError):
+            log.exception("the summary of trace %s cannot be read and is written anew", one.due.trace.id)
+            return Story()
+        return story
 
     async def _send(self, changed: Sequence[_Writing]) -> None:
+        """Hand summaries to the bulk writer, and wait until each has its outcome."""
+        self._writing.update([(one.due.trace.key, one) for one in changed])
+        payloads: list[Payload] = []
+        lines: list[bytes] = []
+        size = 0
+        for one in changed:
+            line = b"%b\n%b\n" % (_action(one), orjson.dumps(one.summary))
+            lines.append(line)
+            size += len(line)
+            if size >= _PART_BYTES:
+                payloads.append(Payload(len(lines), b"".join(lines)))
+                lines, size = [], 0
+        if lines:
+            payloads.append(Payload(len(lines), b"".join(lines)))
+        self._delivered += 1
+        span = self._ledger.deliver(self._partition, self._delivered, len(changed))
+        self._settled.clear()
+        self._writer.add(span, _Records(changed), payloads)
         self._writer.flush()
-        while self._writing:
-            self._changed.clear()
-            await self._changed.wait()
-        self._by_number.clear()
-        self._ledger.drop({Partition(self._topic, one.due.trace.partition) for one in changed})
+        while not span.settled:
+            self._settled.clear()
+            await self._settled.wait()
+        self._writing.clear()
 
-    def _settled(self, span: Span) -> None:
+    def _settle(self, span: Span) -> None:
         self._ledger.settle_part(span)
-        if span.settled:
-            del self._writing[span]
-            self._changed.set()
+        self._settled.set()
 
-    def _conflict(self, span: Span) -> None:
-        self._writing[span].conflict = True
+    def _conflict(self, ids: Iterable[str]) -> None:
+        for trace_id in ids:
+            self._writing[key_of(trace_id)].conflict = True
 
-    def _count(self, one: _Writing) -> None:
-        if one.conflict:
-            return
-        if one.refused:
-            self._telemetry.writes.labels("refused").inc()
-            return
-        self._telemetry.writes.labels(
-            "updated" if one.due.trace.shown or one.closed_before else "created"
-        ).inc()
-        if one.summary is not None and one.due.closing and not one.closed_before:
-            self._telemetry.closed(one.summary)
+    def _count(self, written: Iterable[_Writing]) -> None:
+        results: Counter[str] = Counter()
+        closed = []
+        for one in written:
+            if one.conflict:
+                continue
+            if one.refused:
+                results["refused"] += 1
+                continue
+            results["created" if one.stored is None else "updated"] += 1
+            if one.due.closing and not one.closed_before:
+                closed.append(one.summary)
+        for result, number in results.items():
+            self._telemetry.writes.labels(result).inc(number)
+        self._telemetry.closed(closed)
 
     async def _read(self, asked: Sequence[_Writing]) -> dict[str, _Stored]:
         """Read summaries back, tried for as long as it takes."""
-        wanted = [{"_index": index, "_id": one.due.trace.id} for one in asked for index in self._places(one)]
+        wanted = [
+            {"_index": index, "_id": one.due.trace.id}
+            for one in asked
+            for index in ([one.index] if one.index is not None and not one.places else one.places)
+        ]
         found: dict[str, _Stored] = {}
         for start in range(0, len(wanted), _MOST_PER_MGET):
             retries = 0
@@ -278,3 +349,35 @@ class Summaries:
                 return None
         self._answers = True
         return answer
+
+
+def _action(one: _Writing) -> bytes:
+    """Write what is to be done: create, or write over what was read, unless somebody else has."""
+    key = one.due.trace.key
+    if one.stored is None:
+        return b'{"create":{"_index":"%b","_id":"%b"}}' % ((one.index or "").encode(), key)
+    return b'{"index":{"_index":"%b","_id":"%b","if_seq_no":%d,"if_primary_term":%d}}' % (
+        *(one.stored.index_name.encode(), key),
+        *(one.stored.seq_no, one.stored.primary_term),
+    )
+
+
+class _Records(Sequence[_Record]):
+    """The records of summaries, made when one is asked for: hardly ever."""
+
+    def __init__(self, writing: Sequence[_Writing]) -> None:
+        self._writing = writing
+
+    def __len__(self) -> int:
+        return len(self._writing)
+
+    @overload
+    def __getitem__(self, place: int) -> _Record: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[_Record]: ...
+    def __getitem__(self, place: int | slice) -> _Record | Sequence[_Record]:
+        if isinstance(place, slice):
+            return _Records(self._writing[place])
+        one = self._writing[place]
+        # An offset that no id of a document can name.
+        return _Record(-1 - place, -1, b"\n".join(one.due.lines), one.due.trace.id.encode())

@@ -1,18 +1,19 @@
-"""Rows of trace events as the worker writes them."""
+"""Lines of trace events as the worker writes them, of one row each."""
 
 from typing import Any
 
 from pipeline.events.timestamps import from_epoch_ms
 
-__all__ = ["row"]
+__all__ = ["line"]
 
 START_MS = 1_705_314_600_000
 
 
-def row(
+def line(
     mark: int,
     at_ms: int = 0,
     *,
+    trace_id: str = "t",
     source: str = "logs/0",
     service: str = "api",
     component: str = "http_server",
@@ -23,5 +24,5 @@ def row(
     fingerprint: str | None = None,
 ) -> list[Any]:
     stamp = from_epoch_ms(START_MS + at_ms).text
-    fields = ["t", service, component, level, message, user_id, integration_id]
-    return [source, mark, stamp, fields, *([] if fingerprint is None else [fingerprint])]
+    fields = [service, component, level, message, user_id, integration_id]
+    return [trace_id, source, 1, [mark, stamp, *fields, *([] if fingerprint is None else [fingerprint])]]

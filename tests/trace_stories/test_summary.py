@@ -9,26 +9,27 @@ from pipeline.errors import SettingsError
 from pipeline.sample import sample_events
 from pipeline.settings import Traces
 from pipeline.trace_stories.emission import FIELDS
-from pipeline.trace_stories.flows import Roles, chosen_flows, load_flows
+from pipeline.trace_stories.flows import chosen_flows, load_flows
 from pipeline.trace_stories.fold import Story
+from pipeline.trace_stories.shapes import Shapes
 from pipeline.trace_stories.summary import summarise
-from tests.trace_stories.rows import row
+from tests.trace_stories.rows import line
 
-ROLES = Roles(chosen_flows(Traces()))
+SHAPES = Shapes(chosen_flows(Traces()))
 
 
 def summary_of(*rows: list[Any]) -> dict[str, Any]:
     story = Story()
     story.add(rows, 500)
-    return summarise("abc", story, ROLES, closed=True)
+    return summarise("abc", story, SHAPES, closed=True)
 
 
 def request(**last: Any) -> list[list[Any]]:
     return [
-        row(1, 0, user_id="user-1"),
-        row(2, 4, component="auth_middleware", message="Request authenticated"),
-        row(3, 150, component="database", message="Query executed"),
-        row(4, **{"at_ms": 160, "message": "Request completed", **last}),
+        line(1, 0, user_id="user-1"),
+        line(2, 4, component="auth_middleware", message="Request authenticated"),
+        line(3, 150, component="database", message="Query executed"),
+        line(4, **{"at_ms": 160, "message": "Request completed", **last}),
     ]
 
 
@@ -61,7 +62,7 @@ def test_a_request_in_time_is_ok_and_cut_into_its_steps() -> None:
         (request(at_ms=201), "slow"),
         (request()[:-1], "incomplete"),
         (request(level="ERROR", message="Request failed"), "error"),
-        ([row(1, message="anything", component="job_runner")], "ok"),
+        ([line(1, message="anything", component="job_runner")], "ok"),
     ],
 )
 def test_outcomes(rows: list[list[Any]], outcome: str) -> None:
@@ -70,8 +71,8 @@ def test_outcomes(rows: list[list[Any]], outcome: str) -> None:
 
 def test_the_first_error_is_the_first_by_time_whatever_its_offset() -> None:
     summary = summary_of(
-        row(1, 20, level="ERROR", message="second", fingerprint="b"),
-        row(2, 10, level="ERROR", message="first", component="database", fingerprint="a"),
+        line(1, 20, level="ERROR", message="second", fingerprint="b"),
+        line(2, 10, level="ERROR", message="first", component="database", fingerprint="a"),
     )
     assert summary["first_error"]["message"] == "first"
     assert summary["first_error"]["fingerprint"] == "a"
@@ -80,8 +81,8 @@ def test_the_first_error_is_the_first_by_time_whatever_its_offset() -> None:
 
 def test_an_integration_is_none_of_the_webhooks_although_it_begins_as_one() -> None:
     summary = summary_of(
-        row(1, 0, component="webhook_receiver", message="Webhook received"),
-        row(2, 30, component="integration_service", message="Integration requested"),
+        line(1, 0, component="webhook_receiver", message="Webhook received"),
+        line(2, 30, component="integration_service", message="Integration requested"),
     )
     assert summary["flow"] == "integration_creation"
     assert not summary["complete"]
@@ -116,19 +117,11 @@ def test_the_flows_of_the_guide_are_found_in_sample_traffic() -> None:
             continue
         if "component" in fields and isinstance(fields.get("timestamp"), str):
             stories.setdefault(event.trace_id, Story()).add(
-                [
-                    [
-                        "logs/0",
-                        mark,
-                        fields["timestamp"],
-                        [event.trace_id, *[fields[name] for name in FIELDS[1:]]],
-                    ]
-                ],
-                500,
-            )  # fmt: skip
-    summaries = [summarise(name, story, ROLES, closed=True) for name, story in stories.items()]
+                [["t", "logs/0", 1, [mark, fields["timestamp"], *[fields[name] for name in FIELDS]]]], 500
+            )
+    summaries = [summarise(name, story, SHAPES, closed=True) for name, story in stories.items()]
     flows = {
-        name: [each for each in summaries if each["flow"] == name] for name in (f.name for f in ROLES.flows)
+        name: [each for each in summaries if each["flow"] == name] for name in (f.name for f in SHAPES.flows)
     }
     for name, some in flows.items():
         assert some, name
@@ -136,6 +129,6 @@ def test_the_flows_of_the_guide_are_found_in_sample_traffic() -> None:
         assert any(
             len(each["steps"]) == len(flow.steps)
             for each in some
-            for flow in ROLES.flows
+            for flow in SHAPES.flows
             if flow.name == name
         )

@@ -1,22 +1,36 @@
 """When a trace is due, and which records may be acknowledged: against the rule that Faust commits over gaps."""
 
+from collections.abc import Iterable
 from typing import Any
 
+import orjson
 from hypothesis import given, strategies as st
 
 from pipeline.settings import Traces
 from pipeline.trace_stories.flows import chosen_flows
-from pipeline.traces.open_traces import OpenTraces
-from tests.trace_stories.rows import row
+from pipeline.trace_stories.lines import Line, lines_of, rows_with_sources
+from pipeline.trace_stories.shapes import Shapes
+from pipeline.traces.open_traces import Due, OpenTraces
+from tests.trace_stories.rows import line
 
-FLOWS = chosen_flows(Traces())
+SHAPES = Shapes(chosen_flows(Traces()))
 INDEX = "p.traces-2024.01.15"
 
 
-def event(trace_id: str, mark: int, **fields: Any) -> list[Any]:
-    made = row(mark, **{"component": "job_runner", "message": "Job started", **fields})
-    made[3][0] = trace_id
-    return made
+def event(trace_id: str, mark: int, **fields: Any) -> Line:
+    made = line(mark, **{"trace_id": trace_id, "component": "job_runner", "message": "Job started", **fields})
+    ((one,), _) = lines_of(orjson.dumps(made))
+    return one
+
+
+def marks_of(due: Due) -> list[int]:
+    return [row[0] for each in due.lines for _, row in rows_with_sources(orjson.loads(each))]
+
+
+def take(
+    traces: OpenTraces, offset: int, lines: Iterable[Line], ack: Any, timestamp: float, now: float
+) -> None:
+    traces.take(0, offset, lines, ack, timestamp, now)
 
 
 class Acks:
@@ -30,11 +44,11 @@ class Acks:
 
 
 def opened(**settings: Any) -> OpenTraces:
-    return OpenTraces(Traces(**settings), FLOWS)
+    return OpenTraces(Traces(**settings), SHAPES)
 
 
 def close_all(traces: OpenTraces, now: float) -> list[str]:
-    due = traces.due(now, waiting=False)
+    due = list(traces.due(now, waiting=False))
     for one in due:
         traces.written(one, INDEX)
     return sorted(one.trace.id for one in due if one.closing)
@@ -42,19 +56,19 @@ def close_all(traces: OpenTraces, now: float) -> list[str]:
 
 def test_a_trace_is_closed_when_it_has_been_quiet_by_the_brokers_time() -> None:
     traces, acks = opened(idle_seconds=30), Acks()
-    traces.take(0, [event("a", 1)], acks.of(0), 1000.0, 0.0)
-    traces.take(0, [event("b", 2)], acks.of(1), 1029.0, 0.1)
+    take(traces, 0, [event("a", 1)], acks.of(0), 1000.0, 0.0)
+    take(traces, 1, [event("b", 2)], acks.of(1), 1029.0, 0.1)
     assert close_all(traces, 0.2) == []
     # Read quickly: no time has passed here, but half a minute where the events were written.
-    traces.take(0, [event("c", 3)], acks.of(2), 1032.0, 0.3)
+    take(traces, 2, [event("c", 3)], acks.of(2), 1032.0, 0.3)
     assert close_all(traces, 0.4) == ["a"]
     assert acks.offsets == [0]
 
 
 def test_a_partition_without_records_has_time_go_on_unless_it_is_this_process_that_waits() -> None:
     traces = opened(idle_seconds=30)
-    traces.take(0, [event("a", 1)], Acks().of(0), 1000.0, 0.0)
-    assert traces.due(60.0, waiting=True) == []
+    take(traces, 0, [event("a", 1)], Acks().of(0), 1000.0, 0.0)
+    assert list(traces.due(60.0, waiting=True)) == []
     assert close_all(traces, 60.0) == ["a"]
 
 
@@ -66,7 +80,7 @@ def test_an_ended_trace_is_closed_sooner_than_one_that_goes_on() -> None:
         event("open", 2, **request),
         event("done", 3, component="http_server", message="Request completed"),
     ]
-    traces.take(0, rows, Acks().of(0), 1000.0, 0.0)
+    take(traces, 0, rows, Acks().of(0), 1000.0, 0.0)
     assert close_all(traces, 7.0) == ["done"]
     assert close_all(traces, 12.0) == ["open"]
 
@@ -74,9 +88,9 @@ def test_an_ended_trace_is_closed_sooner_than_one_that_goes_on() -> None:
 def test_records_are_acknowledged_from_the_head_only() -> None:
     traces, acks = opened(idle_seconds=10), Acks()
     integration = {"component": "integration_service", "message": "Integration requested"}
-    traces.take(0, [event("long", 1, **integration)], acks.of(0), 1000.0, 0.0)
-    traces.take(0, [event("short", 2)], acks.of(1), 1000.0, 0.0)
-    traces.take(0, [], acks.of(2), 1000.0, 0.0)
+    take(traces, 0, [event("long", 1, **integration)], acks.of(0), 1000.0, 0.0)
+    take(traces, 1, [event("short", 2)], acks.of(1), 1000.0, 0.0)
+    take(traces, 2, [], acks.of(2), 1000.0, 0.0)
     assert close_all(traces, 20.0) == ["short"]
     assert acks.offsets == []
     # Shown while it is open: it keeps its last record, for it has to be closed some day.
@@ -91,20 +105,20 @@ def test_records_are_acknowledged_from_the_head_only() -> None:
 
 def test_what_came_while_a_trace_was_written_stays() -> None:
     traces, acks = opened(idle_seconds=10), Acks()
-    traces.take(0, [event("a", 1)], acks.of(0), 1000.0, 0.0)
+    take(traces, 0, [event("a", 1)], acks.of(0), 1000.0, 0.0)
     (due,) = traces.due(20.0, waiting=False)
-    traces.take(0, [event("a", 2)], acks.of(1), 1011.0, 20.0)
+    take(traces, 1, [event("a", 2)], acks.of(1), 1011.0, 20.0)
     traces.written(due, INDEX)
     assert acks.offsets == [0]
     (again,) = traces.due(40.0, waiting=False)
-    assert [each[1] for each in again.trace.rows(again.bytes)] == [2]
+    assert marks_of(again) == [2]
     traces.written(again, INDEX)
     assert acks.offsets == [0, 1]
 
 
 def test_nothing_is_acknowledged_of_what_was_taken_away_meanwhile() -> None:
     traces, acks = opened(idle_seconds=10), Acks()
-    traces.take(0, [event("a", 1)], acks.of(0), 1000.0, 0.0)
+    take(traces, 0, [event("a", 1)], acks.of(0), 1000.0, 0.0)
     (due,) = traces.due(20.0, waiting=False)
     traces.forget()
     traces.written(due, INDEX)
@@ -114,7 +128,7 @@ def test_nothing_is_acknowledged_of_what_was_taken_away_meanwhile() -> None:
 
 def test_no_room_closes_the_quietest_traces_and_a_large_one_is_written_at_once() -> None:
     few = opened(max_open=3)
-    few.take(0, [event(f"t{number}", number) for number in range(5)], Acks().of(0), 1000.0, 0.0)
+    take(few, 0, [event(f"t{number}", number) for number in range(5)], Acks().of(0), 1000.0, 0.0)
     assert few.full
     while few.full:
         for one in few.relief(10):
@@ -122,7 +136,7 @@ def test_no_room_closes_the_quietest_traces_and_a_large_one_is_written_at_once()
             few.written(one, INDEX)
     assert len(few) <= 3
     large = opened(max_events=10)
-    large.take(0, [event("a", number) for number in range(25)], Acks().of(0), 1000.0, 0.0)
+    take(large, 0, [event("a", number) for number in range(25)], Acks().of(0), 1000.0, 0.0)
     assert large.full
     (one,) = large.relief(10)
     large.written(one, INDEX)
@@ -148,9 +162,9 @@ def test_acknowledged_offsets_have_no_gap_and_hold_no_event_that_is_not_written(
             rows.append(event(trace_id, mark))
             marks.setdefault(offset, []).append(mark)
         now += data.draw(st.sampled_from([0.0, 0.5, 2.0, 7.0]))
-        traces.take(0, rows, acks.of(offset), 1000.0 + now, now)
+        take(traces, offset, rows, acks.of(offset), 1000.0 + now, now)
         for due in traces.due(now, waiting=False):
-            written.update(each[1] for each in (due.trace.rows(due.bytes) if due.events else ()))
+            written.update(marks_of(due))
             traces.written(due, INDEX)
         assert acks.offsets == list(range(len(acks.offsets)))
         assert all(set(marks.get(offset, ())) <= written for offset in acks.offsets)

@@ -25,12 +25,12 @@ async def test_a_replay_emits_the_events_that_it_indexes_at_their_own_place(trac
     for enabled in (False, True):
         settings = traced.settings.model_copy(update={"traces": Traces(enabled=enabled)})
         assert (await replay(settings, read_dead_letters(settings))).documents == 1
-    (row,) = await rows_of_topic(traced)
-    assert row[:2] == [f"{traced.name}/2", mark_of(5, 1)]
-    assert row[3][0] == "two"
+    (line,) = await lines_of_topic(traced)
+    assert line[:3] == ["two", f"{traced.name}/2", 1]
+    assert line[3][0] == mark_of(5, 1)
 
 
-async def rows_of_topic(one: Pipeline) -> list[list[Any]]:
+async def lines_of_topic(one: Pipeline) -> list[list[Any]]:
     consumer = AIOKafkaConsumer(
         trace_events_topic(one.settings),
         bootstrap_servers=one.servers.kafka_bootstrap,
@@ -41,4 +41,9 @@ async def rows_of_topic(one: Pipeline) -> list[list[Any]]:
         delivered = await consumer.getmany(timeout_ms=5000)
     finally:
         await consumer.stop()
-    return [row for records in delivered.values() for record in records for row in orjson.loads(record.value)]
+    return [
+        orjson.loads(line)
+        for records in delivered.values()
+        for record in records
+        for line in record.value.splitlines()
+    ]

@@ -8,14 +8,16 @@ from elasticsearch import AsyncElasticsearch
 from elasticsearch.helpers import async_scan
 
 from pipeline.settings import Traces
-from pipeline.trace_stories.emission import FIELDS, is_useful, mark_of, source_of
-from pipeline.trace_stories.flows import Roles, chosen_flows
+from pipeline.trace_stories.emission import is_useful
+from pipeline.trace_stories.flows import chosen_flows
 from pipeline.trace_stories.fold import Story
+from pipeline.trace_stories.shapes import Shapes
 from pipeline.trace_stories.summary import STATE_FIELD, summarise
+from pipeline.traces.lookup import line_of
 
 __all__ = ["events_of", "expected_summaries", "stored_summaries", "until_closed", "until_told"]
 
-ROLES = Roles(chosen_flows(Traces()))
+SHAPES = Shapes(chosen_flows(Traces()))
 # What depends on when the correlator looked.
 _PASSING = ("late_events", "state", STATE_FIELD)
 Summaries = dict[str, dict[str, Any]]
@@ -28,16 +30,8 @@ async def expected_summaries(client: AsyncElasticsearch, prefix: str, max_events
     async for hit in async_scan(client, index=f"{prefix}-*", size=5000):
         fields = hit["_source"]
         if is_useful(fields.get("trace_id")):
-            kafka = fields["kafka"]
-            row = [
-                source_of(kafka["topic"], kafka["partition"]),
-                mark_of(kafka["offset"]),
-                fields["@timestamp"],
-                [fields.get(name) for name in FIELDS],
-                *([fields["error.fingerprint"]] if "error.fingerprint" in fields else []),
-            ]
-            stories.setdefault(fields["trace_id"], Story()).add([row], max_events)
-    return {name: _lasting(summarise(name, story, ROLES, closed=True)) for name, story in stories.items()}
+            stories.setdefault(fields["trace_id"], Story()).add([line_of(fields)], max_events)
+    return {name: _lasting(summarise(name, story, SHAPES, closed=True)) for name, story in stories.items()}
 
 
 async def stored_summaries(client: AsyncElasticsearch, prefix: str) -> Summaries:
