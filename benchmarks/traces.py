@@ -153,7 +153,7 @@ def _run_once(settings: Settings, client: Elasticsearch, events: int, group: str
         LOGPIPE_INDEX__PREFIX=settings.index.prefix,
         LOGPIPE_HTTP__PORT=str(port),
         LOGPIPE_TRACES__ENABLED="true",
-        LOGPIPE_TRACES__IDLE_SECONDS="2",
+        LOGPIPE_TRACES__IDLE_SECONDS="5",
         LOGPIPE_TRACES__SHOW_OPEN_SECONDS="5",
     )
     command = [sys.executable, "-m", "pipeline", "--log-level", "ERROR", "traces"]

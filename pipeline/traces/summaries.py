@@ -31,7 +31,7 @@ from pipeline.telemetry.metrics import Telemetry
 from pipeline.trace_stories.fold import Story, time_ms
 from pipeline.trace_stories.lines import key_of, read_lines
 from pipeline.trace_stories.shapes import Shapes
-from pipeline.trace_stories.summary import STATE_FIELD, tell, write_summary
+from pipeline.trace_stories.summary import STATE_FIELD, tell, tell_lines, write_summary
 from pipeline.traces.open_traces import Due
 from pipeline.traces.telemetry import TraceTelemetry
 
@@ -224,6 +224,8 @@ class Summaries:
         one.stored = stored
         one.closed_before, one.late = False, 0
         telling = due.telling
+        if telling is None and stored is None:
+            telling = tell_lines(due.lines, self._shapes, self._settings.traces.max_events)
         # Nothing came twice, and nothing is wrong with it.
         as_it_came = telling is not None and stored is None and len(telling.rows) == due.events
         story = None if telling is None else telling.story
