@@ -29,10 +29,11 @@ from pipeline.events.indices import Indices
 from pipeline.kafka.dead_letters import DeadLetter, Headers
 from pipeline.kafka.ledger import Ledger, Partition
 from pipeline.kafka.source_records import SourceRecords, source_records
-from pipeline.kafka.trace_events import TraceEventProducer, trace_event_partitions
+from pipeline.kafka.trace_events import TraceEventProducer, trace_event_partitions, trace_events_topic
 from pipeline.settings import Events, Settings
 from pipeline.telemetry.metrics import Telemetry
-from pipeline.trace_stories.emission import TraceEvents
+from pipeline.trace_stories.emission import Bucket, TraceEvents
+from pipeline.trace_stories.lines import lines_of
 
 __all__ = ["Rejection", "Replayed", "Selection", "replay", "select", "services_of"]
 
@@ -102,6 +103,8 @@ class Replayed:
     """Letters that hold only the beginning of their record, which Kafka does not hold any more."""
     unusable: int = 0
     """Records in the topic that do not say where they come from: not written by this pipeline."""
+    summaries: int = 0
+    """Letters of summaries: their trace events are written again, for a correlator to tell them."""
 
 
 async def select(
@@ -141,7 +144,8 @@ async def replay(
         source_records(settings) as records,
         _trace_events(settings, builder, dry_run=dry_run) as traces,
     ):
-        async for chunk in _chunks(letters, records, replayed):
+        others = _told_again(letters, settings, replayed, dry_run=dry_run)
+        async for chunk in _chunks(others, records, replayed):
             built = _build(builder, chunk)
             replayed.letters += sum(map(len, chunk.values()))
             replayed.documents += sum(len(each.documents) for some in built.values() for each in some)
@@ -296,6 +300,35 @@ async def _trace_events(
     try:
         events = TraceEvents(await trace_event_partitions(settings))
         yield _TraceEvents(events, builder.indices, producer)
+    finally:
+        await producer.close()
+
+
+async def _told_again(
+    letters: AsyncIterable[DeadLetter], settings: Settings, replayed: Replayed, *, dry_run: bool
+) -> AsyncIterator[DeadLetter]:
+    """Write the trace events of refused summaries to their topic again; gives all other letters.
+
+    Events that are in a summary already change nothing in it.
+    """
+    topic = trace_events_topic(settings)
+    producer = TraceEventProducer(settings)
+    buckets: list[Bucket] = []
+    try:
+        async for letter in letters:
+            if letter.record.topic != topic:
+                yield letter
+                continue
+            replayed.letters += 1
+            replayed.summaries += 1
+            lines, _ = lines_of(letter.value)
+            events = sum([line.events for line in lines])
+            buckets.append(Bucket(letter.record.partition, events, letter.value or b""))
+            if len(buckets) >= _CHUNK_RECORDS and not dry_run:
+                await producer.write(buckets)
+                buckets.clear()
+        if buckets and not dry_run:
+            await producer.write(buckets)
     finally:
         await producer.close()
 

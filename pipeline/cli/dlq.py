@@ -447,6 +447,8 @@ def _print_replayed(replayed: "Replayed", *, dry_run: bool) -> None:
             ("already there", replayed.already_there),
             ("still rejected", replayed.rejected),
         ]
+    if replayed.summaries:
+        counts.append(("summaries of traces, told again by the correlator", replayed.summaries))
     if replayed.gone:
         counts.append(("cut, and their records are no longer in Kafka", replayed.gone))
     if replayed.unusable:

@@ -156,7 +156,8 @@ class Summaries:
             self._settle,
             self._dead,
             Telemetry(),
-            max_salvaged_fields=settings.salvage.max_fields,
+            # Its fields are ours: without one of them it is no summary.
+            max_salvaged_fields=0,
             index_wait=settings.index_wait,
             max_dead_ratio=settings.dead_letters.max_ratio,
             on_conflict=self._conflict,
