@@ -81,7 +81,7 @@ class Figures:
             "traces": {
                 "us_per_event": _rounded(told and told.us_per_event),
                 "events_per_second": told and round(told.events_per_second),
-                "bytes_per_open_trace": told and round(told.bytes_per_open_trace),
+                "bytes_per_open_trace": told and round(told.held.bytes_per_trace),
                 "reread_seconds": _rounded(told and told.reread_seconds),
                 "emission_us_per_event": _rounded(hot and hot.trace_events_us),
             },
@@ -284,8 +284,14 @@ def _trace_lines(told: TraceRun) -> list[Line]:
             told.us_per_event <= _MOST_CORRELATOR_US,
         ),
         Line(group, "source events read in a second", f"{told.events_per_second:,.0f}"),
-        Line(group, "memory of an open trace", f"{told.bytes_per_open_trace:,.0f} bytes"),
-        Line(group, "15 minutes of 1,000 events a second, read again", f"{told.reread_seconds:.1f} s"),
+        Line(
+            group,
+            f"memory of an open trace, of {told.held.traces:,}",
+            f"{told.held.bytes_per_trace:,.0f} bytes",
+        ),
+        Line(
+            group, "restart, 15 minutes of 1,000 events a second read again", f"{told.reread_seconds:.1f} s"
+        ),
     ]
 
 

@@ -1,14 +1,15 @@
-"""The correlator: a real topic full of trace events → summaries in a real Elasticsearch."""
+"""The correlator: a real topic full of trace events → summaries in a real Elasticsearch, and read again."""
 
 import asyncio
 import http.client
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-import tracemalloc
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -17,32 +18,22 @@ import psutil
 from elasticsearch import Elasticsearch
 
 from benchmarks.contest import clean_environment
-from benchmarks.hot_path import MemoryRecord
+from benchmarks.open_traces import TRACE_PARTITIONS, Held, measure_held, trace_events
 from benchmarks.templates import delete_indices
-from benchmarks.traffic import sample_day
-from pipeline.encode.fast_path import BatchEncoder
-from pipeline.events.document import DocumentBuilder
 from pipeline.install import run_setup
 from pipeline.kafka.trace_events import TraceEventProducer
 from pipeline.sandbox import Servers
 from pipeline.sandbox.ports import free_port
-from pipeline.settings import Events, Index, Settings, Traces, load_settings
-from pipeline.trace_stories.emission import MOST_EVENTS, Bucket, TraceEvents
-from pipeline.trace_stories.flows import chosen_flows
-from pipeline.trace_stories.lines import lines_of
-from pipeline.trace_stories.shapes import Shapes
-from pipeline.traces.open_traces import OpenTraces
+from pipeline.settings import Settings, load_settings
+from pipeline.trace_stories.emission import Bucket
 
 __all__ = ["TraceRound", "TraceRun", "measure_traces"]
 
-_PARTITIONS = 8
-_POLL = 4000
 _TIMEOUT_SECONDS = 300.0
 _STOP_SECONDS = 20.0
-# To count bytes makes everything several times as slow.
-_HELD_RECORDS = 100
+_OPEN_TRACES = 1_000_000
 # What a deployment reads again after a restart, at most: a quarter of an hour of a thousand events a second.
-REREAD_EVENTS = 900_000
+_REREAD_EVENTS = 900_000
 
 
 class TraceRound(NamedTuple):
@@ -58,8 +49,9 @@ class TraceRun(NamedTuple):
     """What was measured."""
 
     events: int
-    traces: int
-    bytes_per_open_trace: float
+    held: Held
+    reread_seconds: float
+    """From the start of the process until it has read a quarter of an hour of 1,000 events a second."""
     rounds: list[TraceRound]
 
     @property
@@ -72,17 +64,13 @@ class TraceRun(NamedTuple):
         """Give the median of how many source events were read in a second."""
         return self.events / median(one.seconds_to_read for one in self.rounds)
 
-    @property
-    def reread_seconds(self) -> float:
-        """Give how long a quarter of an hour of 1,000 events a second takes at that rate."""
-        return REREAD_EVENTS / self.events_per_second
-
 
 def measure_traces(servers: Servers, events: int, rounds: int, report: Callable[[str], None]) -> TraceRun:
     """Let a correlator read so many events, as often as there are rounds, each time from the beginning."""
     buckets = trace_events(events)
     emitted = sum(bucket.events for bucket in buckets)
-    held, traces = _held(buckets)
+    held = measure_held(_OPEN_TRACES)
+    report(f"{held.traces:,} open traces: {held.bytes >> 20:,} MiB")
     prefix = f"traces-{uuid.uuid4().hex[:8]}"
     settings = load_settings(
         overrides={
@@ -103,41 +91,23 @@ def measure_traces(servers: Servers, events: int, rounds: int, report: Callable[
                 f"read in {found[-1].seconds_to_read:.1f} s"
             )
             delete_indices(client, f"{prefix}.traces")
-    return TraceRun(emitted, traces, held / traces, found)
-
-
-def trace_events(events: int) -> list[Bucket]:
-    """Take the trace events out of sample traffic, as a worker does."""
-    encoder = BatchEncoder(DocumentBuilder(Events(), Index()))
-    collected = encoder.trace_events = TraceEvents(_PARTITIONS)
-    records = [
-        MemoryRecord(offset, event.timestamp_ms, event.value)
-        for offset, event in enumerate(sample_day(events))
-    ]
-    buckets: list[Bucket] = []
-    for start in range(0, len(records), _POLL):
-        encoder.encode("claude-code-bot.logs", 0, records[start : start + _POLL], records[-1].timestamp)
-        if collected.events >= _PARTITIONS * MOST_EVENTS:
-            buckets += collected.take()
-    return [*buckets, *collected.take()]
-
-
-def _held(buckets: list[Bucket]) -> tuple[float, int]:
-    """Hold traces open; gives the bytes that Python has allocated for them, and how many they are."""
-    traces = OpenTraces(Traces(max_open=10_000_000, max_open_bytes=64 << 30), Shapes(chosen_flows(Traces())))
-    tracemalloc.start()
-    before, _ = tracemalloc.get_traced_memory()
-    for offset, bucket in enumerate(buckets[:_HELD_RECORDS]):
-        traces.take(bucket.partition, offset, lines_of(bucket.value)[0], int, 0.0, 0.0)
-    after, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    return after - before, len(traces)
+    repeated = -(-_REREAD_EVENTS // emitted)
+    for _ in range(repeated - 1):
+        asyncio.run(_write(settings, buckets))
+    again = _read_again(settings, repeated * emitted, f"{prefix}.again")
+    again *= _REREAD_EVENTS / (repeated * emitted)
+    report(f"{_REREAD_EVENTS:,} events read again in {again:.1f} s")
+    return TraceRun(emitted, held, again, found)
 
 
 async def _prepare(settings: Settings, buckets: list[Bucket], codec: dict[str, str] | None) -> None:
     await run_setup(
-        settings, without_ilm=True, partitions=_PARTITIONS, index_settings=codec, report=lambda _: None
+        settings, without_ilm=True, partitions=TRACE_PARTITIONS, index_settings=codec, report=lambda _: None
     )
+    await _write(settings, buckets)
+
+
+async def _write(settings: Settings, buckets: list[Bucket]) -> None:
     producer = TraceEventProducer(settings)
     for start in range(0, len(buckets), 100):
         await producer.write(buckets[start : start + 100])
@@ -146,18 +116,8 @@ async def _prepare(settings: Settings, buckets: list[Bucket], codec: dict[str, s
 
 def _run_once(settings: Settings, client: Elasticsearch, events: int, group: str) -> TraceRound:
     port = free_port()
-    environment = clean_environment(
-        LOGPIPE_KAFKA__BOOTSTRAP_SERVERS=",".join(settings.kafka.bootstrap_servers),
-        LOGPIPE_KAFKA__GROUP_ID=group,
-        LOGPIPE_ELASTICSEARCH__HOSTS=",".join(settings.elasticsearch.hosts),
-        LOGPIPE_INDEX__PREFIX=settings.index.prefix,
-        LOGPIPE_HTTP__PORT=str(port),
-        LOGPIPE_TRACES__ENABLED="true",
-        LOGPIPE_TRACES__IDLE_SECONDS="5",
-        LOGPIPE_TRACES__SHOW_OPEN_SECONDS="5",
-    )
-    command = [sys.executable, "-m", "pipeline", "--log-level", "ERROR", "traces"]
-    with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL) as process:
+    options = {"LOGPIPE_TRACES__IDLE_SECONDS": "5", "LOGPIPE_TRACES__SHOW_OPEN_SECONDS": "5"}
+    with _correlator(settings, group, port, options) as process:
         try:
             watched = psutil.Process(process.pid)
             deadline = time.monotonic() + _TIMEOUT_SECONDS
@@ -182,6 +142,51 @@ def _run_once(settings: Settings, client: Elasticsearch, events: int, group: str
             process.wait(timeout=_STOP_SECONDS)
     seconds = max(ended - began, 0.05) if began is not None else 0.05
     return TraceRound(cpu / events * 1e6, seconds)
+
+
+def _read_again(settings: Settings, events: int, group: str) -> float:
+    """Let a correlator read events of which it closes none, end it, and give how long the next one takes."""
+    taken = []
+    with tempfile.TemporaryDirectory() as folder:
+        flows = Path(folder) / "flows.toml"
+        flows.write_text("flows = []\n")
+        options = {
+            "LOGPIPE_TRACES__FLOWS_FILE": str(flows),
+            "LOGPIPE_TRACES__IDLE_SECONDS": "86400",
+            "LOGPIPE_TRACES__MAX_OPEN_BYTES": str(4 << 30),
+            # Of a trace that comes several times the events are many.
+            "LOGPIPE_TRACES__MAX_EVENTS": "10000",
+        }
+        for _ in range(2):
+            port = free_port()
+            started = time.monotonic()
+            with _correlator(settings, group, port, options) as process:
+                try:
+                    while _events_read(port) < events:
+                        if time.monotonic() > started + _TIMEOUT_SECONDS or process.poll() is not None:
+                            raise RuntimeError("the correlator did not read its events")
+                        time.sleep(0.05)
+                    taken.append(time.monotonic() - started)
+                finally:
+                    process.send_signal(signal.SIGTERM)
+                    process.wait(timeout=_STOP_SECONDS)
+    return taken[-1]
+
+
+def _correlator(
+    settings: Settings, group: str, port: int, options: dict[str, str]
+) -> "subprocess.Popen[bytes]":
+    environment = clean_environment(
+        LOGPIPE_KAFKA__BOOTSTRAP_SERVERS=",".join(settings.kafka.bootstrap_servers),
+        LOGPIPE_KAFKA__GROUP_ID=group,
+        LOGPIPE_ELASTICSEARCH__HOSTS=",".join(settings.elasticsearch.hosts),
+        LOGPIPE_INDEX__PREFIX=settings.index.prefix,
+        LOGPIPE_HTTP__PORT=str(port),
+        LOGPIPE_TRACES__ENABLED="true",
+        **options,
+    )
+    command = [sys.executable, "-m", "pipeline", "--log-level", "ERROR", "traces"]
+    return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
 
 
 def _events_read(port: int) -> float:

@@ -20,8 +20,8 @@ from pipeline.trace_stories.summary import Telling, tell, tell_lines
 __all__ = ["Due", "OpenTraces", "Trace"]
 
 _QUIET_SECONDS = 2.0
-_OVERHEAD_BYTES = 600
-"""Of a trace beside its events: measured, see benchmarks/traces.py."""
+_OVERHEAD_BYTES = 500
+"""Of a trace beside its events: measured, see benchmarks/open_traces.py."""
 _new = tuple.__new__  # what Due(...) calls, without what its own __new__ takes
 
 
