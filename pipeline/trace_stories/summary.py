@@ -182,8 +182,8 @@ def write_summary(telling: Telling, *, closed: bool, late: int) -> dict[str, Any
 
 def _ids(values: Sequence[Any]) -> list[str]:
     first = values[0]
-    if type(first) is str and values.count(first) == len(values):
-        # As in nearly every story.
+    # As in nearly every story.
+    if (first is None or type(first) is str) and values.count(first) == len(values):
         return [short_text(first)] if first else []
     return different_texts(values, _MOST_IDS)
 
