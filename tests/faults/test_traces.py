@@ -90,7 +90,10 @@ async def test_traces_survive_a_server_that_is_away(
             worker = stack.enter_context(process(one, "index"))
             correlator = stack.enter_context(process(one, "traces"))
             sent = sum((await one.send_samples(EVENTS, seed=1)).values())
-            await asyncio.sleep(6)
+            # A process that finds no server when it starts ends, and says so.
+            await until_told(one.client, one.name, EVENTS // 2, within_seconds=120)
+            sent += sum((await one.send_samples(EVENTS, seed=2)).values())
+            await asyncio.sleep(1)
             if server == "kafka":
                 await asyncio.to_thread(target.kill)
                 await asyncio.sleep(3)
@@ -100,8 +103,9 @@ async def test_traces_survive_a_server_that_is_away(
                 # Five times the rounds of `make test` are the soak's: a minute.
                 await asyncio.sleep(3 * rounds)
                 target.resume()
-            sent += sum((await one.send_samples(EVENTS, seed=2)).values())
+            sent += sum((await one.send_samples(EVENTS, seed=3)).values())
             await finish(one, sent)
+            assert worker.poll() is None
             assert correlator.poll() is None
             stop(correlator)
             stop(worker)
