@@ -44,6 +44,8 @@ async def show_traces(client: AsyncElasticsearch, settings: Settings, out: Conso
         },
     )
     table = Table(title="Traces, told from the logs", title_justify="left", box=None, pad_edge=False)
+    # With the usual two spaces it would be cut at 80 columns.
+    table.padding = (0, 1, 0, 0)
     table.add_column("flow", no_wrap=True)
     for name in ("traces", "ok", "slow", "incomplete", "error", "P95", "expected"):
         table.add_column(name, justify="right", no_wrap=True)

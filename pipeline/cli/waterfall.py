@@ -87,7 +87,8 @@ def _waterfall(found: FoundTrace, limit: int, bar_width: int) -> Table:
         bar = Text(" " * min(left, bar_width - 1) + ("█" if time > before else "▏") * width, style)
         message = Text(str(event.get("message", ""))[:160], "red" if error else "")
         if largest:
-            message.append(f"  ◀ largest gap, {duration(gap)}", "yellow")
+            # A line of its own: beside a message it would be torn at 80 columns.
+            message.append(f"\n◀ largest gap, {duration(gap)}", "yellow")
         table.add_row(duration(time - first), bar, Text(_component(event)), message)
         before = time
     return table
