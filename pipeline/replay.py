@@ -132,7 +132,7 @@ async def replay(
     """Index letters again; what is there already stays as it is, and no new letters are written.
 
     With `dry_run` the documents are built and counted. `report` is called with the letters done so far, `settled`
-    with the ids of letters all of whose documents are in Elasticsearch.
+    with the ids of letters all of whose documents are in Elasticsearch, or whose traces are told again.
 
     Raises ServerUnavailable and ServerRefused when Elasticsearch does not answer, or says no, at the start;
     after that it is tried for as long as it takes, as in the pipeline.
@@ -144,7 +144,7 @@ async def replay(
         source_records(settings) as records,
         _trace_events(settings, builder, dry_run=dry_run) as traces,
     ):
-        others = _told_again(letters, settings, replayed, dry_run=dry_run)
+        others = _told_again(letters, settings, replayed, None if dry_run else settled, dry_run=dry_run)
         async for chunk in _chunks(others, records, replayed):
             built = _build(builder, chunk)
             replayed.letters += sum(map(len, chunk.values()))
@@ -305,7 +305,12 @@ async def _trace_events(
 
 
 async def _told_again(
-    letters: AsyncIterable[DeadLetter], settings: Settings, replayed: Replayed, *, dry_run: bool
+    letters: AsyncIterable[DeadLetter],
+    settings: Settings,
+    replayed: Replayed,
+    settled: Callable[[Sequence[str]], Awaitable[None]] | None,
+    *,
+    dry_run: bool,
 ) -> AsyncIterator[DeadLetter]:
     """Write the trace events of refused summaries to their topic again; gives all other letters.
 
@@ -313,7 +318,14 @@ async def _told_again(
     """
     topic = trace_events_topic(settings)
     producer = TraceEventProducer(settings)
-    buckets: list[Bucket] = []
+    told: list[DeadLetter] = []
+
+    async def tell() -> None:
+        await producer.write([_bucket(letter) for letter in told])
+        if settled is not None:
+            await settled([letter.id for letter in told])
+        told.clear()
+
     try:
         async for letter in letters:
             if letter.record.topic != topic:
@@ -321,16 +333,19 @@ async def _told_again(
                 continue
             replayed.letters += 1
             replayed.summaries += 1
-            lines, _ = lines_of(letter.value)
-            events = sum([line.events for line in lines])
-            buckets.append(Bucket(letter.record.partition, events, letter.value or b""))
-            if len(buckets) >= _CHUNK_RECORDS and not dry_run:
-                await producer.write(buckets)
-                buckets.clear()
-        if buckets and not dry_run:
-            await producer.write(buckets)
+            if not dry_run:
+                told.append(letter)
+            if len(told) >= _CHUNK_RECORDS:
+                await tell()
+        if told:
+            await tell()
     finally:
         await producer.close()
+
+
+def _bucket(letter: DeadLetter) -> Bucket:
+    value = letter.value or b""
+    return Bucket(letter.record.partition, sum([line.events for line in lines_of(value)[0]]), value)
 
 
 def _outcomes(telemetry: Telemetry) -> Counter[str]:
