@@ -68,14 +68,14 @@ def settle(
     answers: Sequence[BulkAnswer],
     in_flight: InFlight,
     telemetry: Telemetry,
-    waits_for: Callable[[str], int],
+    may_blame: Callable[[str], bool],
     max_salvaged_fields: int,
 ) -> list[tuple[Part, Left]]:
     """Settle the parts that were created as a whole, and look at each document of the others.
 
-    `waits_for` gives how many documents of an index wait already. Of a document that has been salvaged
-    `max_salvaged_fields` times no further field is moved aside. The parts that are returned are not settled: that
-    is the caller's, once it has taken what is left of them.
+    `may_blame` tells whether a document that its index has refused alone, twice, may be at fault. Of a document that
+    has been salvaged `max_salvaged_fields` times no further field is moved aside. The parts that are returned are not
+    settled: that is the caller's, once it has taken what is left of them.
     """
     evidence = _Evidence(parts, answers)
     mixed = []
@@ -84,7 +84,7 @@ def settle(
             in_flight.created(part)
         else:
             mixed.append(
-                (part, _look_at(part, items, evidence, in_flight, telemetry, waits_for, max_salvaged_fields))
+                (part, _look_at(part, items, evidence, in_flight, telemetry, may_blame, max_salvaged_fields))
             )
     return mixed
 
@@ -95,7 +95,7 @@ def _look_at(
     evidence: _Evidence,
     in_flight: InFlight,
     telemetry: Telemetry,
-    waits_for: Callable[[str], int],
+    may_blame: Callable[[str], bool],
     max_salvaged_fields: int,
 ) -> Left:
     outcomes = [classify(item.status, item.error_type, item.reason) for item in items]
@@ -121,7 +121,7 @@ def _look_at(
         action, source = lines[2 * number], lines[2 * number + 1]
         index = target_of(action)[0]
         outcome = classified
-        if outcome is Outcome.UNKNOWN and _is_its_own_fault(part, index, evidence, waits_for):
+        if outcome is Outcome.UNKNOWN and _is_its_own_fault(part, index, evidence, may_blame):
             outcome = Outcome.DOCUMENT
         if outcome is not Outcome.DOCUMENT:
             waiting.setdefault((index, outcome), ([], item))[0].extend((action, source))
@@ -149,11 +149,11 @@ def _look_at(
     )
 
 
-def _is_its_own_fault(part: Part, index: str, evidence: _Evidence, waits_for: Callable[[str], int]) -> bool:
+def _is_its_own_fault(part: Part, index: str, evidence: _Evidence, may_blame: Callable[[str], bool]) -> bool:
     """Tell whether a document is refused for itself: its index takes others, or it is refused alone, twice."""
     if part.suspect or evidence.took(index):
         return True
-    return evidence.documents == 1 and part.refused_alone > 0 and not waits_for(index)
+    return evidence.documents == 1 and part.refused_alone > 0 and may_blame(index)
 
 
 def _rest(part: Part, lines: list[bytes]) -> Part:

@@ -1,4 +1,7 @@
-"""Requests on their way: several at a time, each sent until every document of it has its outcome."""
+"""Requests on their way: several at a time, each sent until every document of it has its outcome.
+
+Longer than most: every way in which a request can end is here, one beside the other.
+"""
 
 import asyncio
 import logging
@@ -87,6 +90,7 @@ class Sender:
         self._traces = traces
         self._requests: asyncio.Queue[_Request] = asyncio.Queue()
         self._answers = 0
+        self._blamed: dict[str, int] = {}
         self._refused_since: float | None = None
         self._refusal = ""
         self.reachable = True
@@ -288,7 +292,7 @@ class Sender:
             answers,
             self._in_flight,
             self._telemetry,
-            self._rooms.documents_of,
+            self._may_blame,
             self._max_salvaged_fields,
         )
         for part, left in settled:
@@ -300,6 +304,18 @@ class Sender:
         if throttled and not trying:
             self._overloaded("items")
         return Sent(taken, again)
+
+    def _may_blame(self, index: str) -> bool:
+        """Tell whether a document that its index has refused alone, for a reason that no row knows, is at fault.
+
+        Not when others wait for the index. Nor when another was blamed just before, and nothing was taken since: twice
+        in a row it is the index, or the cluster.
+        """
+        taken = self._in_flight.taken
+        if self._rooms.documents_of(index) or self._blamed.get(index) == taken:
+            return False
+        self._blamed[index] = taken
+        return True
 
     def _continue(self, part: Part, left: Left) -> None:
         """Settle a part, or replace it by what is left of it."""

@@ -408,6 +408,23 @@ async def test_a_document_that_is_refused_alone_and_again_is_at_fault() -> None:
         assert [letter.error_type for letter in to.letters.written] == ["teapot_exception"]
 
 
+async def test_the_second_in_a_row_that_is_refused_alone_is_not_at_fault() -> None:
+    server = Server(i=ODD)
+    async with delivery(server) as to:
+        to.add(1, payload(0))
+        assert await to.settled() == {PARTITION: 1}
+        to.add(2, payload(1))
+        to.writer.flush()
+        await until(lambda: len(to.requests) > 8)
+        assert len(to.letters.written) == 1
+        server.refused.clear()
+        assert await to.settled() == {PARTITION: 2}
+        server.refused["i"] = ODD
+        to.add(3, payload(2))
+        assert await to.settled() == {PARTITION: 3}
+        assert [letter.record.offset for letter in to.letters.written] == [0, 2]
+
+
 async def test_a_bad_document_among_those_that_wait_does_not_keep_the_others() -> None:
     refused = {"all": True}
 
