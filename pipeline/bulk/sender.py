@@ -220,7 +220,7 @@ class Sender:
             if not trying:
                 self._overloaded(f"http_{status}")
             log.warning("bulk request refused with HTTP %d, sending it again: %s", status, item.reason)
-            if self._refused_since is None:
+            if self._refused_since is None and not trying:
                 self._refused_since = asyncio.get_running_loop().time()
             self._refusal = f"HTTP {status}: {item.reason}"
             if status in _TIMEOUTS and not trying:
@@ -269,6 +269,7 @@ class Sender:
             self._requests.put_nowait(_Request(second, retries, answers))
             return first
         (part,) = parts
+        self._refused_since = None
         index = target_of(part.body.splitlines()[0])[0]
         part.span.parts += 1
         self._in_flight.bytes += len(part.body)

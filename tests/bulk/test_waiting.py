@@ -467,7 +467,11 @@ async def test_an_answer_of_an_old_server_is_no_documents_fault() -> None:
 # --- a request as a whole ----------------------------------------------------------------------------------
 
 
-async def test_a_document_for_which_whole_requests_are_refused_waits_by_itself() -> None:
+async def test_a_document_for_which_whole_requests_are_refused_waits_by_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pipeline.bulk.sender.WARN_SECONDS", 0.3)
+
     def answer(_: list[str], __: int, body: bytes) -> web.Response:
         if b"-000000000033-" in body:
             return web.json_response(
@@ -475,7 +479,7 @@ async def test_a_document_for_which_whole_requests_are_refused_waits_by_itself()
             )
         return answer_by_document(body, lambda *_: None)
 
-    wait = IndexWait(max_seconds=0.5)
+    wait = IndexWait(max_seconds=1)
     async with delivery(answer, max_concurrent_requests=1, index_wait=wait) as to:
         to.add(64, payload(*range(64)))
         to.writer.flush()
@@ -487,6 +491,8 @@ async def test_a_document_for_which_whole_requests_are_refused_waits_by_itself()
                 number += 1
                 await asyncio.sleep(0.02)
         assert await to.settled() == {PARTITION: number}
+        await asyncio.sleep(0.4)
+        assert to.writer.not_ready is None
         assert [letter.record.offset for letter in to.letters.written] == [33]
         assert to.count_documents("indexed") == number - 1
         assert to.writer.in_flight_bytes == 0
