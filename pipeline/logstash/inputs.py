@@ -23,8 +23,57 @@ _COMMON: Final[Mapping[str, Option]] = {
     "tags": Option("array", []),
     "type": Option("string"),
 }
+_OF_OLD: Final = "It is of Logstash before 5.0: name the brokers and topics, bootstrap_servers and topics."
+_OAUTH: Final = "OAuth is not supported: use SASL with user and password, or TLS."
+_REGISTRY: Final = "Records are JSON or text: let the producer write JSON."
 _REFUSED: Final = {
-    "schema_registry_url": "Records are JSON or text: let the producer write JSON.",
+    **dict.fromkeys(
+        [
+            "schema_registry_key",
+            "schema_registry_proxy",
+            "schema_registry_secret",
+            "schema_registry_ssl_keystore_location",
+            "schema_registry_ssl_keystore_password",
+            "schema_registry_ssl_keystore_type",
+            "schema_registry_ssl_truststore_location",
+            "schema_registry_ssl_truststore_password",
+            "schema_registry_ssl_truststore_type",
+            "schema_registry_url",
+            "schema_registry_validation",
+        ],
+        _REGISTRY,
+    ),
+    **dict.fromkeys(
+        [
+            "sasl_client_callback_handler_class",
+            "sasl_login_callback_handler_class",
+            "sasl_login_connect_timeout_ms",
+            "sasl_login_read_timeout_ms",
+            "sasl_login_retry_backoff_max_ms",
+            "sasl_login_retry_backoff_ms",
+            "sasl_oauthbearer_scope_claim_name",
+            "sasl_oauthbearer_token_endpoint_url",
+        ],
+        _OAUTH,
+    ),
+    **dict.fromkeys(
+        [
+            "black_list",
+            "consumer_id",
+            "consumer_restart_on_error",
+            "consumer_restart_sleep_ms",
+            "consumer_timeout_ms",
+            "decoder_class",
+            "fetch_message_max_bytes",
+            "key_decoder_class",
+            "queue_size",
+            "rebalance_backoff_ms",
+            "rebalance_max_retries",
+            "reset_beginning",
+            "white_list",
+        ],
+        _OF_OLD,
+    ),
     "sasl_jaas_config": "Set kafka.sasl_username and kafka.sasl_password.",
     "jaas_path": "Set kafka.sasl_username and kafka.sasl_password.",
     "kerberos_config": "Kerberos is not supported: use SASL with user and password, or TLS.",

@@ -89,6 +89,7 @@ OUTPUT_OPTIONS: Final[Mapping[str, Option]] = {
             "flush_size",
             "healthcheck_path",
             "idle_flush_time",
+            "include_source_on_error",
             "path",
             "pool_max",
             "pool_max_per_route",
@@ -113,15 +114,38 @@ OUTPUT_OPTIONS: Final[Mapping[str, Option]] = {
     "join_field": Option("any", status="refused", note="Parents are not sent."),
     "parent": Option("any", status="refused", note="Parents are not sent."),
     "proxy": Option("any", status="refused", note="Requests go to the hosts themselves."),
-    "keystore": Option(
-        "any", status="refused", note="Client certificates of Elasticsearch are not supported."
-    ),
-    "ssl_certificate": Option(
-        "any", status="refused", note="Client certificates of Elasticsearch are not supported."
-    ),
-    "ssl_key": Option(
-        "any", status="refused", note="Client certificates of Elasticsearch are not supported."
-    ),
+    "parameters": Option("any", status="refused", note="Requests have no parameters of your own."),
+    **{
+        name: Option("any", status="refused", note="Client certificates of Elasticsearch are not supported.")
+        for name in (
+            "keystore",
+            "keystore_password",
+            "ssl_certificate",
+            "ssl_key",
+            "ssl_keystore_password",
+            "ssl_keystore_path",
+            "ssl_keystore_type",
+        )
+    },
+    **{
+        name: Option("any", status="differs", note="Certificates are PEM files: elasticsearch.ca_certs.")
+        for name in (
+            "ca_trusted_fingerprint",
+            "ssl_truststore_password",
+            "ssl_truststore_path",
+            "ssl_truststore_type",
+            "truststore",
+            "truststore_password",
+        )
+    },
+    **{
+        name: Option("any", status="differs", note="TLS 1.2 or later, with the ciphers of Python.")
+        for name in ("ssl_cipher_suites", "ssl_supported_protocols")
+    },
+    **{
+        name: Option("any", status="refused", note="It is of Logstash before 2.0: name the servers, hosts.")
+        for name in ("cluster", "host", "port", "protocol")
+    },
 }
 ELASTICSEARCH_SETTINGS: Final[Mapping[str, str]] = {
     "api_key": "elasticsearch.api_key",

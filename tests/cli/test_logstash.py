@@ -1,4 +1,5 @@
 import json
+import time
 from pathlib import Path
 
 from typer.testing import CliRunner
@@ -75,6 +76,29 @@ def test_test_holds_documents_against_what_is_expected(tmp_path: Path) -> None:
     assert good.exit_code == 0, good.output
     assert bad.exit_code == 1
     assert "record 1: tags" in bad.output
+
+
+def test_what_json_printed_is_met_at_any_other_time(tmp_path: Path) -> None:
+    (tmp_path / "a.conf").write_text(
+        'input { kafka { topics => ["t"] decorate_events => basic } }\n'
+        'filter { uuid { target => "u" } mutate { copy => { "[@metadata][kafka]" => "k" } } }\n'
+        'output { elasticsearch { index => "i-%{+YYYY.MM.dd}" } }\n'
+    )
+    samples = tmp_path / "s.ndjson"
+    samples.write_text('first\n{"value":"second","timestamp":"2024-01-15T10:30:00Z"}\n')
+    arguments = ["logstash", "test", str(tmp_path / "a.conf"), "--input", str(samples)]
+    printed = runner.invoke(app, [*arguments, "--json"]).output
+    expected = tmp_path / "expected.ndjson"
+    expected.write_text(printed)
+    time.sleep(0.002)
+    assert runner.invoke(app, [*arguments, "--expect", str(expected)]).exit_code == 0
+    for wrong in (
+        printed.replace('"message":"first"', '"message":"else"'),
+        printed.replace('"offset":0', '"offset":5'),
+        printed.replace("i-2024.01.15", "i-2024.01.16"),
+    ):
+        expected.write_text(wrong)
+        assert runner.invoke(app, [*arguments, "--expect", str(expected)]).exit_code == 1
 
 
 def test_escapes_are_read_where_logstash_is_told_to(tmp_path: Path) -> None:
