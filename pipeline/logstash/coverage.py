@@ -73,7 +73,7 @@ def _table(kind: str, plugin: Plugin) -> Mapping[str, Option] | None:
 def _plugin(kind: str, plugin: Plugin, context: Context) -> list[Finding]:
     place = plugin.position
     if kind == "output" and plugin.name in TAP_OUTPUTS:
-        note = "It is for looking on: `logpipe logstash test` shows every document."
+        note = TAP_OUTPUTS[plugin.name]
         return [Finding(kind, plugin.name, "", "ignored", note, place.file, place.line, place.column)]
     table = _table(kind, plugin)
     if table is None:

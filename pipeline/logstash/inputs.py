@@ -74,7 +74,6 @@ _REFUSED: Final = {
         ],
         _OF_OLD,
     ),
-    "sasl_jaas_config": "Set kafka.sasl_username and kafka.sasl_password.",
     "jaas_path": "Set kafka.sasl_username and kafka.sasl_password.",
     "kerberos_config": "Kerberos is not supported: use SASL with user and password, or TLS.",
     "sasl_kerberos_service_name": "Kerberos is not supported: use SASL with user and password, or TLS.",
@@ -100,6 +99,7 @@ INPUT_OPTIONS: Final[Mapping[str, Option]] = {
     "group_instance_id": Option("string"),
     "isolation_level": Option("string", choices=("read_committed", "read_uncommitted")),
     "max_poll_records": Option("number"),
+    "sasl_jaas_config": Option("string"),
     "sasl_mechanism": Option("string"),
     "security_protocol": Option("string"),
     "session_timeout_ms": Option("number"),
@@ -342,7 +342,7 @@ _ENCODINGS: Final = {"ASCII-8BIT": "utf-8", "BINARY": "utf-8", "WINDOWS-31J": "c
 
 def _settings(given: Given) -> dict[str, Any]:
     """Give the options that are settings of ours, by the names of the settings."""
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = {**_credentials(given), **_certificates(given)}
     for name, setting in KAFKA_SETTINGS.items():
         if not given.given(name):
             continue
@@ -353,3 +353,32 @@ def _settings(given: Given) -> dict[str, Any]:
             value /= 1000
         settings[setting] = value
     return settings
+
+
+# As Kafka's Java client has it: a login module, and its options.
+_LOGIN: Final = re.compile(r"\b(username|password)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s;\"']+))")
+_MODULES: Final = ("PlainLoginModule", "ScramLoginModule")
+
+
+def _credentials(given: Given) -> dict[str, str]:
+    """Take user and password out of `sasl_jaas_config`; raises LogstashError where it has none."""
+    text: str = given["sasl_jaas_config"] or ""
+    if not text:
+        return {}
+    found = {name: quoted or single or bare or "" for name, quoted, single, bare in _LOGIN.findall(text)}
+    if not any(module in text for module in _MODULES) or found.keys() != {"username", "password"}:
+        raise given.place("sasl_jaas_config").error(
+            "`sasl_jaas_config` is no PlainLoginModule or ScramLoginModule with username and password.",
+            "Kerberos and OAuth are not supported: set kafka.sasl_username and kafka.sasl_password, or use TLS.",
+        )
+    return {"kafka.sasl_username": found["username"], "kafka.sasl_password": found["password"]}
+
+
+def _certificates(given: Given) -> dict[str, str]:
+    """Take the stores that are PEM files, as ours are."""
+    settings = {"ssl_truststore": "kafka.ca_certs", "ssl_keystore": "kafka.client_cert"}
+    return {
+        setting: given[f"{store}_location"]
+        for store, setting in settings.items()
+        if given[f"{store}_location"] and str(given[f"{store}_type"]).upper() == "PEM"
+    }

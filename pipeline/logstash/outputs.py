@@ -156,7 +156,13 @@ ELASTICSEARCH_SETTINGS: Final[Mapping[str, str]] = {
     "ssl_certificate_authorities": "elasticsearch.ca_certs",
     "user": "elasticsearch.username",
 }
-TAP_OUTPUTS: Final = {"stdout", "file"}
+_TAP: Final = "It is for looking on: `logpipe logstash test` shows every document."
+TAP_OUTPUTS: Final[Mapping[str, str]] = {
+    "file": _TAP,
+    "null": "It takes events nowhere: one that no other output takes is dropped.",
+    "stdout": _TAP,
+}
+"""Outputs that do nothing here, and why."""
 _REFUSED: Final[Mapping[str, str]] = {
     "kafka": "Let another consumer copy the topic.",
     "opensearch": "Documents go to Elasticsearch.",

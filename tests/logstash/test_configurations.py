@@ -186,6 +186,42 @@ def test_the_report_names_each_thing_that_is_not_done() -> None:
     assert _one(findings, "stdout", "").status == "ignored"
 
 
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (
+            """sasl_jaas_config => "a.scram.ScramLoginModule required username='u' password='p;=x';" """,
+            {"kafka.sasl_username": "u", "kafka.sasl_password": "p;=x"},
+        ),
+        (
+            """sasl_jaas_config => 'a.plain.PlainLoginModule required username="u" password="";' """,
+            {"kafka.sasl_username": "u", "kafka.sasl_password": ""},
+        ),
+        (
+            'ssl_truststore_type => "PEM" ssl_truststore_location => "/ca.pem" '
+            'ssl_keystore_type => "pem" ssl_keystore_location => "/c.pem"',
+            {"kafka.ca_certs": "/ca.pem", "kafka.client_cert": "/c.pem"},
+        ),
+        ('ssl_truststore_location => "/ca.jks"', {}),
+    ],
+)  # fmt: skip
+def test_credentials_and_certificates_become_settings(options: str, found: dict[str, str]) -> None:
+    (known,) = pipeline_of(f"input {{ kafka {{ {options} }} }}").inputs
+    assert known.settings == found
+    text = settings_toml(pipeline_of(f"input {{ kafka {{ {options} }} }}"), "a.conf")
+    assert "p;=x" not in text
+    assert ("LOGPIPE_KAFKA__SASL_PASSWORD" in text) == ("kafka.sasl_password" in found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["com.sun.security.auth.module.Krb5LoginModule required;", "PlainLoginModule required username='u';"],
+)
+def test_a_login_that_is_none_of_ours_is_refused(text: str) -> None:
+    with pytest.raises(LogstashError, match="sasl_jaas_config"):
+        pipeline_of(f'input {{ kafka {{ sasl_jaas_config => "{text}" }} }}')
+
+
 def _one(findings: list[Finding], plugin: str, option: str) -> Finding:
     (found,) = [finding for finding in findings if finding.plugin == plugin and finding.option == option]
     return found
