@@ -58,7 +58,7 @@ stdin which one it is, and `logpipe transform --explain` shows the document and 
 | `@cee: {…}` | the object |
 | `"{\\"level\\":…}"` | the object in the text |
 | several objects, in lines or not | one event each, ids ending in `.0`, `.1` |
-| first byte `00` | Confluent's framing: JSON is read; Avro and protobuf need the registry: a dead letter that names the schema's id |
+| first byte `00` | Confluent's framing: JSON is read; Avro and protobuf become a dead letter with the schema's id |
 | first bytes `1f 8b` | gzip, up to 32 MiB |
 | first byte `0a` | OTLP's protobuf, with the extra `otlp-logs` |
 | damaged JSON | repaired there: tag `_jsonrepaired`, and `event.original_bytes_damaged` says what was done |

@@ -198,8 +198,10 @@ def test_the_report_names_each_thing_that_is_not_done() -> None:
             {"kafka.sasl_username": "u", "kafka.sasl_password": ""},
         ),
         (
-            'ssl_truststore_type => "PEM" ssl_truststore_location => "/ca.pem" '
-            'ssl_keystore_type => "pem" ssl_keystore_location => "/c.pem"',
+            (
+                'ssl_truststore_type => "PEM" ssl_truststore_location => "/ca.pem" '
+                'ssl_keystore_type => "pem" ssl_keystore_location => "/c.pem"'
+            ),
             {"kafka.ca_certs": "/ca.pem", "kafka.client_cert": "/c.pem"},
         ),
         ('ssl_truststore_location => "/ca.jks"', {}),
