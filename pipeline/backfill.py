@@ -18,6 +18,7 @@ from pipeline.bulk.outcomes import Outcome
 from pipeline.bulk.requests import bulk_serializers
 from pipeline.bulk.writer import BulkWriter
 from pipeline.encode.fast_path import BatchEncoder, Record
+from pipeline.encode.run_filters import filtering_of
 from pipeline.errors import ServerRefused
 from pipeline.events.document import DocumentBuilder
 from pipeline.kafka.client import admin_client, kafka_errors, partitions_of_topics
@@ -124,7 +125,8 @@ class _Filling:
         self._running = asyncio.create_task(writer.run(), name="bulk")
         self._ledger = ledger
         self._telemetry = telemetry
-        self._encoder = BatchEncoder(DocumentBuilder(settings.events, settings.index, settings.inputs))
+        builder = DocumentBuilder(settings.events, settings.index, settings.inputs)
+        self._encoder = BatchEncoder(builder, filtering=filtering_of(settings, builder))
         self._done = done
         self._offsets = 0
         self._total = total
@@ -153,7 +155,9 @@ class _Filling:
         span = self._ledger.deliver(partition, records[-1].offset + 1, len(records))
         self._writer.add(span, records, payloads)  # type: ignore[arg-type]  # Kafka's records are source records
         self._done.records += len(records)
-        self._done.documents += sum([payload.documents for payload in payloads])
+        self._done.documents += sum(
+            [payload.documents + sum([one.documents for one in payload.alone]) for payload in payloads]
+        )
 
     async def finish(self) -> None:
         """Return when every document has its outcome."""

@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaProducer
 from elasticsearch import ApiError, AsyncElasticsearch, NotFoundError, TransportError
 
 from pipeline.bulk.client import make_client, reason_of, server_errors
+from pipeline.encode.run_filters import filtering_of
 from pipeline.errors import ProbeFailed, SettingsError
 from pipeline.events.document import Coordinates, Document, DocumentBuilder
 from pipeline.events.indices import log_index_patterns
@@ -71,13 +72,24 @@ async def probe(settings: Settings, *, timeout_seconds: float, url: str | None =
         value = _event(trace_id)
         record = await _send(settings, value, trace_id, timeout_seconds)
         sent = time.monotonic()
-        (expected,) = DocumentBuilder(settings.events, settings.index, settings.inputs).documents(
-            value, record, time.time_ns() // 1_000_000
-        )
+        expected = _expected(settings, value, record)
         found = await _find(client, settings, expected, started + timeout_seconds)
         latency = time.monotonic() - sent
     _compare(expected, found)
     return ProbeResult(expected.index_name, expected.id, trace_id, sent - started, latency)
+
+
+def _expected(settings: Settings, value: bytes, record: Coordinates) -> Document:
+    """Make the document as a worker does; raises ProbeFailed where its filters make none, or several."""
+    builder = DocumentBuilder(settings.events, settings.index, settings.inputs)
+    make = (filtering_of(settings, builder) or builder).documents
+    documents = make(value, record, time.time_ns() // 1_000_000)
+    if len(documents) != 1 or documents[0].refused is not None:
+        raise ProbeFailed(
+            f"the filters make {len(documents)} documents of the synthetic event (component {_COMPONENT}), so that "
+            "nothing can be waited for: let it pass"
+        )
+    return documents[0]
 
 
 def _event(trace_id: str) -> bytes:

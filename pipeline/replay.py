@@ -15,13 +15,15 @@ from collections.abc import (
 )
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.bulk.client import make_client, server_errors
 from pipeline.bulk.outcomes import Outcome
 from pipeline.bulk.requests import bulk_serializers
 from pipeline.bulk.writer import BulkWriter
 from pipeline.encode.fast_path import payload_of
+from pipeline.encode.lines import Lines
+from pipeline.encode.run_filters import filtering_of
 from pipeline.encode.trace_rows import trace_row
 from pipeline.events.decode import decode
 from pipeline.events.document import Coordinates, Document, DocumentBuilder
@@ -34,6 +36,9 @@ from pipeline.settings import Events, Settings
 from pipeline.telemetry.metrics import Telemetry
 from pipeline.trace_stories.emission import Bucket, TraceEvents
 from pipeline.trace_stories.lines import lines_of
+
+if TYPE_CHECKING:
+    from pipeline.encode.filtering import Filtering
 
 __all__ = ["Rejection", "Replayed", "Selection", "replay", "select", "services_of"]
 
@@ -139,6 +144,7 @@ async def replay(
     """
     replayed = Replayed()
     builder = DocumentBuilder(settings.events, settings.index, settings.inputs)
+    make = _maker(builder, filtering_of(settings, builder))
     async with (
         _writer(settings, replayed, dry_run=dry_run) as writer,
         source_records(settings) as records,
@@ -146,7 +152,7 @@ async def replay(
     ):
         others = _told_again(letters, settings, replayed, None if dry_run else settled, dry_run=dry_run)
         async for chunk in _chunks(others, records, replayed):
-            built = _build(builder, chunk)
+            built = _build(make, chunk)
             replayed.letters += sum(map(len, chunk.values()))
             replayed.documents += sum(len(each.documents) for some in built.values() for each in some)
             if writer is not None:
@@ -201,7 +207,7 @@ class _Rebuilt(NamedTuple):
     """A record, and the documents of it that are dead."""
 
     record: _Source
-    documents: Sequence[Document]
+    documents: list[Document]
     numbers: Sequence[int]
     """Which of its events they are."""
 
@@ -220,8 +226,8 @@ class _Writer:
         """Return when every document has its outcome."""
         for partition, rebuilt in built.items():
             span = self._ledger.deliver(partition, rebuilt[-1].record.offset + 1, len(rebuilt))
-            documents = [document for each in rebuilt for document in each.documents]
-            self._writer.add(span, [each.record for each in rebuilt], [payload_of(documents)])
+            lines = [Lines(each.documents, each.record.offset) for each in rebuilt]
+            self._writer.add(span, [each.record for each in rebuilt], [payload_of(lines)])
         self._writer.flush()
         while self._ledger.in_flight():
             if self._running.done():
@@ -358,6 +364,7 @@ def _outcomes(telemetry: Telemetry) -> Counter[str]:
 
 
 _Chunk = dict[Coordinates, list[DeadLetter]]
+_Make = Callable[[DeadLetter, int], list[Document]]
 
 
 async def _chunks(
@@ -387,14 +394,25 @@ async def _chunks(
         yield chunk
 
 
-def _build(builder: DocumentBuilder, chunk: _Chunk) -> dict[Partition, list[_Rebuilt]]:
+def _maker(builder: DocumentBuilder, filtering: "Filtering | None") -> _Make:
+    """Give what makes the documents of a letter's record: the filters, where there are any."""
+
+    def make(letter: DeadLetter, now_ms: int) -> list[Document]:
+        if filtering is None:
+            return builder.documents(letter.value, letter.record, now_ms, letter.headers)
+        return filtering.documents(letter.value, letter.record, now_ms, letter.key, letter.headers)
+
+    return make
+
+
+def _build(make: _Make, chunk: _Chunk) -> dict[Partition, list[_Rebuilt]]:
     """Make the documents anew, by partition in the order of the offsets."""
     built: dict[Partition, list[_Rebuilt]] = {}
     now_ms = time.time_ns() // 1_000_000
     for record in sorted(chunk):
         letters = chunk[record]
         first = letters[0]
-        documents = builder.documents(first.value, record, now_ms, first.headers)
+        documents = make(first, now_ms)
         elements = {letter.element for letter in letters}
         numbers = [number for number in range(len(documents)) if None in elements or number in elements]
         documents = [documents[number] for number in numbers]

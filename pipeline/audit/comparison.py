@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-from pipeline.audit.result import SHOWN_FINDINGS, Finding, PartitionAudit
+from pipeline.audit.result import SHOWN_FINDINGS, Finding, PartitionAudit, Range
 from pipeline.encode.fast_path import Record
 from pipeline.events.document import Coordinates, DocumentBuilder, document_id
 
-__all__ = ["Comparison", "Found", "Letters"]
+if TYPE_CHECKING:
+    from pipeline.encode.filtering import Filtering
+
+__all__ = ["Comparison", "Expected", "Found", "Letters"]
 
 # What follows the offset in an id: the record's timestamp (-1 where Kafka has none), number within an array.
 _END_OF_ID = re.compile(r"(-?\d+)(?:\.\d+)?")
@@ -29,6 +32,17 @@ class Letters(Protocol):
         """Leave out the elements of a record that have letters."""
 
 
+class Expected(NamedTuple):
+    """What a record makes."""
+
+    ids: Sequence[str]
+    """Of its documents, in their order."""
+    own_ids: frozenset[str] = frozenset()
+    """Of these, the ids that are the configuration's: others may have written over them, or deleted them."""
+    dropped: int = 0
+    """Events that the filters have dropped."""
+
+
 class Comparison:
     """Compare one record after the other with the documents of its offset."""
 
@@ -39,38 +53,85 @@ class Comparison:
         since_ms: int | None,
         until_ms: int | None,
         now_ms: int,
+        filtering: "Filtering | None" = None,
     ) -> None:
         """Take what made the documents: the same records make as many of them again, whatever the time is."""
         self._builder = builder
         self._now_ms = now_ms
+        self._filtering = filtering
         self._letters = letters
         self._since_ms = since_ms
         self._until_ms = until_ms
 
-    def record(self, audited: PartitionAudit, record: Record, documents: Sequence[Found]) -> None:
-        """Count a record and the documents found at its offset."""
-        if self._since_ms is not None and record.timestamp < self._since_ms:
-            return
-        if self._until_ms is not None and record.timestamp >= self._until_ms:
-            return
-        coordinates = Coordinates(
-            audited.range.topic, audited.range.partition, record.offset, record.timestamp
+    def wants(self, record: Record) -> bool:
+        """Tell whether a record is among those that are to be compared."""
+        return (self._since_ms is None or record.timestamp >= self._since_ms) and (
+            self._until_ms is None or record.timestamp < self._until_ms
         )
-        identifier = document_id(coordinates)
+
+    def expected(self, of: Range, record: Record, documents: Sequence[Found] = ()) -> Expected:
+        """Say what a record makes, by the functions that a worker runs; `documents` are those found at its offset."""
+        place = Coordinates(of.topic, of.partition, record.offset, record.timestamp)
+        if self._filtering is None:
+            identifier = document_id(place)
+            # The id without a number is that of a record's only document: this one has made no others.
+            if len(documents) == 1 and documents[0].id == identifier and not _may_be_array(record.value):
+                return Expected([identifier])
+            return Expected([one.id for one in self._builder.documents(record.value, place, self._now_ms)])
+        made = self._filtering.documents(
+            record.value,
+            place,
+            self._now_ms,
+            getattr(record, "key", None),
+            getattr(record, "headers", ()),
+        )
+        return Expected(
+            [document.id for document in made],
+            frozenset(one.id for one in made if one.target is not None and one.target.own_id),
+            self._filtering.take().dropped.total(),
+        )
+
+    def record(
+        self, audited: PartitionAudit, record: Record, expected: Expected, documents: Sequence[Found]
+    ) -> None:
+        """Count a record and the documents found of it."""
+        ids = expected.ids
         audited.records += 1
-        # The id without a number is that of a record's only document: this one has made no others.
-        if len(documents) == 1 and documents[0].id == identifier and not _may_be_array(record.value):
-            audited.expected += 1
+        audited.expected += len(ids) + expected.dropped
+        audited.dropped += expected.dropped
+        if len(ids) == 1 and len(documents) == 1 and documents[0].id == ids[0]:
             audited.indexed += 1
             return
-        ids = [one.id for one in self._builder.documents(record.value, coordinates, self._now_ms)]
-        audited.expected += len(ids)
-        self._look_closely(audited, coordinates, ids, documents)
+        if expected.own_ids:
+            found = {one.id for one in documents}
+            audited.own_ids += sum([one in expected.own_ids and one not in found for one in ids])
+        place = Coordinates(audited.range.topic, audited.range.partition, record.offset, record.timestamp)
+        self._look_closely(audited, place, expected, documents)
 
     def _look_closely(
-        self, audited: PartitionAudit, record: Coordinates, ids: Sequence[str], documents: Sequence[Found]
+        self,
+        audited: PartitionAudit,
+        record: Coordinates,
+        expected: Expected,
+        documents: Sequence[Found],
     ) -> None:
-        """Sort the documents found at a record's offset by the ids it should have."""
+        """Sort the documents found of a record by the ids it should have."""
+        found = {one.id for one in documents}
+        # The others are counted already.
+        ids = [one for one in expected.ids if one not in expected.own_ids or one in found]
+        numbers = [
+            number for number, one in enumerate(expected.ids) if one not in expected.own_ids or one in found
+        ]
+        self._sort(audited, record, ids, numbers, documents)
+
+    def _sort(
+        self,
+        audited: PartitionAudit,
+        record: Coordinates,
+        ids: Sequence[str],
+        numbers: Sequence[int],
+        documents: Sequence[Found],
+    ) -> None:
         wanted = frozenset(ids)
         found: dict[str, list[str]] = {}
         for one in documents:
@@ -78,13 +139,13 @@ class Comparison:
                 audited.of_earlier_topic += 1
             else:
                 found.setdefault(one.id, []).append(one.index_name)
-        absent = [number for number, one in enumerate(ids) if one not in found]
+        absent = [number for number, one in zip(numbers, ids, strict=True) if one not in found]
         missing = self._letters.without_letter(record, absent) if absent else []
         audited.indexed += len(ids) - len(absent)
         audited.dead += len(absent) - len(missing)
         audited.missing += len(missing)
         for number in missing:
-            _note(audited, "missing", record.offset, ids[number], [])
+            _note(audited, "missing", record.offset, ids[numbers.index(number)], [])
         for identifier, indices in found.items():
             surplus = len(indices) - (identifier in wanted)
             if surplus:

@@ -1,6 +1,7 @@
 """Elasticsearch's side: the documents of a range of offsets, in their order."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from elastic_transport import OrjsonSerializer
@@ -9,7 +10,7 @@ from elasticsearch import AsyncElasticsearch
 from pipeline.audit.comparison import Found
 from pipeline.audit.result import Range
 
-__all__ = ["KEEP_ALIVE", "SERIALIZERS", "Documents"]
+__all__ = ["KEEP_ALIVE", "SERIALIZERS", "Documents", "DocumentsById"]
 
 KEEP_ALIVE = "5m"
 """How long Elasticsearch keeps what it showed at the beginning, from one page to the next."""
@@ -20,6 +21,8 @@ _END_OF_ID = re.compile(r"-(\d{12,})-(?:-?\d+)(?:\.\d+)?\Z")
 _TOPIC_FIELDS = ("kafka.topic", "kafka.topic.keyword")
 # The most that `index.max_result_window` allows by default.
 _PAGE_DOCUMENTS = 10_000
+# So few that each could be in ten indices, and all of them are in one page.
+_IDS_A_PAGE = 1_000
 
 
 class Documents:
@@ -115,3 +118,30 @@ class Documents:
         if (moved := one._replace(offset=offset)) not in early:
             early.append(moved)
         return False
+
+
+class DocumentsById:
+    """Documents that do not say in a field that can be searched which record they are of: found by their ids."""
+
+    def __init__(self, client: AsyncElasticsearch, pit: str) -> None:
+        self._client = client
+        self._pit = pit
+
+    async def of(self, ids: Sequence[str]) -> dict[str, list[Found]]:
+        """Find documents by their ids, in whatever index they are."""
+        found: dict[str, list[Found]] = {}
+        for start in range(0, len(ids), _IDS_A_PAGE):
+            some = ids[start : start + _IDS_A_PAGE]
+            answer = await self._client.search(
+                size=_PAGE_DOCUMENTS,
+                pit={"id": self._pit, "keep_alive": KEEP_ALIVE},
+                query={"ids": {"values": list(some)}},
+                source=False,
+                track_total_hits=False,
+                allow_partial_search_results=False,
+                filter_path="pit_id,hits.hits._id,hits.hits._index",
+            )
+            self._pit = str(answer.get("pit_id", self._pit))
+            for hit in answer.get("hits", {}).get("hits", []):
+                found.setdefault(hit["_id"], []).append(Found(0, hit["_id"], hit["_index"]))
+        return found

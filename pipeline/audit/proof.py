@@ -4,11 +4,12 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
+from typing import TYPE_CHECKING
 
 from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 
 from pipeline.audit.comparison import Comparison
-from pipeline.audit.documents import KEEP_ALIVE, SERIALIZERS, Documents
+from pipeline.audit.documents import KEEP_ALIVE, SERIALIZERS, Documents, DocumentsById
 from pipeline.audit.letters import LetterFile
 from pipeline.audit.records import (
     RangeReader,
@@ -22,6 +23,8 @@ from pipeline.audit.records import (
 )
 from pipeline.audit.result import SHOWN_FINDINGS, AuditResult, PartitionAudit, Unread
 from pipeline.bulk.client import make_client, server_errors
+from pipeline.encode.fast_path import Record
+from pipeline.encode.run_filters import filtering_of
 from pipeline.errors import SettingsError
 from pipeline.events.document import DocumentBuilder
 from pipeline.events.indices import log_index_patterns
@@ -29,9 +32,13 @@ from pipeline.kafka.client import admin_client, kafka_errors
 from pipeline.kafka.fetched_records import CorruptBatch
 from pipeline.settings import Settings
 
+if TYPE_CHECKING:
+    from pipeline.encode.routing import Targets
+
 __all__ = ["audit"]
 
 _RANGES_AT_A_TIME = 4
+_RECORDS_AT_A_TIME = 1_000
 
 
 async def audit(
@@ -79,10 +86,13 @@ async def audit(
         with closing(LetterFile()) as letters:
             await letters.read(settings)
             builder = DocumentBuilder(settings.events, settings.index, settings.inputs)
-            comparison = Comparison(builder, letters, since_ms, until_ms, time.time_ns() // 1_000_000)
+            filtering = filtering_of(settings, builder)
+            now_ms = time.time_ns() // 1_000_000
+            comparison = Comparison(builder, letters, since_ms, until_ms, now_ms, filtering)
             async with make_client(settings.elasticsearch, serializers=SERIALIZERS) as client:
                 with server_errors(settings.elasticsearch, "give the documents to be counted"):
-                    await _Proof(settings, results, client, comparison, report).run()
+                    targets = filtering.targets if filtering is not None else None
+                    await _Proof(settings, results, client, comparison, report, targets).run()
                     return AuditResult(results)
 
 
@@ -96,7 +106,9 @@ class _Proof:
         client: AsyncElasticsearch,
         comparison: Comparison,
         report: Callable[[int, int], None],
+        targets: "Targets | None",
     ) -> None:
+        self._targets = targets
         self._settings = settings
         self._results = results
         self._client = client
@@ -107,9 +119,13 @@ class _Proof:
 
     async def run(self) -> None:
         """Count each range; what was committed before this is visible after the refresh."""
-        indices = log_index_patterns(self._settings.index.prefix)
-        await self._client.indices.refresh(index=indices)
-        opened = await self._client.open_point_in_time(index=indices, keep_alive=KEEP_ALIVE)
+        indices = [*log_index_patterns(self._settings.index.prefix)]
+        if self._targets is not None:
+            indices += self._targets.patterns
+        await self._client.indices.refresh(index=indices, ignore_unavailable=True)
+        opened = await self._client.open_point_in_time(
+            index=indices, keep_alive=KEEP_ALIVE, ignore_unavailable=True
+        )
         pit = str(opened["id"])
         todo = iter(self._results)
         try:
@@ -125,9 +141,14 @@ class _Proof:
     async def _work(self, todo: Iterator[PartitionAudit], pit: str) -> None:
         async with reader(self._settings) as reading:
             for audited in todo:
-                await self._compare(audited, reading, Documents(self._client, pit, audited.range))
+                if self._targets is not None and self._targets.by_id_only:
+                    await self._compare(audited, reading, DocumentsById(self._client, pit))
+                else:
+                    await self._compare(audited, reading, Documents(self._client, pit, audited.range))
 
-    async def _compare(self, audited: PartitionAudit, reading: RangeReader, documents: Documents) -> None:
+    async def _compare(
+        self, audited: PartitionAudit, reading: RangeReader, documents: Documents | DocumentsById
+    ) -> None:
         position = audited.range.start
 
         def corrupt(batch: CorruptBatch) -> None:
@@ -137,12 +158,37 @@ class _Proof:
                 audited.unread.append(Unread("corrupt", *audited.range[:2], batch.offset, end))
 
         async for records in reading.records_of(audited.range, corrupt):
-            for record in records:
-                self._comparison.record(audited, record, await documents.at(record.offset))
+            if isinstance(documents, Documents):
+                await self._compare_in_order(audited, records, documents)
+            else:
+                await self._compare_by_id(audited, records, documents)
             position = self._advance(position, records[-1].offset + 1)
-        await documents.at(audited.range.end)
-        audited.without_record = documents.passed
+        if isinstance(documents, Documents):
+            await documents.at(audited.range.end)
+            audited.without_record = documents.passed
         self._advance(position, audited.range.end)
+
+    async def _compare_in_order(
+        self, audited: PartitionAudit, records: Sequence[Record], documents: Documents
+    ) -> None:
+        for record in records:
+            found = await documents.at(record.offset)
+            if self._comparison.wants(record):
+                self._comparison.record(
+                    audited, record, self._comparison.expected(audited.range, record), found
+                )
+
+    async def _compare_by_id(
+        self, audited: PartitionAudit, records: Sequence[Record], documents: DocumentsById
+    ) -> None:
+        for start in range(0, len(records), _RECORDS_AT_A_TIME):
+            some = [one for one in records[start : start + _RECORDS_AT_A_TIME] if self._comparison.wants(one)]
+            expected = [self._comparison.expected(audited.range, record) for record in some]
+            found = await documents.of([one for each in expected for one in each.ids])
+            for record, each in zip(some, expected, strict=True):
+                # Each once, also where a configuration gives one id to two of them.
+                there = [hit for one in dict.fromkeys(each.ids) for hit in found.get(one, ())]
+                self._comparison.record(audited, record, each, there)
 
     def _advance(self, position: int, to: int) -> int:
         self._done += to - position

@@ -49,8 +49,12 @@ class PartitionAudit:
     range: Range
     records: int = 0
     expected: int = 0
-    """What the records make: one each, or the number of an array's elements."""
+    """What the records make: one each, or the number of an array's elements; also what filters drop of that."""
     indexed: int = 0
+    dropped: int = 0
+    """Events that the filters drop."""
+    own_ids: int = 0
+    """Not found, under an id of the configuration's own: others may have written over them, or deleted them."""
     dead: int = 0
     """Not indexed, with a dead letter that says why."""
     missing: int = 0
@@ -94,6 +98,16 @@ class AuditResult:
     def indexed(self) -> int:
         """Documents found."""
         return sum(one.indexed for one in self.partitions)
+
+    @property
+    def dropped(self) -> int:
+        """Events that the filters drop."""
+        return sum(one.dropped for one in self.partitions)
+
+    @property
+    def own_ids(self) -> int:
+        """Documents of which nothing can be proved, because their ids are not the records'."""
+        return sum(one.own_ids for one in self.partitions)
 
     @property
     def dead(self) -> int:

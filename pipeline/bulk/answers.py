@@ -6,7 +6,7 @@ from typing import NamedTuple
 from pipeline.bulk.in_flight import InFlight
 from pipeline.bulk.outcomes import Outcome, classify
 from pipeline.bulk.parts import LINES_PER_DOCUMENT, Part
-from pipeline.bulk.requests import BulkAnswer, BulkItem, target_of
+from pipeline.bulk.requests import BulkAnswer, BulkItem, operation_of, target_of
 from pipeline.bulk.salvage import salvage
 from pipeline.telemetry.metrics import Telemetry
 
@@ -58,7 +58,7 @@ class _Evidence:
         actions = part.body.splitlines()[::LINES_PER_DOCUMENT]
         return any(
             b'"_index":"%b","_id":' % index in action
-            and classify(item.status, item.error_type, item.reason) in _DONE
+            and classify(item.status, item.error_type, item.reason, operation_of(action)) in _DONE
             for action, item in zip(actions, items, strict=True)
         )
 
@@ -98,12 +98,15 @@ def _look_at(
     may_blame: Callable[[str], bool],
     max_salvaged_fields: int,
 ) -> Left:
-    outcomes = [classify(item.status, item.error_type, item.reason) for item in items]
+    lines = part.body.splitlines(keepends=True)
+    outcomes = [
+        classify(item.status, item.error_type, item.reason, operation_of(action))
+        for action, item in zip(lines[::LINES_PER_DOCUMENT], items, strict=True)
+    ]
     for done in _DONE:
         in_flight.count(part, done, outcomes.count(done))
     if Outcome.INDEXED in outcomes:
         in_flight.note_age(part)
-    lines = part.body.splitlines(keepends=True)
     if Outcome.ALREADY_THERE in outcomes:
         in_flight.conflicting(
             lambda: [

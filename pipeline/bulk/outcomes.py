@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 __all__ = [
+    "CHANGES",
     "REQUEST_ROWS",
     "ROWS",
     "Outcome",
@@ -120,8 +121,21 @@ ROWS = (
 )
 
 
-def classify(status: int, error_type: str, reason: str = "") -> Outcome:
+CHANGES = {
+    ("update", 404): Outcome.DOCUMENT,
+    ("update", 409): Outcome.PASSING,
+    ("delete", 404): Outcome.ALREADY_THERE,
+    ("delete", 409): Outcome.PASSING,
+}
+"""What other answers mean than they do for `create` and `index`: there is nothing to update, or to delete; others were
+quicker. The document to update has to be there, and so has its index."""
+
+
+def classify(status: int, error_type: str, reason: str = "", operation: str = "create") -> Outcome:
     """Look an item up; what no row knows is UNKNOWN."""
+    changed = CHANGES.get((operation, status))
+    if changed is not None:
+        return changed
     for statuses, known_type, words, outcome in ROWS:
         if (
             status in statuses

@@ -20,6 +20,7 @@ __all__ = [
     "bulk_serializers",
     "bulk_summary",
     "items_of",
+    "operation_of",
     "request_item",
     "send_bulk",
     "target_of",
@@ -125,6 +126,11 @@ def target_of(action: bytes) -> tuple[str, str]:
         return target["_index"], target["_id"]
     index, identifier = action[_BEFORE_INDEX:_BEHIND_ID].split(_BEFORE_ID)
     return index.decode(), identifier.decode()
+
+
+def operation_of(action: bytes) -> str:
+    """Read what an action line asks for: create, index, update, delete."""
+    return "create" if action.startswith(_CREATE) else action[2 : action.index(b'"', 2)].decode()
 
 
 def items_of(answer: bytes, bodies: Sequence[bytes], documents: Sequence[int]) -> list[BulkAnswer] | None:

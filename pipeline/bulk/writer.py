@@ -134,13 +134,20 @@ class BulkWriter:
             for payload in payloads
             if payload.documents
             for piece in ((payload,) if len(payload.body) <= most else split_payload(payload, most))
+            if piece.documents
         ]
         dead = [
-            (each.action, BulkItem(NEVER_SENT, UNREADABLE, each.reason))
+            (each.action, BulkItem(NEVER_SENT, each.error_type or UNREADABLE, each.reason))
             for payload in payloads
             for each in payload.dead
         ]
+        if any(payload.alone for payload in payloads):
+            parts += _alone(span, records, payloads)
         span.parts = len(parts) + bool(dead)
+        if span.parts == 0:
+            # All of it has been dropped.
+            span.parts = 1
+            self._in_flight.settle(Part(span, (), 0, b""))
         self._in_flight.bytes += sum([len(part.body) for part in parts])
         if self._rooms:
             parts = [rest for part in parts for rest in self._rooms.divert(part)]
@@ -189,3 +196,13 @@ class BulkWriter:
         self._telemetry.dead_letter_flood.set(self._breaker.open)
         waiting = sorted(((room.waiting_documents, room.index) for room in self._rooms), reverse=True)
         self._telemetry.show_waiting([(index, documents) for documents, index in waiting])
+
+
+def _alone(span: Span, records: Sequence[SourceRecord], payloads: Sequence[Payload]) -> list[Part]:
+    """Give documents whose ids do not say of which record they are as parts that have this record alone."""
+    by_offset = {record.offset: record for record in records}
+    return [
+        Part(span, [by_offset[one.offset]], one.documents, one.body, payload.event_ms, payload.record_ms)
+        for payload in payloads
+        for one in payload.alone
+    ]

@@ -10,11 +10,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.cli.options import ConfigOption, milliseconds
+from pipeline.cli.options import ConfigOption, load_run_settings, milliseconds
 from pipeline.cli.tables import Column, print_json, print_table
 from pipeline.cli.terminal import err, out
 from pipeline.errors import SettingsError
-from pipeline.settings import Settings, load_settings
+from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.audit import AuditResult
@@ -25,6 +25,8 @@ _COUNTS = (
     "records",
     "expected",
     "indexed",
+    "dropped",
+    "own_ids",
     "dead",
     "missing",
     "duplicated",
@@ -35,11 +37,15 @@ _COUNTS = (
 )
 _HEADINGS = {
     "expected": "documents",
+    "dropped": "dropped by filters",
+    "own_ids": "own ids, not proved",
     "of_earlier_topic": "of an earlier topic",
     "without_record": "no record",
     "expired": "expired unread",
     "corrupt": "damaged",
 }
+# Columns that most have no use for.
+_OF_FILTERS = ("dropped", "own_ids")
 _UNREAD = {
     "expired": "expired before being read: retention has removed these offsets",
     "corrupt": "damaged in Kafka: these offsets cannot be read",
@@ -78,7 +84,7 @@ def audit_command(
     """
     from pipeline.audit import audit
 
-    settings = load_settings(config)
+    settings = load_run_settings(config)
     if traces:
         _audit_traces(settings, sample, as_json=as_json)
         return
@@ -145,7 +151,7 @@ def _audit_traces(settings: Settings, sample: int | None, *, as_json: bool) -> N
 def result_as_json(result: "AuditResult") -> dict[str, Any]:
     """Give what `--json` prints."""
     totals = (
-        *("records", "expected", "indexed", "dead"),
+        *("records", "expected", "indexed", "dropped", "own_ids", "dead"),
         *("missing", "duplicated", "expired", "corrupt", "not_committed"),
     )
     return {
@@ -167,13 +173,14 @@ def result_as_json(result: "AuditResult") -> dict[str, Any]:
 
 def print_audit(result: "AuditResult", settings: Settings) -> None:
     """Print what was counted and found, and one sentence that says whether all is well."""
-    names = ("partition", "offsets", *(_HEADINGS.get(name, name) for name in _COUNTS))
+    shown = [name for name in _COUNTS if name not in _OF_FILTERS or getattr(result, name)]
+    names = ("partition", "offsets", *(_HEADINGS.get(name, name) for name in shown))
     columns = (Column("topic"), *(Column(name, number=True) for name in names))
-    totals = [f"{sum(getattr(one, name) for one in result.partitions):,}" for name in _COUNTS]
+    totals = [f"{sum(getattr(one, name) for one in result.partitions):,}" for name in shown]
     rows = []
     for one in result.partitions:
         topic, partition, start, end = one.range
-        counts = [f"{getattr(one, name):,}" for name in _COUNTS]
+        counts = [f"{getattr(one, name):,}" for name in shown]
         rows.append([topic, str(partition), f"{start}-{end}", *counts])
     print_table(out, columns, rows, total=("all", "", "", *totals) if len(rows) > 1 else ())
     for finding in result.findings:
@@ -199,5 +206,7 @@ def print_audit(result: "AuditResult", settings: Settings) -> None:
         )
     if not result.records:
         out.print("Nothing was compared: that proves nothing.", style="red")
+    elif result.own_ids and result.own_ids == result.expected - result.dropped:
+        out.print("Nothing was proved: all ids are the configuration's own.", style="yellow")
     elif result.clean:
         out.print("Nothing is missing, nothing is there twice.", style="green")

@@ -8,11 +8,11 @@ import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from pipeline.cli.audit import print_audit, result_as_json
-from pipeline.cli.options import ConfigOption, ago_milliseconds
+from pipeline.cli.options import ConfigOption, ago_milliseconds, load_run_settings
 from pipeline.cli.tables import print_json
 from pipeline.cli.terminal import err, out
 from pipeline.errors import SettingsError
-from pipeline.settings import Settings, load_settings
+from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.audit import AuditResult
@@ -52,7 +52,7 @@ def backfill_command(
     """
     from pipeline.backfill import into
 
-    settings = into(load_settings(config), prefix)
+    settings = into(load_run_settings(config), prefix)
     since_ms, until_ms = ago_milliseconds("--from", since), ago_milliseconds("--to", until)
     if since_ms is None or until_ms is None or since_ms >= until_ms:
         raise SettingsError(f"--from = {since!r} is not before --to = {until!r}")

@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from pipeline.cli.options import ConfigOption
+from pipeline.cli.options import ConfigOption, load_run_settings
 from pipeline.cli.tables import print_json
 from pipeline.cli.terminal import out
-from pipeline.settings import Settings, load_settings
+from pipeline.settings import Settings
 
 __all__ = ["check_command", "show_findings"]
 
@@ -19,7 +19,7 @@ def check_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> None:
     """Check the settings, Kafka and Elasticsearch; exit 3 when something is missing."""
-    settings = load_settings(config)
+    settings = load_run_settings(config)
     if as_json:
         from pipeline.install.check import check_servers
 

@@ -16,11 +16,11 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from pipeline.cli.options import ConfigOption, milliseconds
+from pipeline.cli.options import ConfigOption, load_run_settings, milliseconds
 from pipeline.cli.tables import Column, print_json, print_json_lines, print_table
 from pipeline.cli.terminal import err, harmless, out
 from pipeline.errors import SettingsError
-from pipeline.settings import Settings, load_settings
+from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.kafka.dead_letters import DeadLetter
@@ -71,7 +71,7 @@ def list_letters(
     """Show dead letters as a table, and how many there are by error type; acknowledged and replayed ones with --all."""
     from pipeline.replay import Selection
 
-    settings = load_settings(config)
+    settings = load_run_settings(config)
     selection = Selection(
         reason,
         service,
@@ -206,7 +206,7 @@ def show(
     """Show everything of the dead letters of one record, its bytes included; exit 1 when there are none."""
     from pipeline.replay import Selection
 
-    settings = load_settings(config)
+    settings = load_run_settings(config)
     letters = asyncio.run(_read_all(settings, Selection(topic=topic, partition=partition, offset=offset)))
     topics = sorted({letter.record.topic for letter in letters})
     if len(topics) > 1:
@@ -289,7 +289,7 @@ def replay_letters(
     """
     from pipeline.replay import Selection
 
-    settings = load_settings(config)
+    settings = load_run_settings(config)
     selection = Selection(
         reason,
         service,
@@ -379,7 +379,7 @@ def acknowledge_letters(
     """
     from pipeline.replay import Selection
 
-    settings = load_settings(config)
+    settings = load_run_settings(config)
     times = milliseconds("--since", since), milliseconds("--until", until)
     selection = Selection(reason, service, topic, partition, offset, *times)
     if not every and selection == Selection():
@@ -425,7 +425,7 @@ def export_letters(
     """
     from pipeline.replay import Selection
 
-    settings = load_settings(config)
+    settings = load_run_settings(config)
     times = milliseconds("--since", since), milliseconds("--until", until)
     asyncio.run(_export(settings, Selection(reason, service, topic, None, None, *times, limit)))
 

@@ -8,10 +8,9 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from pipeline.cli.options import ConfigOption
+from pipeline.cli.options import ConfigOption, load_run_settings
 from pipeline.cli.tables import Column, print_json, print_table
 from pipeline.cli.terminal import harmless, out
-from pipeline.settings import load_settings
 
 __all__ = ["doctor_command"]
 
@@ -35,7 +34,7 @@ def doctor_command(
     """
     from pipeline.diagnostics.doctor import examine
 
-    settings = load_settings(config)
+    settings = load_run_settings(config)
     on = (datetime.now(UTC) + timedelta(days=days)).date()
     examined = asyncio.run(examine(settings, now_ms=time.time_ns() // 1_000_000, on=on, sample=sample))
     bad = sum(finding.good is False for finding in examined.findings)

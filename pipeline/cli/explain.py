@@ -51,6 +51,11 @@ def explain_command(
     Where Kafka no longer has the record, its dead letter is taken. Exit code 1 when neither is there.
     """
     settings = load_settings(config)
+    if settings.filters.wanted:
+        raise SettingsError(
+            "filters.file, filters.python: what filters change is shown by `logpipe logstash test` and `logpipe tap`; "
+            "this explains the pipeline's own rules"
+        )
     if record is None:
         stamp = milliseconds("--timestamp", timestamp)
         told = asyncio.run(_from_stdin(settings, stamp, offline=offline))

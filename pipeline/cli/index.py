@@ -5,15 +5,15 @@ import logging
 
 import typer
 
-from pipeline.cli.options import ConfigOption
-from pipeline.settings import Settings, load_settings
+from pipeline.cli.options import ConfigOption, LogstashOption, load_run_settings
+from pipeline.settings import Settings
 
 __all__ = ["index_command"]
 
 
-def index_command(config: ConfigOption = None) -> None:
+def index_command(config: ConfigOption = None, logstash: LogstashOption = None) -> None:
     """Run one worker without checks: read, transform, index, commit, until SIGTERM."""
-    _index(load_settings(config))
+    _index(load_run_settings(config, logstash))
 
 
 def _index(settings: Settings) -> None:

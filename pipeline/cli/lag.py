@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.options import ConfigOption
+from pipeline.cli.options import ConfigOption, load_run_settings
 from pipeline.cli.quantities import as_duration, as_rate
 from pipeline.cli.tables import Column, print_json, print_table
 from pipeline.cli.terminal import err, out
 from pipeline.errors import SettingsError
-from pipeline.settings import load_settings
 
 if TYPE_CHECKING:
     from pipeline.diagnostics.lag import Lag, PartitionLag
@@ -53,7 +52,7 @@ def lag_command(
     """
     from pipeline.diagnostics.lag import measure_lag
 
-    settings = load_settings(config)
+    settings = load_run_settings(config)
     limit = _limit(most)
     lag = asyncio.run(
         measure_lag(settings, time.time_ns() // 1_000_000, topics=topic or (), rate_seconds=rate_seconds)

@@ -9,9 +9,18 @@ import typer
 
 from pipeline.errors import SettingsError
 from pipeline.events.timestamps import parse_timestamp
+from pipeline.settings import Settings, load_settings
 
-__all__ = ["ConfigOption", "ago_milliseconds", "milliseconds"]
+__all__ = ["ConfigOption", "LogstashOption", "ago_milliseconds", "load_run_settings", "milliseconds"]
 
+LogstashOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--logstash",
+        metavar="FILE",
+        help="A Logstash configuration, or a folder of *.conf, to run; the setting filters.file.",
+    ),
+]
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 ConfigOption = Annotated[
@@ -23,6 +32,21 @@ ConfigOption = Annotated[
         "Variables LOGPIPE_<GROUP>__<SETTING> win over it.",
     ),
 ]
+
+
+def load_run_settings(config: Path | None, logstash: Path | None = None) -> Settings:
+    """Read the settings; beneath them what the inputs and outputs of a Logstash configuration say, if there is one.
+
+    Raises SettingsError, and LogstashError for a configuration that cannot be run.
+    """
+    overrides = {"filters": {"file": logstash}} if logstash is not None else {}
+    settings = load_settings(config, overrides)
+    if settings.filters.file is None:
+        return settings
+    # Only then: the compiler and what it needs take a tenth of a second to import.
+    from pipeline.logstash.run_settings import settings_with
+
+    return settings_with(settings, config, overrides)
 
 
 def milliseconds(option: str, text: str | None) -> int | None:

@@ -8,9 +8,8 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from pipeline.cli.options import ConfigOption
+from pipeline.cli.options import ConfigOption, load_run_settings
 from pipeline.errors import LogpipeError, ProbeFailed, ServerUnavailable, SettingsError, TopicMissing
-from pipeline.settings import load_settings
 
 __all__ = ["Status", "probe_command"]
 
@@ -55,7 +54,7 @@ def _check(config: Any, timeout: float, url: str | None) -> tuple[Status, str, d
         # Not left to the option's own check: its exit code, 2, would say that the pipeline has failed.
         if not timeout > 0:
             raise SettingsError(f"--timeout = {timeout}: must be more than 0 seconds")
-        result = asyncio.run(probe(load_settings(config), timeout_seconds=timeout, url=url))
+        result = asyncio.run(probe(load_run_settings(config), timeout_seconds=timeout, url=url))
     except (ProbeFailed, ServerUnavailable, TopicMissing) as error:
         return Status.CRITICAL, str(error), {}
     except LogpipeError as error:

@@ -2,20 +2,22 @@
 
 import asyncio
 import logging
+import os
 import sys
 from typing import Annotated
 
 import typer
 
 from pipeline.cli.check import show_findings
-from pipeline.cli.options import ConfigOption
-from pipeline.settings import Settings, load_settings
+from pipeline.cli.options import ConfigOption, LogstashOption, load_run_settings
+from pipeline.settings import Settings
 
 __all__ = ["run_command"]
 
 
 def run_command(
     config: ConfigOption = None,
+    logstash: LogstashOption = None,
     workers: Annotated[
         int | None,
         typer.Option(min=1, max=256, help="Worker processes; else `run.workers`, by default one per core."),
@@ -25,7 +27,10 @@ def run_command(
 
     With `traces.enabled` a correlator of the traces runs beside them.
     """
-    settings = load_settings(config)
+    settings = load_run_settings(config, logstash)
+    if logstash is not None:
+        # For the workers, and for the correlator.
+        os.environ["LOGPIPE_FILTERS__FILE"] = str(logstash)
     if not show_findings(settings):
         raise typer.Exit(3)
     level = logging.getLevelName(logging.getLogger().level)

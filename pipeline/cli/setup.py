@@ -5,10 +5,9 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.options import ConfigOption
+from pipeline.cli.options import ConfigOption, load_run_settings
 from pipeline.cli.tables import print_json
 from pipeline.cli.terminal import say
-from pipeline.settings import load_settings
 
 __all__ = ["setup_command"]
 
@@ -51,12 +50,12 @@ def setup_command(
     if print_roles:
         from pipeline.install.roles import describe_roles
 
-        say(describe_roles(load_settings(config), with_ilm=not without_ilm))
+        say(describe_roles(load_run_settings(config), with_ilm=not without_ilm))
         return
     notes: list[str] = []
     result = asyncio.run(
         run_setup(
-            load_settings(config),
+            load_run_settings(config),
             dry_run=dry_run,
             without_ilm=without_ilm,
             partitions=partitions,

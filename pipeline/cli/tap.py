@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from pipeline.cli.options import ConfigOption, ago_milliseconds
+from pipeline.cli.options import ConfigOption, ago_milliseconds, load_run_settings
 from pipeline.cli.tables import print_json_lines
 from pipeline.cli.terminal import err, harmless, out
-from pipeline.settings import Settings, load_settings
+from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.diagnostics.tap import Condition, Tapped
@@ -60,7 +60,7 @@ def tap_command(
 
     Ctrl-C ends it.
     """
-    settings = load_settings(config)
+    settings = load_run_settings(config)
     condition = None
     if where is not None:
         from pipeline.logstash.predicate import compile_condition

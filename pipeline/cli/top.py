@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.live import Live
 
-from pipeline.cli.options import ConfigOption
+from pipeline.cli.options import ConfigOption, load_run_settings
 from pipeline.cli.terminal import out
 from pipeline.errors import ServerUnavailable
-from pipeline.settings import load_settings
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -47,7 +46,7 @@ def top_command(
 
     It reads `/metrics`, here or of another machine. Ctrl-C ends it. Exit code 3 when nobody answers at the start.
     """
-    settings = load_settings(config)
+    settings = load_run_settings(config)
     if url is None:
         host = _EVERY_ADDRESS.get(str(settings.http.host), str(settings.http.host))
         url = f"http://{host}:{settings.http.port}"

@@ -7,9 +7,8 @@ from typing import Annotated
 import orjson
 import typer
 
-from pipeline.cli.options import ConfigOption
+from pipeline.cli.options import ConfigOption, load_run_settings
 from pipeline.cli.terminal import err, out
-from pipeline.settings import load_settings
 
 __all__ = ["trace_command"]
 
@@ -32,7 +31,7 @@ def trace_command(
     from pipeline.cli.waterfall import print_trace
     from pipeline.traces.lookup import find_trace
 
-    found = asyncio.run(find_trace(load_settings(config), trace_id))
+    found = asyncio.run(find_trace(load_run_settings(config), trace_id))
     if found is None:
         err.print(
             f"There is no trace {trace_id}, neither a summary nor an event.", markup=False, soft_wrap=True

@@ -8,10 +8,10 @@ from typing import Annotated
 import orjson
 import typer
 
-from pipeline.cli.options import ConfigOption, ago_milliseconds
+from pipeline.cli.options import ConfigOption, ago_milliseconds, load_run_settings
 from pipeline.cli.terminal import out
 from pipeline.errors import SettingsError
-from pipeline.settings import Settings, load_settings
+from pipeline.settings import Settings
 
 __all__ = ["traces"]
 
@@ -25,7 +25,7 @@ traces = typer.Typer(
 def traces_command(context: typer.Context, config: ConfigOption = None) -> None:
     """Run one correlator: read trace events, write a summary for each trace, until SIGTERM."""
     if context.invoked_subcommand is None:
-        _correlate(load_settings(config))
+        _correlate(load_run_settings(config))
 
 
 @traces.command("list")
@@ -53,7 +53,7 @@ def list_command(
     since_ms = ago_milliseconds("--since", since)
     found = asyncio.run(
         list_traces(
-            load_settings(config), flow=flow, outcome=outcome, slow=slow, since_ms=since_ms, limit=limit
+            load_run_settings(config), flow=flow, outcome=outcome, slow=slow, since_ms=since_ms, limit=limit
         )
     )
     if as_json:

@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.options import ConfigOption, milliseconds
-from pipeline.settings import load_settings
+from pipeline.cli.options import ConfigOption, LogstashOption, load_run_settings, milliseconds
 
 __all__ = ["transform_command"]
 
 
 def transform_command(
     config: ConfigOption = None,
+    logstash: LogstashOption = None,
     timestamp: Annotated[
         str | None, typer.Option(help="Kafka's timestamp of the records, ISO-8601; now unless given.")
     ] = None,
@@ -35,7 +35,7 @@ def transform_command(
         transform as transform_records,
     )
 
-    settings = load_settings(config)
+    settings = load_run_settings(config, logstash)
     record_ms = milliseconds("--timestamp", timestamp)
     if record_ms is None:
         record_ms = time.time_ns() // 1_000_000

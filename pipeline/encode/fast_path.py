@@ -14,7 +14,7 @@ from functools import lru_cache
 from itertools import chain, repeat
 from operator import itemgetter
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.encode.columns import (
     columns_of,
@@ -25,14 +25,14 @@ from pipeline.encode.columns import (
     normalise_ids,
     sizes_of,
 )
-from pipeline.encode.line_templates import LineTemplates, action_line
+from pipeline.encode.line_templates import LineTemplates, in_other_indices
+from pipeline.encode.lines import Alone, Lines, Unreadable, bulk_lines
 from pipeline.encode.record_chunk import ABSENT, PartitionCache, Record, RecordChunk, headers_of
 from pipeline.encode.shape_plans import ShapePlans
 from pipeline.encode.trace_rows import part_rows, trace_row
 from pipeline.events.document import (
     ERROR_TAG,
     Coordinates,
-    Document,
     DocumentBuilder,
     add_ids,
 )
@@ -50,6 +50,10 @@ from pipeline.events.timestamps import parse_timestamp
 from pipeline.log_metrics.errors import LogErrors
 from pipeline.log_metrics.gather import EventColumns, LogMetrics
 from pipeline.trace_stories.emission import TraceEvents, TraceRow, source_of
+
+if TYPE_CHECKING:
+    # Importing the compiler takes longer than all else: only a run that has filters does.
+    from pipeline.encode.filtering import Filtered, Filtering
 
 __all__ = ["BatchEncoder", "Payload", "Record", "Unreadable", "bulk_lines", "payload_of"]
 
@@ -111,16 +115,18 @@ class Payload(NamedTuple):
     """How many of its documents are in no index of a day, see `Indices`."""
     formats: Mapping[str, int] = _NO_FORMATS
     """How many of its events are of which format, but the guide's."""
-    dead: Sequence["Unreadable"] = ()
+    dead: Sequence[Unreadable] = ()
     """Events that are dead letters; they are not among its documents."""
+    alone: Sequence[Alone] = ()
+    """Documents beside those of the body, whose ids do not say which record they are of."""
+    filtered: "Filtered | None" = None
+    """What filters have done, if there are any."""
 
-
-class Unreadable(NamedTuple):
-    """An event of which nothing can be read, and which Elasticsearch is therefore not asked about."""
-
-    action: bytes
-    """The action line that its document would have, which names the record."""
-    reason: str
+    @property
+    def outcomes(self) -> int:
+        """How many events have to have an outcome."""
+        dropped = self.filtered.dropped.total() if self.filtered is not None else 0
+        return self.documents + sum([one.documents for one in self.alone]) + len(self.dead) + dropped
 
 
 class _Others(NamedTuple):
@@ -134,6 +140,7 @@ class _Others(NamedTuple):
     overflow: int
     formats: list[str]
     dead: Sequence[Unreadable] = ()
+    alone: Alone | None = None
 
 
 _NOTHING = _Others(0, b"", "", 0, 0, [])
@@ -143,9 +150,14 @@ class BatchEncoder:
     """Encode the records of one partition after another; keeps small caches that change no result."""
 
     def __init__(
-        self, builder: DocumentBuilder, metrics: LogMetrics | None = None, errors: LogErrors | None = None
+        self,
+        builder: DocumentBuilder,
+        metrics: LogMetrics | None = None,
+        errors: LogErrors | None = None,
+        filtering: "Filtering | None" = None,
     ) -> None:
         self.builder = builder
+        self._filtering = filtering
         self._metrics = metrics
         self._errors = errors
         self.trace_events: TraceEvents | None = None
@@ -171,10 +183,20 @@ class BatchEncoder:
         chunk = RecordChunk(cache, records, now_ms)
         values = [record.value for record in records]
         sizes = sizes_of(values)
-        decode_values(chunk, values, max(sizes))
+        if self._filtering is None:
+            decode_values(chunk, values, max(sizes))
+        else:
+            self._filtering.leave_to_filters(chunk, values, max(sizes))
+            if len(chunk.records) < len(records):
+                records = chunk.records
+                values = [record.value for record in records]
+                if not records:
+                    return Payload(0, b"", record_bytes=sum(sizes), filtered=self._filtering.take())
         self._plans.apply(chunk)
         self._take_stamps(chunk)
         templates = self._templates.of(chunk)
+        if chunk.indices:
+            in_other_indices(templates, chunk.indices)
         self._look_at_names(chunk)
         columns = columns_of(chunk)
         if not all(columns[_TRACES]) and self._take_ids_of_headers(chunk, records, columns[_TRACES]):
@@ -210,7 +232,7 @@ class BatchEncoder:
         time = parse_timestamp(others[last].stamp if last in others else chunk.stamps[last])
         documents = len(chunk.events) + sum([some.documents - 1 for some in others.values()])
         record_ms = chunk.times[0]
-        if not (others or chunk.formats or chunk.implausible):
+        if self._filtering is None and not (others or chunk.formats or chunk.implausible):
             return Payload(documents, body, time and time.epoch_ms, record_ms, sum(sizes))
         return Payload(
             documents,
@@ -223,6 +245,7 @@ class BatchEncoder:
             sum([some.overflow for some in others.values()]),
             _formats(chunk, others) if chunk.formats or others else _NO_FORMATS,
             [each for some in others.values() for each in some.dead],
+            *(() if self._filtering is None else (_alone(others), self._filtering.take())),
         )
 
     def _take_stamps(self, chunk: RecordChunk) -> None:
@@ -334,14 +357,22 @@ class BatchEncoder:
                 continue
             built = owner
             record = Coordinates(cache.topic, cache.number, chunk.offsets[position], chunk.times[position])
-            made = self.builder.documents(
-                records[owner].value, record, chunk.now_ms, headers_of(records[owner])
-            )
-            documents = [document for document in made if not document.unreadable]
+            if self._filtering is None:
+                made = self.builder.documents(
+                    records[owner].value, record, chunk.now_ms, headers_of(records[owner])
+                )
+            else:
+                made = self._filtering.documents_at(chunk, owner, record, records[owner].value)
+            lines = Lines(made, record.offset)
+            documents = lines.documents
             for document in documents:
                 if self._metrics is not None:
                     self._metrics.count(document.fields)
-                if self._errors is not None and FINGERPRINT_FIELD in document.fields:
+                if (
+                    self._errors is not None
+                    and FINGERPRINT_FIELD in document.fields
+                    and document.is_normalised
+                ):
                     self._errors.count(document.fields)
             names = [document.index_name for document in documents]
             if self.trace_events is not None:
@@ -352,13 +383,14 @@ class BatchEncoder:
                 ]
             # Not the documents themselves: a small record may be an array of thousands of events.
             others[position] = _Others(
-                len(documents),
-                b"".join(bulk_lines(documents)),
-                made[-1].fields["@timestamp"],
+                lines.number,
+                lines.body,
+                str(made[-1].fields.get("@timestamp", "")) if made else "",
                 names.count(indices.undated) if dated else 0,
                 names.count(indices.overflow) if dated else 0,
                 [document.format for document in documents],
-                _dead(made),
+                lines.dead,
+                lines.alone,
             )
         return others
 
@@ -448,27 +480,19 @@ def _body(
     return b"".join(templates) % tuple(chain.from_iterable(rows))
 
 
-def bulk_lines(documents: Iterable[Document]) -> list[bytes]:
-    """Write documents as the lines of a bulk request: action and source, each ending in a newline."""
-    return [
-        line
-        for document in documents
-        for line in (action_line(document.index_name, document.id), document.source + b"\n")
-    ]
+def _alone(others: Mapping[int, _Others]) -> list[Alone]:
+    """Collect the documents that are in no body."""
+    return [some.alone for some in others.values() if some.alone is not None]
 
 
-def payload_of(documents: Sequence[Document]) -> Payload:
-    """Make a payload of documents, with those that are dead letters beside it."""
-    readable = [document for document in documents if not document.unreadable]
-    return Payload(len(readable), b"".join(bulk_lines(readable)), dead=_dead(documents))
-
-
-def _dead(documents: Iterable[Document]) -> Sequence[Unreadable]:
-    return [
-        Unreadable(action_line(document.index_name, document.id), document.unreadable)
-        for document in documents
-        if document.unreadable
-    ]
+def payload_of(lines: Sequence[Lines]) -> Payload:
+    """Make a payload of the documents of some records, with those beside it that are dead letters."""
+    return Payload(
+        sum([some.number for some in lines]),
+        b"".join([some.body for some in lines]),
+        dead=[each for some in lines for each in some.dead],
+        alone=[some.alone for some in lines if some.alone is not None],
+    )
 
 
 def _remember(names: set[str], more: Iterable[str]) -> None:

@@ -1,7 +1,7 @@
 """Stamps → the canonical form, and the form of the lines that events of an hour have in common."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC
 from itertools import repeat
@@ -15,7 +15,7 @@ from pipeline.events.document import Coordinates, DocumentBuilder, document_id
 from pipeline.events.indices import AHEAD_MS, EARLIEST_MS, is_plausible
 from pipeline.events.timestamps import Timestamp, parse_timestamp, text_of_usual_number
 
-__all__ = ["LineTemplates", "action_line", "are_canonical"]
+__all__ = ["LineTemplates", "action_line", "are_canonical", "in_other_indices"]
 
 _HOUR_MS = 3_600_000
 _MOST_CACHED_HOURS = 256
@@ -37,6 +37,24 @@ _NO_TIMES = (sys.maxsize, -sys.maxsize)
 
 
 _beginning = itemgetter(slice(None, _HOUR_LENGTH))
+
+
+_BEFORE_INDEX = b'{"create":{"_index":"'
+_BEFORE_ID = b'","_id":"'
+
+
+def in_other_indices(templates: list[bytes], indices: Mapping[int, str]) -> None:
+    """Put other names of indices into the forms of lines at some positions."""
+    known: dict[tuple[bytes, str], bytes] = {}
+    for position, name in indices.items():
+        template = templates[position]
+        if not template:  # of a record that goes to document.py
+            continue
+        key = template, name
+        if key not in known:
+            end = template[template.index(_BEFORE_ID) :]
+            known[key] = _BEFORE_INDEX + name.encode().replace(b"%", b"%%") + end
+        templates[position] = known[key]
 
 
 class LineTemplates:

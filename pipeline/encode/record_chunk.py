@@ -1,6 +1,6 @@
 """Some records on their way through the hot path, and the partition they are from."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from pipeline.events.indices import AHEAD_MS
@@ -117,6 +117,9 @@ class RecordChunk:
         """Positions of what goes to document.py."""
         self.odd: Sequence[int] = ()
         """Positions of events that have other names at the root than the guide's."""
+        self.records = records
+        self.indices: dict[int, str] = {}
+        """By position: the index that an output has chosen, where outputs do."""
         self.formats: dict[int, str] = {}
         """By position: what is not of the guide's format."""
         self.owners: Sequence[int] | None = None
@@ -145,6 +148,21 @@ class RecordChunk:
         if self.owners is not None and self.uncommon:
             left = {self.owners[position] for position in self.uncommon}
             self.uncommon = {position for position, record in enumerate(self.owners) if record in left}
+
+    def drop(self, positions: Collection[int]) -> list[int]:
+        """Take out records that filters have dropped, before anything but decoding has been done with them.
+
+        Gives the former positions of those that are left.
+        """
+        dropped = frozenset(positions)
+        kept = [position for position in range(len(self.events)) if position not in dropped]
+        self.records = [self.records[position] for position in kept]
+        self.offsets = [self.offsets[position] for position in kept]
+        self.times = [self.times[position] for position in kept]
+        self.events = [self.events[position] for position in kept]
+        if self.uncommon:
+            self.uncommon = {at for at, position in enumerate(kept) if position in self.uncommon}
+        return kept
 
     def leave(self, position: int) -> None:
         """Leave the record at this position to document.py before its time is taken."""

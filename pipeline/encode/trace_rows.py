@@ -16,11 +16,12 @@ __all__ = ["part_rows", "trace_row"]
 def trace_row(document: Document, record: Coordinates, number: int, indices: Indices) -> TraceRow | None:
     """Make the trace event of a document; `number` is its place in an array.
 
-    None when it has no trace, and when no day is its own: a story needs to know when.
+    None when it has no trace, and when no day is its own: a story needs to know when. Nor where the document is as
+    Logstash would send it: its fields may be anything.
     """
     fields = document.fields
     trace_id = fields.get("trace_id")
-    if trace_id is None:
+    if trace_id is None or not document.is_normalised:
         return None
     stamp = fields["@timestamp"]
     dateless = not indices.rolled_by_ilm and document.index_name in {indices.undated, indices.overflow}

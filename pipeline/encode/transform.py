@@ -3,12 +3,13 @@
 import base64
 import binascii
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice
+from itertools import islice
 from typing import NamedTuple
 
 import orjson
 
 from pipeline.encode.fast_path import BatchEncoder
+from pipeline.encode.run_filters import filtering_of
 from pipeline.errors import LogpipeError
 from pipeline.events.document import Coordinates, Document, DocumentBuilder
 from pipeline.settings import Settings
@@ -59,36 +60,43 @@ def transform(
 ) -> Iterator[bytes]:
     """Yield a JSON line `{"index": …, "id": …, "document": …}` for each document, in order.
 
+    By the outputs of a Logstash configuration there may be `action`, `pipeline` and `routing` too.
+
     The records are offsets 0, 1, 2 … of partition 0 of the first configured topic, with `timestamp_ms` as
     Kafka's timestamp and the time of reading. The documents are made by the same code as in production. A record that
     would be a dead letter has none: `on_dead_letter` is told its id and why.
     """
     topic = settings.kafka.topics[0] if settings.kafka.topics else settings.index.prefix
-    encoder = BatchEncoder(DocumentBuilder(settings.events, settings.index, settings.inputs))
+    builder = DocumentBuilder(settings.events, settings.index, settings.inputs)
+    encoder = BatchEncoder(builder, filtering=filtering_of(settings, builder))
     records = (_Record(offset, timestamp_ms, value) for offset, value in enumerate(values))
     while batch := list(islice(records, _BATCH)):
-        payloads = encoder.encode(topic, 0, batch, timestamp_ms)
-        for action, reason in chain.from_iterable(payload.dead for payload in payloads):
-            on_dead_letter(orjson.loads(action)["create"]["_id"], reason)
-        lines = b"".join(payload.body for payload in payloads).splitlines()
-        for action, source in zip(lines[::2], lines[1::2], strict=True):
-            target = orjson.loads(action)["create"]
-            yield orjson.dumps(
-                {
-                    "index": target["_index"],
-                    "id": target["_id"],
-                    "document": orjson.Fragment(source),
-                },
-                option=orjson.OPT_APPEND_NEWLINE,
-            )
+        for payload in encoder.encode(topic, 0, batch, timestamp_ms):
+            for dead in payload.dead:
+                on_dead_letter(orjson.loads(dead.action)["create"]["_id"], dead.reason)
+            for body in (payload.body, *(one.body for one in payload.alone)):
+                lines = body.splitlines()
+                for action, source in zip(lines[::2], lines[1::2], strict=True):
+                    yield _row(action, source)
+
+
+def _row(action: bytes, source: bytes) -> bytes:
+    ((operation, target),) = orjson.loads(action).items()
+    row = {"index": target.pop("_index"), "id": target.pop("_id"), **target}
+    if operation != "create":
+        row["action"] = operation
+    if source:
+        row["document"] = orjson.Fragment(source)
+    return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def explain(values: Iterable[bytes], settings: Settings, timestamp_ms: int) -> Iterator[Explained]:
     """Yield what each document was made of, by the definition itself; records as in `transform`."""
     topic = settings.kafka.topics[0] if settings.kafka.topics else settings.index.prefix
     builder = DocumentBuilder(settings.events, settings.index, settings.inputs)
+    make = (filtering_of(settings, builder) or builder).documents
     for offset, value in enumerate(values):
-        for document in builder.documents(value, Coordinates(topic, 0, offset, timestamp_ms), timestamp_ms):
+        for document in make(value, Coordinates(topic, 0, offset, timestamp_ms), timestamp_ms):
             yield Explained(offset, document)
 
 

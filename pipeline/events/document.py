@@ -41,6 +41,7 @@ __all__ = [
     "ERROR_TAG",
     "IMPLAUSIBLE_TAG",
     "JSON_FAILURE_TAG",
+    "LOGSTASH_FORMAT",
     "NO_TIME_TAG",
     "OUT_OF_RANGE_TAG",
     "OVERFLOW_TAG",
@@ -49,7 +50,9 @@ __all__ = [
     "Coordinates",
     "Document",
     "DocumentBuilder",
+    "Target",
     "add_ids",
+    "document_id",
     "normalise_trace_id",
 ]
 
@@ -64,6 +67,9 @@ OUT_OF_RANGE_TAG = "_timestampoutofrange"
 NO_TIME_TAG = "_timestampmeansnone"
 IMPLAUSIBLE_TAG = "_kafkatimestampimplausible"
 OVERFLOW_TAG = "_indexoverflow"
+
+LOGSTASH_FORMAT = "logstash"
+"""Stands for the format of a document that is as Logstash would send it."""
 
 _LEVEL_FIELD = "log.level"
 # Fields that this pipeline or its mapping fills, and the objects that they may be spelt as a part of; an
@@ -85,6 +91,20 @@ class Coordinates(NamedTuple):
     timestamp_ms: int
 
 
+class Target(NamedTuple):
+    """What is done with a document that is not simply created under the id of its record."""
+
+    action: str = "create"
+    """Of a bulk request: create, index, update, delete."""
+    pipeline: str | None = None
+    routing: str | None = None
+    doc_as_upsert: bool = False
+    upsert: str | None = None
+    """JSON of the document that an update makes where there is none."""
+    own_id: bool = False
+    """Whether the id is the configuration's, and says nothing of the record."""
+
+
 class Document(NamedTuple):
     """One document as it is indexed: `source` is its JSON without a newline, of `fields`."""
 
@@ -98,6 +118,14 @@ class Document(NamedTuple):
     """Fields that the event has under another name, and the paths that they were taken from."""
     unreadable: str = ""
     """Why this is not indexed but a dead letter, for nothing of it can be read; empty for all others."""
+    target: Target | None = None
+    refused: tuple[str, str] | None = None
+    """Why it is not sent but becomes a dead letter: a type of error, and the reason."""
+
+    @property
+    def is_normalised(self) -> bool:
+        """Whether the rules of this module have been applied, so that its fields are what they are said to be."""
+        return self.format != LOGSTASH_FORMAT
 
 
 class DocumentBuilder:
@@ -158,12 +186,20 @@ class DocumentBuilder:
         wanted = self.inputs.of(topic)
         if wanted.format == "guide":
             return decode(value, service=self.events.service, max_array_events=self.events.max_array_events)
-        events = self.reader.read(value, window, wanted.format)
-        if wanted.service is not None:
-            for event in events:
-                if event.ours and event.fields.get("service") is None:
-                    event.fields["service"] = wanted.service
-        return events
+        return _of_service(self.reader.read(value, window, wanted.format), wanted.service)
+
+    def read_fields(
+        self, fields: dict[str, Any], topic: str, window: Window, *, unwrap: bool = True
+    ) -> list[Event]:
+        """Read an object that is no record's any more, such as what filters have made of one.
+
+        Without `unwrap` no payload is unpacked: somebody else has had the last word on the fields.
+        """
+        wanted = self.inputs.of(topic)
+        if wanted.format == "guide":
+            return [Event(fields)]
+        events = self.reader.read_object(fields, window, wanted.format, unwrap=unwrap)
+        return _of_service(events, wanted.service)
 
     def _documents(
         self,
@@ -174,21 +210,25 @@ class DocumentBuilder:
         named: tuple[str | None, str | None],
     ) -> list[Document]:
         if len(decoded) == 1:
-            return [self._document(decoded[0], record, now_ms, document_id(record), size, named)]
+            return [self.document(decoded[0], record, now_ms, document_id(record), size, named)]
         return [
-            self._document(event, record, now_ms, f"{document_id(record)}.{number}", size, named)
+            self.document(event, record, now_ms, f"{document_id(record)}.{number}", size, named)
             for number, event in enumerate(decoded)
         ]
 
-    def _document(
+    def document(
         self,
         event: Event,
         record: Coordinates,
         now_ms: int,
         identifier: str,
         size: int,
-        named: tuple[str | None, str | None],
+        named: tuple[str | None, str | None] = _NO_IDS,
     ) -> Document:
+        """Make the document of an event, which is changed; `size` is that of the record's value, if it is known.
+
+        Raises TypeError and RecursionError for nesting that cannot be encoded.
+        """
         aside: dict[str, Any] = dict(event.aside or {})
         fields = event.fields if all_taken(event.fields, size) else take_refused(event.fields, aside)
         _make_room(fields, aside)
@@ -262,6 +302,15 @@ class DocumentBuilder:
             parsed = read_time(own, self.events.zone)
             return parsed if parsed is not None and not is_no_time(own, parsed) else None
         return window.time(own)
+
+
+def _of_service(events: list[Event], service: str | None) -> list[Event]:
+    """Give events that name no service the one of their topic."""
+    if service is not None:
+        for event in events:
+            if event.ours and event.fields.get("service") is None:
+                event.fields["service"] = service
+    return events
 
 
 def document_id(record: Coordinates) -> str:

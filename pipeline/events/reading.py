@@ -80,6 +80,18 @@ class EventReader:
             return self._not_json(value, window, known, depth=0)
         return self._json(decoded, value, window, known)
 
+    def read_object(
+        self, fields: dict[str, Any], window: Window, wanted: str = "auto", *, unwrap: bool = True
+    ) -> list[Event]:
+        """Read an object as `read` does one that a record holds; on request no payload is unpacked."""
+        known = self.formats.by_name.get(wanted)
+        if unwrap:
+            return self._object(fields, window, known)
+        sender = find(fields, "fields.service")
+        if sender is not ABSENT and sender != self._service and _is_of_a_beat(fields):
+            return [Event(fields, ours=False, format="other_service")]
+        return self._object(fields, window, known, MOST_UNWRAPPED)
+
     # --- what is JSON -------------------------------------------------------------------------------------
 
     def _json(self, decoded: Any, value: bytes, window: Window, known: Format | None) -> list[Event]:

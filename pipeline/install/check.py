@@ -11,12 +11,13 @@ from aiokafka.errors import KafkaError
 from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 
 from pipeline.bulk.client import credentials_hint, make_client, reason_of
+from pipeline.encode.run_filters import targets_of
 from pipeline.kafka.client import admin_client
 from pipeline.kafka.groups import describe_group, explain_conflict
 from pipeline.kafka.trace_events import trace_events_topic
 from pipeline.settings import Otlp, Settings
 
-__all__ = ["Finding", "check_servers"]
+__all__ = ["Finding", "check_servers", "remarks"]
 
 _COLLECTOR_SECONDS = 5
 
@@ -35,7 +36,7 @@ async def check_servers(settings: Settings) -> list[Finding]:
         *await _check_kafka(settings),
         *await _check_elasticsearch(settings),
         *await _check_trace_collector(settings.otlp),
-        *_remarks(settings),
+        *remarks(settings),
     ]
 
 
@@ -129,7 +130,41 @@ async def _check_trace_collector(otlp: Otlp) -> list[Finding]:
     return [Finding(subject, True, f"answers at {otlp.endpoint}")]
 
 
-def _remarks(settings: Settings) -> list[Finding]:
+def remarks(settings: Settings) -> list[Finding]:
+    """Say what is worth knowing of the settings, without asking a server; raises LogstashError."""
+    return [*_remarks_on_outputs(settings), *_remarks_on_ilm(settings)]
+
+
+def _remarks_on_outputs(settings: Settings) -> list[Finding]:
+    """Say what a configuration's own indices and ids are without; raises LogstashError for one that cannot be run."""
+    targets = targets_of(settings)
+    if targets is None:
+        return []
+    findings = []
+    if targets.patterns:
+        patterns = ", ".join(targets.patterns)
+        findings.append(
+            Finding(
+                f"indices {patterns}",
+                None,
+                "written to by the outputs of filters.file; `logpipe setup` installs no template and no lifecycle for "
+                "them: without templates of your own Elasticsearch guesses the types of fields",
+            )
+        )
+    if targets.operations:
+        operations = ", ".join(sorted(targets.operations))
+        findings.append(
+            Finding(
+                f"document_id ({operations})",
+                None,
+                "documents have ids of their own: two records with one id are one document, and the audit proves "
+                "nothing of them",
+            )
+        )
+    return findings
+
+
+def _remarks_on_ilm(settings: Settings) -> list[Finding]:
     if settings.index.roll == "ilm":
         return [
             Finding(

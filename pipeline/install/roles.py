@@ -4,13 +4,17 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.bulk.new_errors import fingerprints_index
+from pipeline.encode.run_filters import targets_of
 from pipeline.events.indices import log_index_patterns
 from pipeline.install.topics import wanted_topics
 from pipeline.kafka.trace_events import trace_events_topic, traces_group
 from pipeline.settings import Kafka, Settings
+
+if TYPE_CHECKING:
+    from pipeline.encode.routing import Targets
 
 __all__ = ["Acl", "Role", "describe_roles", "elasticsearch_roles", "kafka_acls"]
 
@@ -46,7 +50,11 @@ class Acl(NamedTuple):
 
 
 def elasticsearch_roles(settings: Settings, *, with_ilm: bool = True) -> list[Role]:
-    """Give the roles; privileges as in Elasticsearch's ClusterPrivilegeResolver and IndexPrivilege, 9.1."""
+    """Give the roles; privileges as in Elasticsearch's ClusterPrivilegeResolver and IndexPrivilege, 9.1.
+
+    Raises LogstashError for a configuration that cannot be run.
+    """
+    targets = targets_of(settings)
     prefix = settings.index.prefix
     # With `roll = "ilm"` writes go to the alias, which has the name of the prefix itself.
     logs = list(log_index_patterns(prefix))
@@ -77,7 +85,8 @@ def elasticsearch_roles(settings: Settings, *, with_ilm: bool = True) -> list[Ro
                     {
                         "names": [*names, fingerprints_index(prefix)],
                         "privileges": ["create_doc", "auto_configure", "view_index_metadata"],
-                    }
+                    },
+                    *_written_by_outputs(targets),
                 ],
             },
         ),
@@ -89,7 +98,10 @@ def elasticsearch_roles(settings: Settings, *, with_ilm: bool = True) -> list[Ro
             {
                 "cluster": [],
                 "indices": [
-                    {"names": [*logs, *traces], "privileges": ["read", "view_index_metadata", "maintenance"]}
+                    {
+                        "names": [*logs, *traces, *(targets.patterns if targets else ())],
+                        "privileges": ["read", "view_index_metadata", "maintenance"],
+                    }
                 ],
             },
         ),
@@ -107,6 +119,18 @@ def elasticsearch_roles(settings: Settings, *, with_ilm: bool = True) -> list[Ro
             },
         ),
     ]
+
+
+def _written_by_outputs(targets: "Targets | None") -> list[dict[str, Any]]:
+    """Give what the outputs of a Logstash configuration write to, and what they do there."""
+    if targets is None or not targets.patterns:
+        return []
+    privileges = ["create_doc", "auto_configure", "view_index_metadata"]
+    if targets.operations & {"index", "update"}:
+        privileges[0] = "index"
+    if "delete" in targets.operations:
+        privileges.append("delete")
+    return [{"names": list(targets.patterns), "privileges": privileges}]
 
 
 def kafka_acls(settings: Settings) -> list[Acl]:

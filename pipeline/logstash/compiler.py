@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from pipeline.logstash import conditions, fields, interpolation
 from pipeline.logstash.common_source import has_common, write_common
@@ -20,7 +20,12 @@ from pipeline.logstash.plugin import FILTER_EXCEPTION, Ecs, Inline, Outcomes, Si
 from pipeline.logstash.source import Source
 from pipeline.logstash.syntax import Branch, Plugin, Position, Statement
 
-__all__ = ["Compiled", "Context", "compile_filters", "runtime"]
+__all__ = ["SETTING", "Compiled", "Context", "Wrap", "compile_filters", "runtime"]
+
+Wrap: TypeAlias = Callable[[str, Callable[[Event], Any]], Callable[[Event], Any]]
+"""Puts something around a function of the user's own, given its name."""
+SETTING: Final = "filters.python"
+"""Stands for the file of what is not from one."""
 
 MAX_NESTING: Final = 40
 _ARMS_IN_ONE_CHAIN: Final = 30
@@ -52,6 +57,7 @@ class Context:
     functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     watched: bool = False
     several_files: bool = False
+    wrap: Wrap | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +165,8 @@ class _Compiler:
 
     def label(self, name: str, position: Position) -> str:
         """Name a step as counters and reports show it."""
+        if position.file == SETTING:
+            return f"{name}, {SETTING} {position.line}"
         file = f"{Path(position.file).name} " if self.context.several_files else ""
         return f"{name}, {file}line {position.line}"
 
@@ -170,6 +178,7 @@ class _Compiler:
             timeout=self.context.timeout,
             directory=self.context.directory,
             functions=self.context.functions,
+            wrap=self.context.wrap,
         )
 
     def _built(self, plugin: Plugin) -> tuple[Step, Given, Site]:

@@ -29,12 +29,16 @@ class Pipeline:
     outputs: Outputs
     ecs: Ecs
 
-    def events(self, value: bytes, origin: Origin) -> list[Event]:
-        """Make the events of a record by the input that reads its topic, or else by the first."""
-        chosen = next((known for known in self.inputs if known.reads(origin.topic)), None)
-        if chosen is None:
-            chosen = self.inputs[0] if self.inputs else _PLAIN
-        return chosen.events(value, origin, self.ecs)
+    def events(self, value: bytes, origin: Origin, group_id: str = "") -> list[Event]:
+        """Make the events of a record; `group_id` is the group that reads, if not the one the input names."""
+        return self.input_of(origin.topic).events(value, origin, self.ecs, group_id)
+
+    def input_of(self, topic: str) -> Input:
+        """Give the input that reads a topic, or else the first."""
+        for known in self.inputs:
+            if known.reads(topic):
+                return known
+        return self.inputs[0] if self.inputs else _PLAIN
 
 
 _PLAIN = Input(Position("", 1, 1), Given("kafka", Position("", 1, 1), {"group_id": "logstash"}))

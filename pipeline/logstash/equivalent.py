@@ -6,10 +6,11 @@ from typing import Any, Final
 
 from pipeline.logstash.configuration import Pipeline
 
-__all__ = ["settings_toml"]
+__all__ = ["DAILY", "equivalent_settings", "settings_toml"]
 
 _SECRETS: Final = {"elasticsearch.api_key", "elasticsearch.password", "kafka.sasl_password"}
-_DAILY: Final = re.compile(r"([^%]+)-%\{\+(?:YYYY|yyyy)\.MM\.dd\}\Z")
+DAILY: Final = re.compile(r"([^%]+)-%\{\+(?:YYYY|yyyy)\.MM\.dd\}\Z")
+"""An index a day, and its prefix."""
 _STARTS: Final = {"earliest": "earliest", "smallest": "earliest", "latest": "latest", "largest": "latest"}
 
 
@@ -18,6 +19,15 @@ def settings_toml(pipeline: Pipeline, file: str) -> str:
 
     `file` is what `filters.file` is set to.
     """
+    settings, notes = equivalent_settings(pipeline)
+    settings["filters.file"] = file
+    if pipeline.ecs != "v8":
+        settings["filters.ecs_compatibility"] = pipeline.ecs
+    return _written(settings, notes)
+
+
+def equivalent_settings(pipeline: Pipeline) -> tuple[dict[str, Any], list[str]]:
+    """Give the settings that inputs and outputs stand for, by their full names, and what has no equivalent."""
     settings: dict[str, Any] = {}
     notes: list[str] = []
     for known in pipeline.inputs:
@@ -42,14 +52,11 @@ def settings_toml(pipeline: Pipeline, file: str) -> str:
     prefixes = {
         found[1]
         for output in pipeline.outputs.elasticsearch
-        if (found := _DAILY.match(output.given["index"] or ""))
+        if (found := DAILY.match(output.given["index"] or ""))
     }
     if len(prefixes) == 1:
         settings["index.prefix"] = prefixes.pop()
-    settings["filters.file"] = file
-    if pipeline.ecs != "v8":
-        settings["filters.ecs_compatibility"] = pipeline.ecs
-    return _written(settings, notes)
+    return settings, notes
 
 
 def _merge(settings: dict[str, Any], name: str, value: Any, notes: list[str]) -> None:

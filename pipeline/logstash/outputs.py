@@ -22,7 +22,7 @@ __all__ = ["ELASTICSEARCH_SETTINGS", "OUTPUT_OPTIONS", "Action", "Output", "Outp
 _TUNING: Final = "Connections, retries and sizes of requests are this pipeline's own settings."
 _SETUP: Final = "`logpipe setup` installs this pipeline's own template and lifecycle policy."
 _SCRIPT: Final = "Scripts are not sent: use an ingest pipeline."
-_ORDER: Final = "Versions are not sent: an id is written once, or updated in the order of the topic."
+_ORDER: Final = "Versions are not sent: what is written last counts."
 OUTPUT_OPTIONS: Final[Mapping[str, Option]] = {
     "action": Option("string"),
     "api_key": Option("string"),
@@ -201,6 +201,8 @@ class Output:
 
     position: Position
     given: Given
+    index: str
+    """The name of its indices, with places for what events say."""
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -268,7 +270,8 @@ class _Writer:
             )
         given = check_options(plugin, OUTPUT_OPTIONS)
         site = Site(plugin.position, f"elasticsearch, line {plugin.position.line}", self.context.ecs)
-        self.outputs.append(Output(plugin.position, given, _settings(given)))
+        index = _stream_name(given) if _is_stream(given, site) else _index(given, site)
+        self.outputs.append(Output(plugin.position, given, index, _settings(given)))
         make = self.source.constant(_maker(given, site), "elasticsearch")
         self.source.line(f"# {site.label}")
         self.source.line(f"actions.append({make}(event, origin))")
@@ -304,14 +307,27 @@ def _is_stream(given: Given, site: Site) -> bool:
     return not any(given.given(name) for name in _NO_STREAM)
 
 
+def _index(given: Given, site: Site) -> str:
+    """Give the template of an index's name."""
+    prefix = "ecs-logstash" if site.has_ecs else "logstash"
+    return str(given["ilm_rollover_alias"] or given["index"] or f"{prefix}-%{{+yyyy.MM.dd}}")
+
+
+def _stream_name(given: Given) -> str:
+    """Give the same of a data stream's."""
+    parts = ("type", "dataset", "namespace")
+    if given["data_stream_auto_routing"]:
+        return "-".join(f"%{{[data_stream][{part}]}}" for part in parts)
+    return "-".join(str(given[f"data_stream_{part}"]) for part in parts)
+
+
 def _maker(given: Given, site: Site) -> Callable[[Event, Origin], Action]:
     """Make the function that turns an event into an action."""
     for name in ("index", "document_id", "pipeline", "routing", "action", "upsert"):
         if given[name]:
             site.template(given[name], given.place(name))
     stream = _is_stream(given, site)
-    prefix = "ecs-logstash" if site.has_ecs else "logstash"
-    index = given["ilm_rollover_alias"] or given["index"] or f"{prefix}-%{{+yyyy.MM.dd}}"
+    index = _index(given, site)
     action = given["action"] or ("create" if stream else "index")
 
     def filled(event: Event, origin: Origin, name: str) -> str | None:

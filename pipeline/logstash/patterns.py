@@ -9,7 +9,8 @@ text), the library `regex` with its own limit takes over.
 import re
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final, Protocol
 
@@ -18,7 +19,7 @@ import regex
 from pipeline.logstash.oniguruma import UntranslatableError, translate
 from pipeline.logstash.pattern_cost import cost_of
 
-__all__ = ["DEFAULT_TIMEOUT", "Found", "Pattern", "PatternTimeout"]
+__all__ = ["DEFAULT_TIMEOUT", "Found", "Pattern", "PatternTimeout", "limited"]
 
 DEFAULT_TIMEOUT: Final = 1.0
 # Steps that are too few to be worth a timer: some ten milliseconds.
@@ -204,3 +205,19 @@ class _Timer:
 
 
 _TIMER: Final = _Timer()
+
+
+@contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Bound the processor time of what is done within; raises PatternTimeout there.
+
+    Without effect in a thread other than the main one.
+    """
+    if not _TIMER.usable():
+        yield
+        return
+    _TIMER.start(seconds)
+    try:
+        yield
+    finally:
+        _TIMER.stop()

@@ -116,6 +116,7 @@ class Site:
     timeout: float = DEFAULT_TIMEOUT
     directory: Path = field(default_factory=Path)
     functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    wrap: Callable[[str, Callable[[Event], Any]], Callable[[Event], Any]] | None = None
 
     @property
     def has_ecs(self) -> bool:

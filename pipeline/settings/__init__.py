@@ -6,6 +6,7 @@ A file for each group; `model.py` joins them, `loading.py` reads them from file 
 
 from pipeline.settings.elasticsearch import Elasticsearch
 from pipeline.settings.events import Events
+from pipeline.settings.filters import Filters
 from pipeline.settings.index import Index
 from pipeline.settings.inputs import Input
 from pipeline.settings.kafka import Kafka, is_own_topic
@@ -24,6 +25,7 @@ __all__ = [
     "DeadLetterLimit",
     "Elasticsearch",
     "Events",
+    "Filters",
     "Http",
     "Index",
     "IndexWait",

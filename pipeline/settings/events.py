@@ -29,6 +29,9 @@ class Events(Group):
     """Give events of level ERROR the field `error.fingerprint`, the same for every occurrence of one fault."""
     max_array_events: int = Field(default=10_000, ge=1, le=1_000_000)
     """A record holding a longer array is kept whole, as a record that cannot be parsed."""
+    normalise: bool = True
+    """Whether the pipeline's own rules (time, level, ids, fingerprints, formats) are applied to what the filters give.
+    `false`: the document is what Logstash would send, its `@version` included. Of no meaning without filters."""
     formats_file: Path | None = None
     """TOML file of formats of your own, beside or instead of those that come along; docs/formats.md says how."""
 

@@ -47,11 +47,16 @@ _NOT_SETTINGS = {
 _SECRET_NAMES = {"api_key", "password", "sasl_password", "headers", "ca_certs", "client_cert", "client_key"}
 
 
-def load_settings(config: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
+def load_settings(
+    config: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    beneath: Mapping[str, Any] | None = None,
+) -> Settings:
     """Read the settings from all sources.
 
     `config` is a TOML or YAML file; without it `LOGPIPE_CONFIG`, then `./logpipe.toml` when it exists.
-    `overrides` is a nested mapping of settings from the command line.
+    `overrides` is a nested mapping of settings from the command line; `beneath` is one of those that hold where no
+    source says anything.
 
     Raises SettingsError, which names every wrong setting, its value and what is allowed.
     """
@@ -66,6 +71,7 @@ def load_settings(config: Path | None = None, overrides: Mapping[str, Any] | Non
     class _FromHere(Settings):
         config_file: ClassVar[Path | None] = file
         secrets_directory: ClassVar[Path | None] = Path(secrets) if secrets else None
+        implied: ClassVar[Mapping[str, Any]] = beneath or {}
 
     try:
         return _FromHere(**dict(overrides or {}))

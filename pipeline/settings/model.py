@@ -2,16 +2,18 @@
 
 The first source that names a setting wins: command-line options, environment variables
 (`LOGPIPE_KAFKA__TOPICS=a,b`), secret files (`LOGPIPE_SECRETS_DIR`, see `secret_files.py`), the TOML or YAML
-file, the default.
+file, what `implied` says, the default.
 """
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import model_validator
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -20,6 +22,7 @@ from pydantic_settings import (
 
 from pipeline.settings.elasticsearch import Elasticsearch
 from pipeline.settings.events import Events
+from pipeline.settings.filters import Filters
 from pipeline.settings.index import Index
 from pipeline.settings.inputs import Input
 from pipeline.settings.kafka import Kafka, is_own_topic
@@ -52,6 +55,7 @@ class Settings(BaseSettings):
     events: Events = Events()
     inputs: dict[str, Input] = {}
     """What is known of the records of a topic, by its name or a pattern such as `syslog-*`."""
+    filters: Filters = Filters()
     index: Index = Index()
     salvage: Salvage = Salvage()
     metrics: Metrics = Metrics()
@@ -74,6 +78,8 @@ class Settings(BaseSettings):
         return self
 
     config_file: ClassVar[Path | None] = None
+    implied: ClassVar[Mapping[str, Any]] = {}
+    """What holds where no other source says anything: the inputs and outputs of a Logstash configuration."""
     secrets_directory: ClassVar[Path | None] = None
 
     @model_validator(mode="after")
@@ -106,4 +112,6 @@ class Settings(BaseSettings):
                 else TomlConfigSettingsSource
             )
             sources.append(source(settings_cls, cls.config_file))
+        if cls.implied:
+            sources.append(InitSettingsSource(settings_cls, dict(cls.implied)))
         return tuple(sources)

@@ -55,15 +55,33 @@ class Telemetry:
         )
         self.documents = Counter(
             "logpipe_documents",
-            "Documents by what became of them: indexed, already_there, dead_lettered; of several workers also "
+            "Documents by what became of them: indexed, already_there, dead_lettered, dropped; of several workers also "
             "read_again, which were in flight when their worker ended",
             ["topic", "partition", "outcome"],
             registry=registry,
         )
         self.consumed = Counter(
             "logpipe_documents_consumed",
-            "Documents made of the records; each is indexed, already there, dead-lettered or in flight",
+            "Documents made of the records; each is indexed, already there, dead-lettered, dropped or in flight",
             ["topic", "partition"],
+            registry=registry,
+        )
+        self.dropped = Counter(
+            "logpipe_documents_dropped",
+            "Events that a filter has dropped, by filter and line; codec: an empty record, output: no output takes it",
+            ["filter"],
+            registry=registry,
+        )
+        self.filter_failures = Counter(
+            "logpipe_filter_exceptions",
+            "Exceptions of filters, conditions and functions of one's own, by filter and its line; the event is tagged",
+            ["filter"],
+            registry=registry,
+        )
+        self.impure_functions = Counter(
+            "logpipe_impure_functions",
+            "Events of a sample for which a function of one's own has given two different results, by function",
+            ["function"],
             registry=registry,
         )
         self.salvaged = Counter(

@@ -17,7 +17,7 @@ from pipeline.encode.fast_path import BatchEncoder
 from pipeline.errors import LogpipeError
 from pipeline.events.document import DocumentBuilder
 from pipeline.kafka.dead_letters import DeadLetterProducer
-from pipeline.kafka.ledger import Partition
+from pipeline.kafka.ledger import Partition, Span
 from pipeline.kafka.source import Batch
 from pipeline.log_metrics.errors import LogErrors
 from pipeline.log_metrics.gather import LogMetrics
@@ -27,6 +27,7 @@ from pipeline.telemetry.families import dump_families
 from pipeline.telemetry.health import Health
 from pipeline.telemetry.metrics import Telemetry
 from pipeline.worker.clock import Clock
+from pipeline.worker.filters import Filters, filters_of
 from pipeline.worker.offsets import Offsets
 from pipeline.worker.open_traces import open_traces
 from pipeline.worker.trace_emission import TraceEmission
@@ -58,8 +59,13 @@ class Indexer:
         self._offsets = Offsets(settings, telemetry, health, self._settled)
         self._ledger, self._source = self._offsets.ledger, self._offsets.source
         self._metrics, self._errors = _derived(settings, telemetry)
+        builder = DocumentBuilder(settings.events, settings.index, settings.inputs)
+        self._filters = filters_of(settings, builder, telemetry)
         self._encoder = BatchEncoder(
-            DocumentBuilder(settings.events, settings.index, settings.inputs), self._metrics, self._errors
+            builder,
+            self._metrics,
+            self._errors,
+            self._filters.filtering if self._filters is not None else None,
         )
         self._client = make_client(settings.elasticsearch, serializers=bulk_serializers())
         self._clock = Clock(self._client, telemetry.clock_difference)
@@ -159,7 +165,10 @@ class Indexer:
             self._hold_stalled()
             batches = await self._source.poll(_QUIET_SECONDS)
             for batch in batches:
-                self._take(batch)
+                if self._filters is None:
+                    self._take(batch)
+                else:
+                    await self._take_in_slices(batch, self._filters)
                 # Requests that are full go out before there are more: half the memory, and it is still warm.
                 await asyncio.sleep(0)
             if not batches:
@@ -169,7 +178,26 @@ class Indexer:
                 self._emission.flush()
             self._health.beat()
 
-    def _take(self, batch: Batch) -> None:
+    async def _take_in_slices(self, batch: Batch, filters: Filters) -> None:
+        """Take a batch, with looks at the sockets between as many records as filters are done with in no time."""
+        partition, records = batch
+        start = 0
+        while start < len(records):
+            some = records[start : start + filters.records]
+            begun = time.monotonic()
+            span = self._take(Batch(partition, some))
+            filters.took(time.monotonic() - begun)
+            start += len(some)
+            if start == len(records):
+                return
+            await asyncio.sleep(0)
+            self._health.beat()
+            await self._wait_for_room()
+            if not span.owned:
+                # Another worker reads them.
+                return
+
+    def _take(self, batch: Batch) -> Span:
         partition, records = batch
         started_ns = time.time_ns()
         payloads = self._encoder.encode(partition.topic, partition.number, records, self._clock.now_ms())
@@ -179,9 +207,9 @@ class Indexer:
         self._writer.add(span, records, payloads)
         self._emission.delivered(span)
         telemetry = self._telemetry
-        telemetry.consumed.labels(*partition).inc(
-            sum([payload.documents + len(payload.dead) for payload in payloads])
-        )
+        telemetry.consumed.labels(*partition).inc(sum([payload.outcomes for payload in payloads]))
+        if self._filters is not None:
+            self._filters.count(partition, [payload.filtered for payload in payloads if payload.filtered])
         for payload in payloads:
             telemetry.count_formats(partition.topic, payload.documents, payload.formats)
         telemetry.records.labels(partition.topic).inc(len(records))
@@ -194,6 +222,7 @@ class Indexer:
             telemetry.dayless.labels("undated").inc(undated)
         if overflow := sum([payload.overflow for payload in payloads]):
             telemetry.dayless.labels("overflow").inc(overflow)
+        return span
 
     async def _wait_for_room(self) -> None:
         """Hold reading back while too much is in flight; the group keeps hearing from this worker."""

@@ -123,6 +123,25 @@ def test_outcome_of_an_item(status: int, error_type: str, reason: str, outcome: 
 
 
 @pytest.mark.parametrize(
+    ("operation", "status", "error_type", "outcome"),
+    [
+        ("update", 200, "", Outcome.INDEXED),
+        ("update", 404, "document_missing_exception", D),
+        ("update", 404, "index_not_found_exception", D),
+        ("update", 409, "version_conflict_engine_exception", P),
+        ("update", 503, "unavailable_shards_exception", P),
+        ("delete", 200, "", Outcome.INDEXED),
+        ("delete", 404, "", Outcome.ALREADY_THERE),
+        ("delete", 404, "index_not_found_exception", Outcome.ALREADY_THERE),
+        ("index", 404, "index_not_found_exception", C),
+        ("index", 409, "version_conflict_engine_exception", Outcome.ALREADY_THERE),
+    ],
+)
+def test_outcome_of_what_is_changed(operation: str, status: int, error_type: str, outcome: Outcome) -> None:
+    assert classify(status, error_type, "", operation) is outcome
+
+
+@pytest.mark.parametrize(
     ("status", "error_type", "outcome"),
     [
         (400, "illegal_argument_exception", RequestOutcome.SPLIT),

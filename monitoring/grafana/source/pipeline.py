@@ -16,7 +16,7 @@ _TOPIC: Final = 'topic=~"$topic"'
 _OWN: Final = "The pipeline's own metric."
 _JOB: Final = 'job="log-pipeline"'
 
-# Indexed, already there or dead-lettered: whatever was consumed has to become one of these.
+# Indexed, already there, dead-lettered or dropped: whatever was consumed has to become one of these.
 _SETTLED: Final = f"sum(logpipe_documents_total{{{_TOPIC}}})"
 _CONSUMED: Final = f"sum(logpipe_documents_consumed_total{{{_TOPIC}}})"
 UNSETTLED: Final = f"{_CONSUMED} - ({_SETTLED} or 0 * {_CONSUMED})"
@@ -133,7 +133,7 @@ def _throughput() -> Row:
 
 
 def _conservation() -> Row:
-    law = "consumed = indexed + already there + dead-lettered + in flight"
+    law = "consumed = indexed + already there + dead-lettered + dropped + in flight"
     return Row(
         "Conservation",
         [

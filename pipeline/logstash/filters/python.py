@@ -18,6 +18,9 @@ from pipeline.logstash.timestamp import SECOND, Timestamp, parse_timestamp
 __all__ = ["OPTIONS", "PYTHON_EXCEPTION", "build"]
 
 PYTHON_EXCEPTION: Final = "_pythonexception"
+# Elasticsearch takes 100 levels of objects, and nobody queries that.
+_DEEPEST: Final = 100
+_SCALARS: Final = (str, bool, int, float, Timestamp)
 OPTIONS: Final[Mapping[str, Option]] = {
     "function": Option("string", required=True),
     "tag_on_exception": Option("string", PYTHON_EXCEPTION),
@@ -30,7 +33,10 @@ class UnusableResultError(TypeError):
 
 def build(given: Given, site: Site) -> Spread:
     """Find the function `module:name` and call it for each event."""
-    function = find_function(given["function"], given, site)
+    name = given["function"]
+    function = find_function(name, given, site)
+    if site.wrap is not None:
+        function = site.wrap(name, function)
 
     def run(event: Event, _origin: Origin) -> list[tuple[Event, bool]]:
         before = copy_value(event)
@@ -70,7 +76,7 @@ def find_function(name: str, given: Given, site: Site) -> Callable[[Event], Any]
 
 def checked(event: Any) -> Event:
     """Hold what a function gave against what an event may be; raises UnusableResultError."""
-    if not isinstance(event, dict) or not all(isinstance(name, str) for name in event):
+    if event.__class__ is not dict or any(name.__class__ is not str for name in event):
         raise UnusableResultError(f"a function gave {type(event).__name__}, which is no event")
     instant = event.get("@timestamp")
     if isinstance(instant, str):
@@ -83,4 +89,28 @@ def checked(event: Any) -> Event:
         event["@timestamp"] = instant
     if "tags" in event and not valid_tags(event["tags"]):
         raise UnusableResultError("a function gave an event whose tags are no texts")
+    for value in event.values():
+        _check_value(value, 0)
     return event
+
+
+def _check_value(value: Any, depth: int) -> None:
+    """See that a value is one that JSON can hold, or a time; raises UnusableResultError."""
+    kind = value.__class__
+    if value is None or kind in _SCALARS:
+        return
+    if depth > _DEEPEST:
+        raise UnusableResultError("a function gave an event that is nested without end, or too deep")
+    if kind is dict:
+        for name, inner in value.items():
+            if name.__class__ is not str:
+                kind = type(name)
+                raise UnusableResultError(
+                    f"a function gave an object with a name of the type {kind.__name__}"
+                )
+            _check_value(inner, depth + 1)
+    elif kind is list:
+        for inner in value:
+            _check_value(inner, depth + 1)
+    else:
+        raise UnusableResultError(f"a function gave a value of the type {kind.__name__}")
