@@ -6,10 +6,19 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pipeline.logstash.codecs import decode_json, decode_plain
-from pipeline.logstash.fields import Event, Path, add_field, add_tag, parse_reference, set_field
-from pipeline.logstash.interpolation import interpolate
+from pipeline.logstash.fields import (
+    Event,
+    FieldError,
+    Path,
+    add_field,
+    add_tag,
+    parse_reference,
+    set_field,
+    tag_failure,
+)
+from pipeline.logstash.interpolation import PatternError, checked, interpolate
 from pipeline.logstash.options import Given, Option, check_options, scalar_text
-from pipeline.logstash.plugin import Ecs, Origin
+from pipeline.logstash.plugin import FILTER_EXCEPTION, Ecs, Origin
 from pipeline.logstash.syntax import Branch, Plugin, Position, Statement
 
 __all__ = ["INPUT_OPTIONS", "KAFKA_SETTINGS", "Input", "read_inputs"]
@@ -214,7 +223,10 @@ class Input:
         if self.type is not None and "type" not in event:
             event["type"] = self.type
         for name, text in self.constants:
-            add_field(event, parse_reference(interpolate(event, name)), interpolate(event, text))
+            try:
+                add_field(event, parse_reference(interpolate(event, name)), interpolate(event, text))
+            except FieldError:  # what the event holds leaves no place for the field
+                tag_failure(event, FILTER_EXCEPTION)
         for tag in self.tags:
             add_tag(event, interpolate(event, tag))
         if self.decorate == "none":
@@ -267,6 +279,7 @@ def read_input(plugin: Plugin) -> Input:
             ),
         )
     given = check_options(plugin, INPUT_OPTIONS)
+    _check_templates(given)
     codec, options = _codec(given)
     target = options.values.get("target")
     decorate = str(given["decorate_events"])
@@ -274,7 +287,7 @@ def read_input(plugin: Plugin) -> Input:
         position=plugin.position,
         given=given,
         codec=codec,
-        codec_target=parse_reference(target) if target else None,
+        codec_target=_reference(options, "target", target) if target else None,
         charset=_charset(options),
         delimiter=options.values.get("delimiter"),
         topics=tuple(given.texts("topics")),
@@ -289,6 +302,36 @@ def read_input(plugin: Plugin) -> Input:
         type=given["type"],
         settings=_settings(given),
     )
+
+
+def _check_templates(given: Given) -> None:
+    """Raise LogstashError for a constant with a `%{…}`, or a name, that is none whatever the event."""
+    for name, value in given.pairs("add_field"):
+        for text in (name, *(value if isinstance(value, list) else [value])):
+            _check_template(given, "add_field", scalar_text(text))
+        if "%{" not in name:
+            try:
+                parse_reference(name)
+            except FieldError as error:
+                raise given.place("add_field").error(
+                    f"{error}.", "A nested field is written [a][b]."
+                ) from None
+    for tag in given.texts("tags"):
+        _check_template(given, "tags", tag)
+
+
+def _reference(given: Given, option: str, name: str) -> Path:
+    try:
+        return parse_reference(name)
+    except FieldError as error:
+        raise given.place(option).error(f"{error}.", "A nested field is written [a][b].") from None
+
+
+def _check_template(given: Given, option: str, text: str) -> None:
+    try:
+        checked(text)
+    except PatternError as error:
+        raise given.place(option).error(f"`{text}`: {error}.") from None
 
 
 _OF_EACH_CODEC: Final[Mapping[str, Option]] = {

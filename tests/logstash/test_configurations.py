@@ -86,6 +86,30 @@ def test_a_record_is_read_as_its_codec_says(codec: str, value: bytes, messages: 
     assert [row["document"]["message"] for row in found] == messages
 
 
+def test_a_constant_that_has_no_place_in_an_event_tags_it() -> None:
+    pipeline = pipeline_of('input { kafka { codec => json add_field => { "[a][b]" => "x" "c" => "y" } } }')
+    (row,) = rows(pipeline, '{"a":"text"}')
+    assert (row["document"]["a"], row["document"]["c"], row["document"]["tags"]) == (
+        "text",
+        "y",
+        ["_filterexception"],
+    )
+
+
+@pytest.mark.parametrize(
+    "options", ['add_field => { "[" => "x" }', 'add_field => { "a" => "%{+QQ}" }', 'tags => ["%{+QQ}"]']
+)
+def test_a_constant_that_is_none_for_any_event_is_refused(options: str) -> None:
+    with pytest.raises(LogstashError) as caught:
+        pipeline_of(f"input {{ kafka {{ {options} }} }}")
+    assert (caught.value.line, caught.value.column) == (1, 17)
+
+
+def test_the_target_of_a_codec_that_is_no_field_is_refused() -> None:
+    with pytest.raises(LogstashError, match=r"a\.conf:1:33: .*no field reference"):
+        pipeline_of('input { kafka { codec => json { target => "[" } } }')
+
+
 @pytest.mark.parametrize("charset", ["rot13", "nothing", "hex"])
 def test_a_character_set_that_is_none_is_refused(charset: str) -> None:
     with pytest.raises(LogstashError, match="is not known"):

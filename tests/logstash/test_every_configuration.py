@@ -94,6 +94,14 @@ USEFUL: dict[tuple[str, str], st.SearchStrategy[str]] = {
             "event.set('h', event.get('message').hex)", "event.set('a', event.get('a').uniq)",
         ]
     ).map(lambda code: f'"{code}"'),
+    ("kafka", "codec"): st.one_of(
+        st.sampled_from(["json", "plain", "line", "json_lines", "avro"]),
+        st.tuples(
+            st.sampled_from(["json", "plain", "line", "json_lines"]),
+            st.sampled_from(["target", "charset", "delimiter", "format", "nonsense"]),
+            QUOTED,
+        ).map(lambda parts: f"{parts[0]} {{ {parts[1]} => {parts[2]} }}"),
+    ),
     ("python", "function"): st.just('"mine"'),
     ("python", "tag_on_exception"): QUOTED,
     ("translate", "source"): QUOTED,
