@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
-__all__ = ["main", "screen"]
+__all__ = ["PICTURES", "TERMINAL", "main", "screen"]
 
 PICTURES = Path(__file__).parents[1] / "pictures"
 _COLUMNS = 80
@@ -22,7 +22,7 @@ _COLUMNS = 80
 _CUT = "Slowest components"
 _REST = "⋮  slowest components, the newest error, metrics made from the logs"
 # What rich is told: colours as in a terminal, but nothing that is drawn over itself.
-_TERMINAL = {
+TERMINAL = {
     "TTY_COMPATIBLE": "1",
     "TTY_INTERACTIVE": "0",
     "COLUMNS": str(_COLUMNS),
@@ -49,7 +49,7 @@ def main() -> None:
     """
     run = subprocess.run(
         [sys.executable, "-m", "pipeline", "demo"],
-        env={**os.environ, **_TERMINAL},
+        env={**os.environ, **TERMINAL},
         stdout=subprocess.PIPE,
         text=True,
         check=True,

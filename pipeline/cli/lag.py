@@ -20,11 +20,8 @@ __all__ = ["lag_command"]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _COLUMNS = (
-    Column("topic"),
-    *(
-        Column(name, number=True)
-        for name in ("partition", "committed", "end", "lag", "behind", "rate", "arriving", "ETA")
-    ),
+    Column("partition"),
+    *(Column(name, number=True) for name in ("committed", "end", "lag", "behind", "out", "in", "ETA")),
 )
 
 
@@ -62,7 +59,6 @@ def lag_command(
     else:
         total = (
             "all",
-            "",
             "",
             "",
             f"{lag.records:,}",
@@ -104,8 +100,7 @@ def _above(lag: "Lag", limit: int, is_time: bool) -> bool:
 
 def _row(one: "PartitionLag") -> list[str]:
     return [
-        one.topic,
-        str(one.partition),
+        f"{one.topic}/{one.partition}",
         "none" if one.committed is None else str(one.committed),
         str(one.end),
         f"{one.lag:,}",

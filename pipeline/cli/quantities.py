@@ -10,9 +10,11 @@ _BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def as_duration(seconds: float) -> str:
-    """Write a time with its two largest units: `0.4 s`, `42 s`, `3 min 5 s`, `2 d 4 h`."""
+    """Write a time with its two largest units: `40 ms`, `42 s`, `3 min 5 s`, `2 d 4 h`."""
+    if 0 < seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < _FEW:
-        return f"{seconds:.1f} s".replace("0.0 s", "0 s")
+        return f"{seconds:.1f} s" if seconds else "0 s"
     if round(seconds) < _MINUTE:
         return f"{seconds:.0f} s"
     for unit, name, part, part_name in (

@@ -31,7 +31,35 @@ def print_table(
     total: Sequence[str] = (),
 ) -> None:
     """Print rows below their headings, or each row as lines of `heading  value` where the terminal is too narrow."""
-    table = Table(box=None, header_style="bold", footer_style="bold", pad_edge=False, show_footer=bool(total))
+    table, needed = _table(out, columns, rows, total, collapse=False)
+    if needed > out.width and out.is_terminal:
+        table, needed = _table(out, columns, rows, total, collapse=True)
+    if needed <= out.width:
+        out.print(table)
+    elif not out.is_terminal:
+        with _as_wide_as(needed, out):
+            out.print(table)
+    else:
+        _print_vertically(out, columns, [*rows, *([total] if total else [])])
+
+
+def _table(
+    out: Console,
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[str | Text]],
+    total: Sequence[str],
+    *,
+    collapse: bool,
+) -> tuple[Table, int]:
+    """Make the table, and tell how wide it is; with `collapse` its columns stand closer."""
+    table = Table(
+        box=None,
+        header_style="bold",
+        footer_style="bold",
+        pad_edge=False,
+        collapse_padding=collapse,
+        show_footer=bool(total),
+    )
     for number, column in enumerate(columns):
         table.add_column(
             column.name,
@@ -41,14 +69,7 @@ def print_table(
         )
     for row in rows:
         table.add_row(*(_text(cell) for cell in row))
-    needed = Measurement.get(out, out.options.update(width=_AS_WIDE_AS_NEEDED), table).maximum
-    if needed <= out.width:
-        out.print(table)
-    elif not out.is_terminal:
-        with _as_wide_as(needed, out):
-            out.print(table)
-    else:
-        _print_vertically(out, columns, [*rows, *([total] if total else [])])
+    return table, Measurement.get(out, out.options.update(width=_AS_WIDE_AS_NEEDED), table).maximum
 
 
 @contextmanager

@@ -117,12 +117,13 @@ def _partitions(
     names = [f"{one.topic}/{one.partition}" for one in kept]
     lags = [f"{one.lag:,}" for one in kept]
     rates = [as_rate(one.rate) for one in kept]
-    widths = [max(map(len, texts)) for texts in (names, lags, rates)]
+    heads = ("partition", "lag", "out")
+    widths = [max(map(len, (head, *texts))) for head, texts in zip(heads, (names, lags, rates), strict=True)]
     spark = min(_MOST_SPARK, width - sum(widths) - 6)
     if spark < _LEAST_SPARK:  # the beginning of a long topic is what one can do without
         widths[0] = max(widths[0] - (_LEAST_SPARK - spark), len("…/000"))
         spark = _LEAST_SPARK
-    yield Text("partition  lag  settled", "bold")
+    yield Text(f"{heads[0]:<{widths[0]}}  {heads[1]:>{widths[1]}}  {heads[2]:>{widths[2]}}", "bold")
     for one, name, lag, rate in zip(kept, names, lags, rates, strict=True):
         short = name if len(name) <= widths[0] else f"…{name[1 - widths[0] :]}"
         yield Text.assemble(

@@ -57,7 +57,8 @@ def test_without_a_terminal_nothing_is_cut() -> None:
     ("seconds", "text"),
     [
         (0, "0 s"),
-        (0.42, "0.4 s"),
+        (0.042, "42 ms"),
+        (4.24, "4.2 s"),
         (42.4, "42 s"),
         (59.7, "1 min"),
         (185, "3 min 5 s"),
