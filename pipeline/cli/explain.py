@@ -219,6 +219,7 @@ async def _from_stdin(settings: Settings, stamp_ms: int | None, *, offline: bool
 async def _from_servers(settings: Settings, text: str) -> list[_Told]:
     from pipeline.diagnostics.story import tell
     from pipeline.diagnostics.whereabouts import find_documents, find_letters, find_record, read_place
+    from pipeline.encode.record_chunk import headers_of
     from pipeline.events.document import Coordinates, DocumentBuilder
 
     place = read_place(text)
@@ -228,11 +229,12 @@ async def _from_servers(settings: Settings, text: str) -> list[_Told]:
     builder = DocumentBuilder(settings.events, settings.index, settings.inputs)
     if found.record is not None:
         record = Coordinates(*place[:3], found.record.timestamp)
-        value, now = found.record.value, _in_kafka(found, place)
+        value, headers = found.record.value, headers_of(found.record)
+        now = _in_kafka(found, place)
         if place.timestamp_ms not in {None, record.timestamp_ms}:
             now = f"{now} The id is of another record that was here: the topic has been made anew since."
     elif letters and letters[0].whole_bytes is None:
-        record, value = letters[0].record, letters[0].value
+        record, value, headers = letters[0].record, letters[0].value, letters[0].headers
         now = "Kafka does not have it any more; this is told from its dead letter."
     else:
         err.print(
@@ -242,7 +244,7 @@ async def _from_servers(settings: Settings, text: str) -> list[_Told]:
             soft_wrap=True,
         )
         return [_Told(Coordinates(*place[:3], place.timestamp_ms or -1), None, [], "not in Kafka")]
-    stories = tell(value, record, builder, now_ms)
+    stories = tell(value, record, builder, now_ms, headers)
     ids = [story.document.id for story in stories]
     there, mappings = await find_documents(settings, ids, [story.document.index_name for story in stories])
     dead = {letter.id for letter in letters}

@@ -1,6 +1,6 @@
 """What becomes of one record, step by step and why: pure, by the same functions that make the document."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pipeline.events.decode import decode
@@ -63,9 +63,15 @@ class Story(NamedTuple):
         }
 
 
-def tell(value: bytes | None, place: Coordinates, builder: DocumentBuilder, now_ms: int) -> list[Story]:
+def tell(
+    value: bytes | None,
+    place: Coordinates,
+    builder: DocumentBuilder,
+    now_ms: int,
+    headers: Sequence[tuple[str, bytes | None]] = (),
+) -> list[Story]:
     """Tell the story of each document that a record becomes; `now_ms` is the time of reading."""
-    documents = builder.documents(value, place, now_ms)
+    documents = builder.documents(value, place, now_ms, headers)
     # A second reading, for the first has been turned into the documents.
     events = _read(value, place, builder, now_ms)
     if len(events) != len(documents):  # nested too deeply for JSON: there is one text

@@ -107,7 +107,7 @@ async def tap(
                             continue
                         place = Coordinates(topic, partition, record.offset, record.timestamp)
                         made = (
-                            builder.documents(record.value, place, now_ms)
+                            builder.documents(record.value, place, now_ms, record.headers)
                             if filtering is None
                             else filtering.documents(record.value, place, now_ms, record.key, record.headers)
                         )

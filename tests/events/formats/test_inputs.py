@@ -80,7 +80,7 @@ def test_confluents_avro_is_a_dead_letter_that_names_its_schema() -> None:
     others = [Record(0, AT_MS, PINO), Record(1, AT_MS, AVRO), Record(2, AT_MS, PINO)]
     (payload,) = BatchEncoder(builder).encode("logs", 0, others, AT_MS)
     assert (payload.documents, len(payload.body.splitlines())) == (2, 4)
-    ((action, reason),) = payload.dead
+    ((action, reason, _),) = payload.dead
     assert orjson.loads(action)["create"]["_id"] == document.id
     assert reason == document.unreadable
     assert "confluent" not in payload.formats
