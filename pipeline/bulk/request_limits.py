@@ -102,11 +102,12 @@ class RequestLimits:
     def timed_out(self, size: int) -> None:
         """Note a request of so many bytes that was not answered in time: smaller ones may get through.
 
-        One that should have been there in half the time, by the speed of those before, was late for another reason.
-        Only when that goes on, with no answer between, is the size in question.
+        One as large as some that were answered, or that should have been there in half the time by the speed of those
+        before, was late for another reason. Only when that goes on, with no answer between, is the size in question.
         """
         self._timeouts_in_a_row += 1
-        if self._timeouts_in_a_row < _TIMEOUTS_TO_FORGET and size <= self._safe_bytes:
+        known_to_pass = max(self._answered_bytes, self._safe_bytes)
+        if self._timeouts_in_a_row < _TIMEOUTS_TO_FORGET and size <= known_to_pass:
             return
         self._timeouts_in_a_row = 0
         if size <= self._answered_bytes:
