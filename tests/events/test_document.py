@@ -511,7 +511,10 @@ sparse_events = st.dictionaries(names, values, max_size=6)
 
 def check_outcome(value: bytes) -> None:
     indexed = transform_all(value)
-    assert indexed
+    if not indexed:
+        place = Coordinates(TOPIC, 3, 7, KAFKA_MS)
+        (document,) = DocumentBuilder(Events(), Index()).documents(value, place, KAFKA_MS)
+        assert document.unreadable  # a dead letter
     assert len({one.id for one in indexed}) == len(indexed)
     for one in indexed:
         assert one.document["kafka"] == {"topic": TOPIC, "partition": 3, "offset": 7}
@@ -524,6 +527,7 @@ def check_outcome(value: bytes) -> None:
 
 @given(st.binary(max_size=200) | st.text().map(lambda text: text.encode("utf-8", "surrogatepass")))
 @example(b"\xef\xbb\xbf{}")
+@example(b"\0\0\0\0\0\0")
 def test_any_bytes_in_one_document_out(value: bytes) -> None:
     check_outcome(value)
 
