@@ -26,6 +26,7 @@ _MOST_START_SECONDS = 2.0
 _MOST_TRACE_EVENTS_US = 0.9
 _MOST_CORRELATOR_US = 4.5
 _MOST_UNMATCHED_TO_MATCHED = 1.0
+_MOST_GUIDE_TO_BUILT_IN = 1.3
 
 
 class Line(NamedTuple):
@@ -99,6 +100,8 @@ class Figures:
                 "rejected_to_clean_per_cpu_second": _ratio(rejected and rejected.per_cpu_second_to_clean),
                 "ours_to_guide": _ratio(real and real.ours_to_guide),
                 "unmatched_to_matched": _ratio(self.filters and self.filters.unmatched_to_matched),
+                "guide_filters_to_built_in": _ratio(self.filters and self.filters.guide_to_built_in),
+                "more_filters_to_built_in": _ratio(self.filters and self.filters.more_to_built_in),
             },
             "events": {
                 "hot_path": hot and hot.events,
@@ -181,7 +184,8 @@ def _filter_figures(row: FilterRow) -> dict[str, Any]:
 
 def _filter_lines(filters: Filters) -> list[Line]:
     group = "Logstash's filters alone, CPU per event"
-    ratio = median(filters.unmatched_to_matched)
+    in_worker = "Records to documents, in memory, with filters"
+    ratio, guide = median(filters.unmatched_to_matched), median(filters.guide_to_built_in)
     return [
         *(
             Line(
@@ -199,6 +203,18 @@ def _filter_lines(filters: Filters) -> list[Line]:
             f"{ratio:.2f} x",
             f"≤ {_MOST_UNMATCHED_TO_MATCHED:g} x",
             ratio <= _MOST_UNMATCHED_TO_MATCHED,
+        ),
+        Line(
+            in_worker,
+            "the guide's filter section",
+            f"{guide:.2f} x without filters",
+            f"≤ {_MOST_GUIDE_TO_BUILT_IN:g} x without filters",
+            guide <= _MOST_GUIDE_TO_BUILT_IN,
+        ),
+        Line(
+            in_worker,
+            "the same and one filter more",
+            f"{median(filters.more_to_built_in):.2f} x without filters",
         ),
     ]
 

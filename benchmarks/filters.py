@@ -1,4 +1,4 @@
-"""What a Logstash filter section costs an event, filters alone: decoded events in, changed events out.
+"""What a Logstash filter section costs an event: filters alone, decoded events in, changed ones out; and in the worker.
 
 Each configuration runs over fresh copies of the same events, a thousand at a time, and the configurations take turns;
 the figure is processor time per event, without that of copying. `python -m benchmarks --only filters` shows them.
@@ -9,11 +9,18 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any, Final, NamedTuple
 
+from benchmarks.hot_path import MemoryRecord
+from benchmarks.traffic import sample_day
+from pipeline.encode.fast_path import BatchEncoder
+from pipeline.encode.filtering import Filtering
+from pipeline.events.document import DocumentBuilder
 from pipeline.logstash.compiler import Compiled, Context, compile_filters
+from pipeline.logstash.configuration import compile_pipeline
 from pipeline.logstash.fields import Event, copy_value
 from pipeline.logstash.parse import parse
 from pipeline.logstash.plugin import Origin, Outcomes
 from pipeline.logstash.timestamp import Timestamp
+from pipeline.settings import Settings
 
 __all__ = ["COSTS", "Cost", "FilterRow", "Filters", "measure_filters"]
 
@@ -79,6 +86,10 @@ class Filters(NamedTuple):
     rows: list[FilterRow]
     unmatched_to_matched: list[float]
     """A line that no pattern matches against one that does."""
+    guide_to_built_in: list[float]
+    """Records to documents with the guide's filter section, against the pipeline's own rules alone."""
+    more_to_built_in: list[float]
+    """The same with a filter that is none of the guide's, so that all of them run."""
 
 
 def _instant() -> Timestamp:
@@ -136,6 +147,49 @@ COSTS: Final = (
 )
 
 
+SERVICE: Final = """
+if [fields][service] == "claude-code-bot" {
+  json { source => "message" }
+  date { match => ["timestamp", "ISO8601"] target => "@timestamp" }
+  mutate { add_field => { "service_name" => "claude-code-bot" } remove_field => ["timestamp"] }
+  if [level] == "ERROR" { mutate { add_tag => ["error"] } }
+}
+"""
+MORE: Final = 'mutate { add_field => { "ran" => "1" } }'
+BUILT_IN: Final = "built in"
+WORKER: Final = {BUILT_IN: None, "guide": SERVICE, "more": SERVICE + MORE}
+_TOPIC: Final = "claude-code-bot.logs"
+
+
+class _Way:
+    """Records to documents as a worker makes them, with a filter section or without."""
+
+    def __init__(self, section: str | None, records: list[MemoryRecord]) -> None:
+        self.times: list[float] = []
+        self._records = records
+        known = Settings()
+        builder = DocumentBuilder(known.events, known.index)
+        filtering = None
+        if section is not None:
+            text = (
+                f'input {{ kafka {{ topics => ["{_TOPIC}"] codec => json }} }} filter {{ {section} }} '
+                'output { elasticsearch { index => "claude-code-bot-%{+YYYY.MM.dd}" } }'
+            )
+            filtering = Filtering(compile_pipeline(parse(text), Context()), builder, known)
+        self._encoder = BatchEncoder(builder, filtering=filtering)
+
+    def run(self) -> None:
+        """Take a turn."""
+        self.times.append(median(self._once() for _ in range(REPETITIONS)))
+
+    def _once(self) -> float:
+        begun = time.process_time()
+        for start in range(0, len(self._records), EVENTS):
+            batch = self._records[start : start + EVENTS]
+            self._encoder.encode(_TOPIC, 0, batch, batch[-1].timestamp)
+        return time.process_time() - begun
+
+
 class _Contender:
     """A compiled configuration and its events."""
 
@@ -160,16 +214,28 @@ class _Contender:
         return time.process_time() - begun
 
 
-def measure_filters(rounds: int) -> Filters:
-    """Measure all configurations in turns, after one that does not count."""
+def measure_filters(rounds: int, events: int = 10 * EVENTS) -> Filters:
+    """Measure all configurations in turns, after one that does not count; `events` are those of the worker's ways."""
     contenders = [_Contender(cost) for cost in COSTS]
+    records = [
+        MemoryRecord(offset, event.timestamp_ms, event.value)
+        for offset, event in enumerate(sample_day(events))
+    ]
+    ways = {name: _Way(section, records) for name, section in WORKER.items()}
+    running: list[_Contender | _Way] = [*contenders, *ways.values()]
     for number in range(rounds + 1):
-        for contender in contenders:
+        for contender in running:
             contender.run()
             if not number:
                 contender.times.clear()
     times = {contender.cost.name: contender.times for contender in contenders}
     return Filters(
         [FilterRow(cost.name, median(times[cost.name]), min(times[cost.name]), cost.most) for cost in COSTS],
-        [one / other for one, other in zip(times[UNMATCHED], times[MATCHED], strict=True)],
+        _ratios(times[UNMATCHED], times[MATCHED]),
+        _ratios(ways["guide"].times, ways[BUILT_IN].times),
+        _ratios(ways["more"].times, ways[BUILT_IN].times),
     )
+
+
+def _ratios(ones: list[float], others: list[float]) -> list[float]:
+    return [one / other for one, other in zip(ones, others, strict=True)]

@@ -154,6 +154,8 @@ def test_result_has_the_promised_keys_and_no_others() -> None:
         "plain_to_ours",
         "ours_to_guide",
         "unmatched_to_matched",
+        "guide_filters_to_built_in",
+        "more_filters_to_built_in",
         "rejected_to_clean_throughput",
         "rejected_to_clean_per_cpu_second",
     }

@@ -14,14 +14,17 @@ ROOT = Path(__file__).parents[2]
 FILTERS = Filters(
     [FilterRow("one", 0.2, 0.1, 0.15), FilterRow("two", 3.0, 2.9, 8.0), FilterRow("three", 1.0, 1.0, None)],
     [0.5, 1.5, 0.25],
+    [1.5, 1.6, 1.0],
+    [2.0, 2.5, 3.0],
 )
 
 
 def test_every_configuration_is_measured() -> None:
-    measured = measure_filters(2)
+    measured = measure_filters(2, events=300)
     assert [row.name for row in measured.rows] == [cost.name for cost in COSTS]
     assert all(0 <= row.least <= row.median for row in measured.rows)
     assert len(measured.unmatched_to_matched) == 2
+    assert all(ratio > 0 for ratio in [*measured.guide_to_built_in, *measured.more_to_built_in])
 
 
 def test_no_filter_of_a_configuration_refuses_its_events() -> None:
@@ -40,7 +43,7 @@ def test_no_filter_of_a_configuration_refuses_its_events() -> None:
 
 def test_bounds_of_filters_are_judged_and_written() -> None:
     figures = Figures(date="2024-01-15T10:30:00+00:00", machine=describe_machine(), filters=FILTERS)
-    assert [line.met for line in figures.lines()] == [False, True, None, True]
+    assert [line.met for line in figures.lines()] == [False, True, None, True, False, None]
     result = figures.as_json()
     assert result["filters"][0] == {"name": "one", "us_per_event": 0.2, "most": 0.15}
     assert result["ratios"]["unmatched_to_matched"] == {"median": 0.5, "rounds": [0.5, 1.5, 0.25]}
