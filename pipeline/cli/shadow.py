@@ -1,7 +1,6 @@
 """The command `logpipe shadow`: our documents held against those of a Logstash that is still in charge."""
 
 import asyncio
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,15 +11,12 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.cli.logstash_options import EcsOption, context_of
-from pipeline.cli.options import ConfigOption, ago_milliseconds
+from pipeline.cli.options import ConfigOption, LogstashOption, ago_milliseconds, load_run_settings
 from pipeline.cli.terminal import err, out
 from pipeline.errors import SettingsError
-from pipeline.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from pipeline.shadow import Parity
-    from pipeline.shadow.making import Maker
 
 __all__ = ["shadow_command"]
 
@@ -34,11 +30,7 @@ def shadow_command(
         str, typer.Option(help="Logstash's indices: names or patterns, such as 'logstash-*'.")
     ],
     config: ConfigOption = None,
-    logstash: Annotated[
-        list[Path] | None,
-        typer.Option(help="The Logstash configuration, a file or a folder; else `filters.file`. Repeatable."),
-    ] = None,
-    ecs: EcsOption = None,
+    logstash: LogstashOption = None,
     where: Annotated[
         str | None, typer.Option(help="Which of Logstash's documents: a query in Lucene's syntax.")
     ] = None,
@@ -67,21 +59,22 @@ def shadow_command(
 ) -> None:
     """Compare with a Logstash that reads the same topic: what would be the same, and what would not.
 
-    Records are read without the group, so that nothing moves and nothing is written. Logstash's documents are found by
-    the record's coordinates where a field has them, else by their content. Exit code 0 when all documents are equal,
-    else 1.
+    Documents are made as a worker would make them, with the filters of `filters.file`; `events.normalise = false` makes
+    them as Logstash would send them. Records are read without the group, so that nothing moves and nothing is written.
+    Logstash's documents are found by the record's coordinates where a field has them, else by their content. Exit code
+    0 when all documents are equal, else 1.
     """
     from pipeline.shadow import Window, shadow
+    from pipeline.shadow.making import maker_of
     from pipeline.shadow.report import as_json as plain, as_page
 
-    settings = load_settings(config)
-    maker, topics = _maker(settings, logstash, ecs)
+    settings = load_run_settings(config, logstash)
     window = Window(
         against=against,
         where=where,
         since_ms=ago_milliseconds("--since", since),
         until_ms=ago_milliseconds("--until", until),
-        topics=topic or topics,
+        topics=topic or (),
         group=group,
         wait_seconds=wait,
     )
@@ -90,7 +83,7 @@ def shadow_command(
         task = bar.add_task("waiting for Logstash", total=None)
         parity = asyncio.run(
             shadow(
-                *(settings, maker, window),
+                *(settings, maker_of(settings), window),
                 ignored=ignore or (),
                 report=lambda what, done, total: bar.update(
                     task, description=what, completed=done, total=total
@@ -109,19 +102,6 @@ def shadow_command(
         _print(parity)
     if not parity.is_equal:
         raise typer.Exit(1)
-
-
-def _maker(settings: Settings, files: list[Path] | None, ecs: str | None) -> "tuple[Maker, tuple[str, ...]]":
-    """Make what makes our documents, and name the topics that a configuration reads."""
-    from pipeline.events.document import DocumentBuilder
-    from pipeline.logstash.configuration import compile_pipeline, read_configuration
-    from pipeline.shadow.making import BuiltIn, ByLogstash
-
-    if not files:
-        return BuiltIn(DocumentBuilder(settings.events, settings.index, settings.inputs)), ()
-    context, escaped = context_of(files, ecs, None, escapes=False)
-    pipeline = compile_pipeline(read_configuration(files, os.environ, support_escapes=escaped), context)
-    return ByLogstash(pipeline), tuple(topic for known in pipeline.inputs for topic in known.topics)
 
 
 def _write(file: Path, page: str) -> None:

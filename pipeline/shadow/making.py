@@ -1,20 +1,20 @@
 """Our documents of a record, as they are held against Logstash's: pure."""
 
+import json
 from typing import Final, Protocol
 
-import orjson
-
-from pipeline.events.document import Coordinates, DocumentBuilder
-from pipeline.logstash.configuration import Pipeline
-from pipeline.logstash.fields import Event
-from pipeline.logstash.plugin import Origin, Outcomes
-from pipeline.logstash.trial import plain_document
+from pipeline.encode.filtering import Filtering
+from pipeline.encode.run_filters import filtering_of
+from pipeline.events.document import Coordinates, Document, DocumentBuilder
+from pipeline.logstash.plugin import Origin
+from pipeline.settings import Settings
 from pipeline.shadow.comparison import Made
 from pipeline.shadow.differences import Written
 
-__all__ = ["BuiltIn", "ByLogstash", "Maker"]
+__all__ = ["BuiltIn", "ByFilters", "Maker", "maker_of"]
 
 _WRITING: Final = {"index", "create"}
+_OURS_ALONE: Final = ("@version", "error.fingerprint", "event.original", "kafka")
 
 
 class Maker(Protocol):
@@ -27,69 +27,58 @@ class Maker(Protocol):
         """Make them; `now_ms` is the time of reading."""
 
 
+def maker_of(settings: Settings) -> Maker:
+    """Give what makes documents as a worker with these settings does; raises LogstashError."""
+    builder = DocumentBuilder(settings.events, settings.index, settings.inputs)
+    filtering = filtering_of(settings, builder)
+    return (
+        BuiltIn(builder) if filtering is None else ByFilters(filtering, normalise=settings.events.normalise)
+    )
+
+
 class BuiltIn:
     """The documents of this pipeline's own steps, as `logpipe transform` shows them."""
 
-    not_compared: tuple[str, ...] = ("@version", "error.fingerprint", "event.original", "kafka")
+    not_compared: tuple[str, ...] = _OURS_ALONE
 
     def __init__(self, builder: DocumentBuilder) -> None:
         self._builder = builder
 
     def make(self, value: bytes | None, origin: Origin, now_ms: int) -> Made:
         """Make at least one of any bytes."""
-        record = Coordinates(*origin[:4])
-        documents = self._builder.documents(value, record, now_ms)
+        documents = self._builder.documents(value, Coordinates(*origin[:4]), now_ms)
         # Indices are called otherwise here, and ids made otherwise: neither is compared.
-        return Made([Written(orjson.loads(document.source)) for document in documents])
+        return Made([Written(json.loads(document.source)) for document in documents])
 
 
-class ByLogstash:
-    """The documents of a Logstash configuration, as Logstash would send them."""
+class ByFilters:
+    """The documents that filters make, with the pipeline's own rules behind them unless these are switched off."""
 
-    not_compared: tuple[str, ...] = ()
+    def __init__(self, filtering: Filtering, *, normalise: bool) -> None:
+        self.not_compared: tuple[str, ...] = _OURS_ALONE if normalise else ()
+        self._filtering = filtering
+        self._routes = bool(filtering.targets.patterns)
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
-        self._routes = bool(pipeline.configuration.statements("output"))
+    def make(self, value: bytes | None, origin: Origin, now_ms: int) -> Made:
+        """Make what the filters leave, for where the outputs send it."""
+        record = Coordinates(*origin[:4])
+        documents = self._filtering.documents(value, record, now_ms, origin.key, origin.headers)
+        dropped = list(self._filtering.take().dropped.elements())
+        writing = [each for each in documents if each.refused is None]
+        for each in list(writing):
+            if each.target is not None and each.target.action not in _WRITING:
+                writing.remove(each)
+                dropped.append(f"{each.target.action}: no document of its own")
+        return Made(
+            [self._written(each) for each in writing],
+            dropped,
+            [each.refused[1] for each in documents if each.refused is not None],
+        )
 
-    def make(self, value: bytes | None, origin: Origin, now_ms: int) -> Made:  # noqa: ARG002 - now is Kafka's time
-        """Make what the filters leave, where the outputs send it."""
-        outcomes = Outcomes()
-        events = self._pipeline.events(value or b"", origin)
-        if not events:
-            return Made([], ["an empty record is no event"])
-        left, _origins = self._pipeline.filters.run(events, [origin] * len(events), outcomes)
-        documents: list[Written] = []
-        dropped = [step for _origin, step in outcomes.dropped]
-        dead: list[str] = []
-        for event in left:
-            self._route(event, origin, outcomes, documents, dropped, dead)
-        return Made(documents, dropped, dead)
-
-    def _route(
-        self,
-        event: Event,
-        origin: Origin,
-        outcomes: Outcomes,
-        documents: list[Written],
-        dropped: list[str],
-        dead: list[str],
-    ) -> None:
-        if not self._routes:
-            documents.append(_plain(event))
-            return
-        actions = self._pipeline.outputs.route(event, origin, outcomes)
-        if not actions:
-            dropped.append("no output takes it")
-        for action in actions:
-            if action.problem is not None:
-                dead.append(action.problem)
-            elif action.action in _WRITING:
-                documents.append(_plain(action.document, action.index, action.id))
-            else:
-                dropped.append(f"{action.action}: no document of its own")
-
-
-def _plain(event: Event, index: str | None = None, identifier: str | None = None) -> Written:
-    document = {name: value for name, value in event.items() if name != "@metadata"}
-    return Written(plain_document(document), index, identifier)
+    def _written(self, document: Document) -> Written:
+        own_id = document.target is not None and document.target.own_id
+        return Written(
+            json.loads(document.source),
+            document.index_name if self._routes else None,
+            document.id if own_id else None,
+        )

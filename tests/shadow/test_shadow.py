@@ -15,12 +15,12 @@ from elasticsearch import AsyncElasticsearch
 from pipeline.logstash.compiler import Context
 from pipeline.logstash.configuration import compile_pipeline, read_configuration
 from pipeline.logstash.plugin import Origin
-from pipeline.shadow.making import ByLogstash
+from pipeline.logstash.trial import Sample, try_sample
 from tests.logpipe import logpipe
 from tests.own_pipeline import Pipeline
 
 CONFIGURATION = """
-input {{ kafka {{ topics => ["{topic}"] codec => json decorate_events => basic }} }}
+input {{ kafka {{ topics => ["{topic}"] group_id => "{topic}" codec => json decorate_events => basic }} }}
 filter {{
   date {{ match => ["timestamp", "ISO8601"] remove_field => ["timestamp"] }}
   if [level] == "DEBUG" {{ drop {{ }} }}
@@ -61,11 +61,12 @@ class Beside:
 
     async def index_as_logstash(self, sent: list[tuple[bytes, Origin]]) -> list[dict[str, Any]]:
         """Index what the configuration makes of records; gives the answers."""
-        maker = ByLogstash(compile_pipeline(read_configuration([self.file], {}), Context()))
+        configuration = compile_pipeline(read_configuration([self.file], {}), Context())
         return [
-            dict(await self.client.index(index=str(made.index_name), document=made.document, refresh=True))
+            dict(await self.client.index(index=row["index"], document=row["document"], refresh=True))
             for value, origin in sent
-            for made in maker.make(value, origin, 0).documents
+            for row in try_sample(configuration, 0, Sample(value, origin)).rows
+            if "document" in row
         ]
 
     @property
@@ -86,7 +87,7 @@ class Beside:
                 "--json",
             ),
             *options,
-            settings=self.pipeline.environment(),
+            settings=self.pipeline.environment(LOGPIPE_EVENTS__NORMALISE="false"),
         )
         assert command.returncode == code, command.stderr.decode() + command.stdout.decode()
         result: dict[str, Any] = json.loads(command.stdout)
