@@ -182,6 +182,7 @@ KNOWN: dict[str, Callable[[list[str]], None]] = {
     **dict.fromkeys(["promtool", "amtool", "journalctl", "jq", "openssl", "gh"], _nothing),
     **dict.fromkeys(
         [
+            "kafka-console-consumer.sh",
             "kafka-consumer-groups.sh",
             "kafka-topics.sh",
             "kafka-configs.sh",
@@ -191,6 +192,7 @@ KNOWN: dict[str, Callable[[list[str]], None]] = {
         _nothing,
     ),
     **dict.fromkeys(
-        ["echo", "printf", "cat", "cd", "export", "grep", "sort", "head", "tail", "uniq", "git"], _nothing
+        ["echo", "printf", "cat", "cd", "date", "export", "grep", "sort", "head", "tail", "uniq", "git"],
+        _nothing,
     ),
 }

@@ -76,7 +76,7 @@ def test_the_readme_is_short_and_has_what_one_looks_for() -> None:
         "Figures",
         "More",
     ]
-    assert len(rows(README, "Why this one")) == 7
+    assert len(rows(README, "Why this one")) == 8
 
 
 def test_every_page_of_docs_can_be_reached_from_the_readme() -> None:
