@@ -44,6 +44,7 @@ class RequestLimits:
         self._ceiling = max_bytes
         self._answers = 0
         self._timeouts_in_a_row = 0
+        self._timed_out_at = float("-inf")
         self._active = 0
         self._freed = asyncio.Event()
         self._last_decrease = float("-inf")
@@ -99,12 +100,17 @@ class RequestLimits:
         self.request_bytes = min(self.request_bytes, max(_LEAST_BYTES, self.request_bytes // 2))
         return True
 
-    def timed_out(self, size: int) -> None:
+    def timed_out(self, size: int, started: float) -> None:
         """Note a request of so many bytes that was not answered in time: smaller ones may get through.
+
+        `started` is the event loop's time when it was sent: those that were on their way together count once.
 
         One as large as some that were answered, or that should have been there in half the time by the speed of those
         before, was late for another reason. Only when that goes on, with no answer between, is the size in question.
         """
+        if started < self._timed_out_at:
+            return
+        self._timed_out_at = asyncio.get_running_loop().time()
         self._timeouts_in_a_row += 1
         known_to_pass = max(self._answered_bytes, self._safe_bytes)
         if self._timeouts_in_a_row < _TIMEOUTS_TO_FORGET and size <= known_to_pass:

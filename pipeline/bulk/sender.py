@@ -159,12 +159,12 @@ class Sender:
             # A proxy's page, say: the outcome is as unknown as without any answer.
             return self._failed(parts, documents, str(error), trying=trying)
         except ApiError as error:
-            return self._refused(parts, documents, len(body), error, trying=trying)
+            self._note_late(len(body), started, error, trying=trying)
+            return self._refused(parts, documents, error, trying=trying)
         except TransportError as error:
             # Whether the request was applied is unknown; `create` with our ids makes sending it again safe.
             cut_tracebacks(error)
-            if isinstance(error, ConnectionTimeout) and not trying:
-                self.limits.timed_out(len(body))
+            self._note_late(len(body), started, error, trying=trying)
             reason = f"{type(error).__name__}: {error.message}"
             return self._failed(parts, documents, reason, trying=trying)
         seconds = loop.time() - started
@@ -198,9 +198,15 @@ class Sender:
         if not trying and self.limits.answered(seconds, size):
             self._telemetry.slowdowns.labels("slow").inc()
 
-    def _refused(
-        self, parts: list[Part], documents: int, size: int, error: ApiError, *, trying: bool
-    ) -> Sent:
+    def _note_late(
+        self, size: int, started: float, error: ApiError | TransportError, *, trying: bool
+    ) -> None:
+        """Let the size of requests fall where it is too large to be answered in time."""
+        status = error.meta.status if isinstance(error, ApiError) else None
+        if not trying and (isinstance(error, ConnectionTimeout) or status in _TIMEOUTS):
+            self.limits.timed_out(size, started)
+
+    def _refused(self, parts: list[Part], documents: int, error: ApiError, *, trying: bool) -> Sent:
         """Handle an HTTP error of the whole request."""
         status = error.meta.status
         item = request_item(status, error.body)
@@ -223,8 +229,6 @@ class Sender:
             if self._refused_since is None and not trying:
                 self._refused_since = asyncio.get_running_loop().time()
             self._refusal = f"HTTP {status}: {item.reason}"
-            if status in _TIMEOUTS and not trying:
-                self.limits.timed_out(size)
             return Sent(0, parts, wait=True, refusal=item)
         return Sent(0, parts, wait=True)
 

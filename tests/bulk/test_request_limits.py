@@ -1,11 +1,17 @@
 """How much is sent at a time, after timeouts of two kinds: of the size, and of anything else."""
 
+import asyncio
+
 import pytest
 
 from pipeline.bulk.request_limits import RequestLimits
 
 FULL = 2 << 20
 TIMEOUT_SECONDS = 60.0
+
+
+def time() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def new_limits() -> RequestLimits:
@@ -22,7 +28,7 @@ def send(limits: RequestLimits, *, most_bytes: int, requests: int, quick: bool =
         size = limits.request_bytes
         sizes.append(size)
         if size > most_bytes:
-            limits.timed_out(size)
+            limits.timed_out(size, time())
             limits.overloaded()
         else:
             limits.answered(0.1 if quick else size / most_bytes * TIMEOUT_SECONDS, size)
@@ -57,7 +63,7 @@ async def test_timeouts_that_have_nothing_to_do_with_the_size_do_not_make_it_sma
     for number in range(300):
         sizes.append(limits.request_bytes)
         if number % 6 == 5:
-            limits.timed_out(limits.request_bytes)
+            limits.timed_out(limits.request_bytes, time())
             limits.overloaded()
         else:
             limits.answered(0.1, limits.request_bytes)
@@ -85,7 +91,7 @@ async def test_a_slow_link_costs_a_timeout_only_until_its_speed_is_known() -> No
         size = limits.request_bytes
         if size / bytes_per_second > TIMEOUT_SECONDS:
             late.append(number)
-            limits.timed_out(size)
+            limits.timed_out(size, time())
             limits.overloaded()
         else:
             limits.answered(size / bytes_per_second, size)
@@ -97,8 +103,18 @@ async def test_timeouts_from_the_first_request_on_do_not_keep_the_size_small() -
     limits = new_limits()
     for number in range(120):
         if number % 6 == 0:
-            limits.timed_out(limits.request_bytes)
+            limits.timed_out(limits.request_bytes, time())
             limits.overloaded()
         else:
             limits.answered(0.1, limits.request_bytes)
     assert limits.request_bytes > FULL // 4
+
+
+async def test_timeouts_of_requests_that_were_on_their_way_together_count_once() -> None:
+    limits = new_limits()
+    send(limits, most_bytes=FULL, requests=50, quick=True)
+    together = time()
+    for _ in range(4):
+        limits.timed_out(FULL, together)
+    limits.overloaded()
+    assert limits.request_bytes == FULL // 2
