@@ -303,6 +303,7 @@ async def test_headers_called_like_ours_stay_the_records_own(pipeline: Pipeline)
     assert await letters_of(pipeline) == [LETTER._replace(headers=headers)]
 
 
+@pytest.mark.timeout(300)  # one command after the other, each of which starts Python and connects
 async def test_acknowledged_letters_are_left_out_and_stay(pipeline: Pipeline) -> None:
     letters = [
         LETTER._replace(record=Coordinates(pipeline.name, 0, offset, 1_700_000_000_000), value=value)

@@ -177,6 +177,7 @@ async def test_elasticsearch_agrees_with_the_verdicts(elasticsearch_url: str) ->
             await client.indices.delete(index=index)
 
 
+@pytest.mark.timeout(300)  # one command after the other, each of which starts Python and connects
 async def test_a_record_is_explained_from_kafka_to_where_it_is(pipeline: Pipeline) -> None:
     async def explained(what: str) -> dict[str, Any]:
         result = await asyncio.to_thread(logpipe, "explain", what, "--json", settings=pipeline.environment())
