@@ -32,7 +32,7 @@ def copy(tmp_path: Path) -> Path:
             "import pipeline.bulk.outcomes",
             "pipeline.events is not allowed to import pipeline.bulk",
         ),
-        ("replay.py", "import pipeline.audit", "pipeline.replay is not allowed to import pipeline.audit"),
+        ("replay/run.py", "import pipeline.audit", "pipeline.replay is not allowed to import pipeline.audit"),
         ("events/levels.py", "import asyncio", "pipeline.events is not allowed to import asyncio"),
         ("log_metrics/rules.py", "import aiokafka", "pipeline.log_metrics is not allowed to import aiokafka"),
     ],
