@@ -22,8 +22,9 @@ def _index(settings: Settings) -> None:
     from pipeline.telemetry.health import Health
     from pipeline.telemetry.metrics import Telemetry
     from pipeline.telemetry.server import serve
-    from pipeline.worker.indexer import Indexer, run_until_signalled
+    from pipeline.worker.indexer import Indexer
     from pipeline.worker.memory import tune_memory
+    from pipeline.worker.signals import run_until_signalled
 
     async def work() -> None:
         telemetry, health = Telemetry(), Health()

@@ -73,8 +73,8 @@ def _correlate(settings: Settings) -> None:
     from pipeline.telemetry.server import serve
     from pipeline.traces.correlator import Correlator
     from pipeline.traces.telemetry import TraceTelemetry
-    from pipeline.worker.indexer import run_until_signalled
     from pipeline.worker.memory import tune_memory
+    from pipeline.worker.signals import run_until_signalled
 
     # At INFO Faust draws a table at each rebalance.
     for name in ("faust", "mode", "aiokafka"):

@@ -2,11 +2,9 @@
 
 import asyncio
 import logging
-import signal
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import AsyncExitStack
-from typing import Protocol
 
 from pipeline.bulk.batch_traces import CLOSE_SECONDS
 from pipeline.bulk.client import make_client
@@ -31,9 +29,8 @@ from pipeline.worker.filters import Filters, filters_of
 from pipeline.worker.offsets import Offsets
 from pipeline.worker.open_traces import open_traces
 from pipeline.worker.trace_emission import TraceEmission
-from pipeline.worker.worker_pipe import supervised
 
-__all__ = ["LEAVE_SECONDS", "Indexer", "Work", "run_until_signalled"]
+__all__ = ["LEAVE_SECONDS", "Indexer"]
 
 log = logging.getLogger(__name__)
 
@@ -324,41 +321,3 @@ async def _within(seconds: float, action: Callable[[], Awaitable[None]]) -> None
             await action()
     except TimeoutError:
         log.warning("Kafka has not answered within %.0f s, ending without it", seconds)
-
-
-class Work(Protocol):
-    """What a process does until it is told to stop."""
-
-    def stop(self) -> None:
-        """Ask for an orderly end."""
-
-    def counted(self) -> bytes:
-        """Give all metrics, for a supervisor."""
-
-    async def run(self) -> None:
-        """Work until `stop`."""
-
-
-async def run_until_signalled(indexer: Work, url: str) -> None:
-    """Run a worker; SIGTERM and SIGINT stop it in order, a second one at once, still without loss.
-
-    Under a supervisor, which is told the `url` of the metrics, orders come from there as well.
-    """
-    loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
-
-    def stop_at_once() -> None:
-        if task is not None:
-            task.cancel()
-
-    def signalled() -> None:
-        if signals_seen.is_set():
-            stop_at_once()
-        signals_seen.set()
-        indexer.stop()
-
-    signals_seen = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, signalled)
-    async with supervised(url, indexer.stop, stop_at_once, indexer.counted):
-        await indexer.run()
