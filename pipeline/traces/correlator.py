@@ -28,9 +28,10 @@ from pipeline.telemetry.health import Health
 from pipeline.trace_stories.flows import NO_FLOW, chosen_flows
 from pipeline.trace_stories.lines import lines_of
 from pipeline.trace_stories.shapes import Shapes
-from pipeline.traces.open_traces import Due, OpenTraces
+from pipeline.traces.open_traces import OpenTraces
 from pipeline.traces.summaries import Summaries
 from pipeline.traces.telemetry import TraceTelemetry
+from pipeline.traces.trace_state import Due
 
 __all__ = ["Correlator"]
 

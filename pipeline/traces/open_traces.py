@@ -5,116 +5,21 @@ was. Records are acknowledged in the order of their offsets, for Faust commits o
 as bytes, and read when their trace may be due: what flow it is of is not known before.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
-
-import orjson
+from collections.abc import Callable, Iterable, Iterator
 
 from pipeline.settings import Traces
 from pipeline.trace_stories.fold import Story
 from pipeline.trace_stories.lines import Line, read_lines
 from pipeline.trace_stories.shapes import Shapes
 from pipeline.trace_stories.summary import Telling, tell, tell_lines
+from pipeline.traces.trace_state import Due, Record, Shelf, Trace
 
-__all__ = ["Due", "OpenTraces", "Trace"]
+__all__ = ["OpenTraces"]
 
 _QUIET_SECONDS = 2.0
 _OVERHEAD_BYTES = 500
 """Of a trace beside its events: measured, see benchmarks/open_traces.py."""
 _new = tuple.__new__  # what Due(...) calls, without what its own __new__ takes
-
-
-class _Record:
-    """A record that is not acknowledged, and how many open traces need it."""
-
-    __slots__ = ("ack", "left", "offset", "timestamp")
-
-    def __init__(self, offset: int, ack: Callable[[], object], timestamp: float) -> None:
-        self.offset = offset
-        self.ack = ack
-        self.left = 0
-        self.timestamp = timestamp
-
-
-class Trace:
-    """What is held of an open trace."""
-
-    __slots__ = (
-        "born",
-        "bytes",
-        "due",
-        "ends",
-        "events",
-        "flow",
-        "index",
-        "key",
-        "lines",
-        "looked_at",
-        "partition",
-        "records",
-        "seen",
-        "shown",
-    )
-
-    def __init__(self, partition: int, line: Line, record: _Record, now: float, flow: int, due: int) -> None:
-        self.partition = partition
-        self.key = line.key
-        """Its id as JSON, without the quotes."""
-        self.lines = [line.line]
-        """Of its events that are not written."""
-        self.bytes = len(line.line)
-        self.events = line.events
-        self.records = [record]
-        self.born = self.seen = now
-        self.flow = flow
-        self.ends = 0
-        """Bits of the flows that its events end."""
-        self.looked_at = 0
-        """How many of the lines have been read for `flow` and `ends`."""
-        self.due = due
-        """The second of the partition's time in which it is looked at; 0 while it is being written."""
-        self.shown: float | None = None
-        """When it was last written."""
-        self.index: str | None = None
-        """Where it was written to."""
-
-    @property
-    def id(self) -> str:
-        """Its id.
-
-        Raises ValueError where it is none: such a trace has no row either.
-        """
-        found: str = orjson.loads(b'"%b"' % self.key)
-        return found
-
-
-class Due(NamedTuple):
-    """A trace that is to be written, as it was when it was due."""
-
-    trace: Trace
-    closing: bool
-    lines: Sequence[bytes]
-    bytes: int
-    events: int
-    records: int
-    epoch: int
-    forced: bool
-    telling: Telling | None
-    """The story of the lines, if it has been told of them all."""
-
-
-class _Shelf:
-    """The open traces of one partition."""
-
-    def __init__(self) -> None:
-        self.traces: dict[bytes, Trace] = {}
-        self.pending: deque[_Record] = deque()
-        self.clock = 0.0
-        self.arrived = 0.0
-        self.deadlines: dict[int, list[Trace]] = {}
-        """By the second of the partition's time in which they are looked at."""
-        self.looked_at = 0
 
 
 class OpenTraces:
@@ -128,7 +33,7 @@ class OpenTraces:
         idles = [settings.idle_seconds, *[flow.ended_idle_seconds for flow in self._flows]]
         idles += [flow.idle_seconds for flow in self._flows if flow.idle_seconds is not None]
         self._least_idle = min(idles)
-        self._shelves: dict[int, _Shelf] = {}
+        self._shelves: dict[int, Shelf] = {}
         self._epoch = 0
         self._full: list[Trace] = []
         self.bytes = 0
@@ -178,10 +83,10 @@ class OpenTraces:
         """
         shelf = self._shelves.get(partition)
         if shelf is None:
-            shelf = self._shelves[partition] = _Shelf()
+            shelf = self._shelves[partition] = Shelf()
         shelf.clock = clock = max(shelf.clock, timestamp)
         shelf.arrived = now
-        record = _Record(offset, ack, timestamp)
+        record = Record(offset, ack, timestamp)
         shelf.pending.append(record)
         traces, most, held = shelf.traces, self._settings.max_events, 0
         # In that second all may be quiet that come with this record and do not come again.
@@ -251,7 +156,7 @@ class OpenTraces:
                 shelf.looked_at = each
             shelf.looked_at = second
 
-    def _look_at(self, shelf: _Shelf, trace: Trace, clock: float) -> Due | None:
+    def _look_at(self, shelf: Shelf, trace: Trace, clock: float) -> Due | None:
         """See whether a trace is due, else when it is to be looked at again."""
         quiet = clock - trace.seen
         shows = (trace.born if trace.shown is None else trace.shown) + self._settings.show_open_seconds
@@ -363,13 +268,13 @@ class OpenTraces:
         return min(quiet, shows)
 
     @staticmethod
-    def _schedule(shelf: _Shelf, trace: Trace, second: int) -> None:
+    def _schedule(shelf: Shelf, trace: Trace, second: int) -> None:
         """Have a trace looked at in that second; not when it was to be before."""
         trace.due = second
         shelf.deadlines.setdefault(second, []).append(trace)
 
     @staticmethod
-    def _acknowledge(shelf: _Shelf) -> None:
+    def _acknowledge(shelf: Shelf) -> None:
         pending = shelf.pending
         while pending and not pending[0].left:
             pending.popleft().ack()

@@ -32,8 +32,8 @@ from pipeline.trace_stories.fold import Story, time_ms
 from pipeline.trace_stories.lines import key_of, read_lines
 from pipeline.trace_stories.shapes import Shapes
 from pipeline.trace_stories.summary import STATE_FIELD, tell, tell_lines, write_summary
-from pipeline.traces.open_traces import Due
 from pipeline.traces.telemetry import TraceTelemetry
+from pipeline.traces.trace_state import Due
 
 __all__ = ["Summaries", "indices_near", "traces_index"]
 

@@ -10,7 +10,8 @@ from pipeline.settings import Traces
 from pipeline.trace_stories.flows import chosen_flows
 from pipeline.trace_stories.lines import Line, lines_of, rows_with_sources
 from pipeline.trace_stories.shapes import Shapes
-from pipeline.traces.open_traces import Due, OpenTraces
+from pipeline.traces.open_traces import OpenTraces
+from pipeline.traces.trace_state import Due
 from tests.trace_stories.rows import line
 
 SHAPES = Shapes(chosen_flows(Traces()))
