@@ -9,8 +9,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, overload
-from zlib import crc32
+from typing import Any
 
 import orjson
 from elastic_transport import TransportError
@@ -21,9 +20,7 @@ from pipeline.bulk.client import make_client
 from pipeline.bulk.requests import bulk_serializers
 from pipeline.bulk.writer import BulkWriter
 from pipeline.encode.fast_path import Payload
-from pipeline.events.document import Coordinates
 from pipeline.events.timestamps import from_epoch_ms
-from pipeline.kafka.dead_letters import DeadLetter, DeadLetterProducer, Headers
 from pipeline.kafka.ledger import Ledger, Partition, Span
 from pipeline.kafka.trace_events import trace_events_topic
 from pipeline.settings import Settings
@@ -32,6 +29,8 @@ from pipeline.trace_stories.fold import Story, time_ms
 from pipeline.trace_stories.lines import key_of, read_lines
 from pipeline.trace_stories.shapes import Shapes
 from pipeline.trace_stories.summary import STATE_FIELD, tell, tell_lines, write_summary
+from pipeline.traces.dead_letters import DeadSummaries, Records
+from pipeline.traces.pending_writes import Stored, Writing, action_of
 from pipeline.traces.telemetry import TraceTelemetry
 from pipeline.traces.trace_state import Due
 
@@ -60,78 +59,6 @@ def indices_near(prefix: str, first_ms: int, last_ms: int) -> list[str]:
     return list(dict.fromkeys(traces_index(prefix, time) for time in times))
 
 
-class _Record(NamedTuple):
-    """The events of a summary as a record, for the writer's dead letters."""
-
-    offset: int
-    timestamp: int
-    value: bytes
-    key: bytes
-    headers: Headers = ()
-
-
-class _Stored(NamedTuple):
-    """A summary as it is in Elasticsearch."""
-
-    index_name: str
-    seq_no: int
-    primary_term: int
-    source: dict[str, Any]
-
-
-class _Writing:
-    """A trace on its way."""
-
-    __slots__ = (
-        "closed_before",
-        "conflict",
-        "due",
-        "index",
-        "late",
-        "places",
-        "refused",
-        "stored",
-        "summary",
-    )
-
-    def __init__(self, due: Due) -> None:
-        self.due = due
-        self.index = due.trace.index
-        self.places: list[str] = []
-        self.summary: dict[str, Any] = {}
-        self.stored: _Stored | None = None
-        self.conflict = self.refused = self.closed_before = False
-        self.late = 0
-
-
-class _DeadSummaries:
-    """The writer's dead letters: the events that a summary was to be made of, so that a replay tells them again."""
-
-    def __init__(self, settings: Settings, writing: dict[bytes, _Writing], telemetry: TraceTelemetry) -> None:
-        self._topic = trace_events_topic(settings)
-        self._writing = writing
-        self._telemetry = telemetry
-        self._producer = DeadLetterProducer(settings)
-
-    async def write(self, letters: Iterable[DeadLetter]) -> None:
-        """Write letters for the summaries that are refused."""
-        found = [(letter, self._writing[key_of((letter.key or b"").decode())]) for letter in letters]
-        await self._producer.write([self._letter(letter, one.due) for letter, one in found])
-        for letter, one in found:
-            one.refused = True
-            self._telemetry.dead_letters.labels(letter.error_type).inc()
-
-    async def close(self) -> None:
-        """Disconnect."""
-        await self._producer.close()
-
-    def _letter(self, letter: DeadLetter, due: Due) -> DeadLetter:
-        """Name the record in which the first of the events came, and the trace among those of the record."""
-        record = due.trace.records[0]
-        place = Coordinates(self._topic, due.trace.partition, record.offset, round(record.timestamp * 1000))
-        return letter._replace(record=place, element=crc32(due.trace.key))
-
-
 class Summaries:
     """Write summaries; `run` must be running, and one `write` at a time."""
 
@@ -146,10 +73,10 @@ class Summaries:
         # Of the requests; what becomes of summaries is counted by the correlator itself.
         self._ledger = Ledger()
         self._delivered = 0
-        self._writing: dict[bytes, _Writing] = {}
+        self._writing: dict[bytes, Writing] = {}
         """By the key of its trace."""
         self._settled = asyncio.Event()
-        self._dead = _DeadSummaries(settings, self._writing, telemetry)
+        self._dead = DeadSummaries(settings, self._writing, telemetry)
         self._writer = BulkWriter(
             self._client,
             settings.elasticsearch,
@@ -183,9 +110,9 @@ class Summaries:
         """Write traces, tried for as long as it takes; gives each with its index when Elasticsearch has them."""
         seen: set[bytes] = set()
         later: list[Due] = []
-        every: list[_Writing] = []
-        asked: list[_Writing] = []
-        changed: list[_Writing] = []
+        every: list[Writing] = []
+        asked: list[Writing] = []
+        changed: list[Writing] = []
         # One after the other: what is read of a trace is still in the processor's cache when its summary is written.
         for due in dues:
             if due.trace.key in seen:
@@ -193,7 +120,7 @@ class Summaries:
                 later.append(due)
                 continue
             seen.add(due.trace.key)
-            one = _Writing(due)
+            one = Writing(due)
             every.append(one)
             if due.trace.shown is not None:
                 asked.append(one)
@@ -218,7 +145,7 @@ class Summaries:
             return [f"{self._prefix}.traces-{start[_DAY].replace('-', '.')}"]
         return indices_near(self._prefix, time_ms(start), time_ms(end))
 
-    def _prepare(self, one: _Writing, stored: _Stored | None) -> bool:
+    def _prepare(self, one: Writing, stored: Stored | None) -> bool:
         """Make the summary as it is to be; False when it is so already."""
         due = one.due
         one.conflict = False
@@ -256,7 +183,7 @@ class Summaries:
         return True
 
     @staticmethod
-    def _load(one: _Writing, stored: _Stored) -> Story:
+    def _load(one: Writing, stored: Stored) -> Story:
         """Read a story back; one that cannot be read is told anew."""
         one.index = stored.index_name
         try:
@@ -268,14 +195,14 @@ class Summaries:
             return Story()
         return story
 
-    async def _send(self, changed: Sequence[_Writing]) -> None:
+    async def _send(self, changed: Sequence[Writing]) -> None:
         """Hand summaries to the bulk writer, and wait until each has its outcome."""
         self._writing.update([(one.due.trace.key, one) for one in changed])
         payloads: list[Payload] = []
         lines: list[bytes] = []
         size = 0
         for one in changed:
-            line = b"%b\n%b\n" % (_action(one), orjson.dumps(one.summary))
+            line = b"%b\n%b\n" % (action_of(one), orjson.dumps(one.summary))
             lines.append(line)
             size += len(line)
             if size >= _PART_BYTES:
@@ -286,7 +213,7 @@ class Summaries:
         self._delivered += 1
         span = self._ledger.deliver(self._partition, self._delivered, len(changed))
         self._settled.clear()
-        self._writer.add(span, _Records(changed), payloads)
+        self._writer.add(span, Records(changed), payloads)
         self._writer.flush()
         while not span.settled:
             self._settled.clear()
@@ -301,7 +228,7 @@ class Summaries:
         for trace_id in ids:
             self._writing[key_of(trace_id)].conflict = True
 
-    def _count(self, written: Iterable[_Writing]) -> None:
+    def _count(self, written: Iterable[Writing]) -> None:
         results: Counter[str] = Counter()
         closed = []
         for one in written:
@@ -317,14 +244,14 @@ class Summaries:
             self._telemetry.writes.labels(result).inc(number)
         self._telemetry.closed(closed)
 
-    async def _read(self, asked: Sequence[_Writing]) -> dict[str, _Stored]:
+    async def _read(self, asked: Sequence[Writing]) -> dict[str, Stored]:
         """Read summaries back, tried for as long as it takes."""
         wanted = [
             {"_index": index, "_id": one.due.trace.id}
             for one in asked
             for index in ([one.index] if one.index is not None and not one.places else one.places)
         ]
-        found: dict[str, _Stored] = {}
+        found: dict[str, Stored] = {}
         for start in range(0, len(wanted), _MOST_PER_MGET):
             retries = 0
             while (docs := await self._mget(wanted[start : start + _MOST_PER_MGET])) is None:
@@ -332,7 +259,7 @@ class Summaries:
                 retries += 1
             for doc in docs:
                 if doc.get("found"):
-                    stored = _Stored(doc["_index"], doc["_seq_no"], doc["_primary_term"], doc["_source"])
+                    stored = Stored(doc["_index"], doc["_seq_no"], doc["_primary_term"], doc["_source"])
                     found.setdefault(doc["_id"], stored)
         return found
 
@@ -352,35 +279,3 @@ class Summaries:
                 return None
         self._answers = True
         return answer
-
-
-def _action(one: _Writing) -> bytes:
-    """Write what is to be done: create, or write over what was read, unless somebody else has."""
-    key = one.due.trace.key
-    if one.stored is None:
-        return b'{"create":{"_index":"%b","_id":"%b"}}' % ((one.index or "").encode(), key)
-    return b'{"index":{"_index":"%b","_id":"%b","if_seq_no":%d,"if_primary_term":%d}}' % (
-        *(one.stored.index_name.encode(), key),
-        *(one.stored.seq_no, one.stored.primary_term),
-    )
-
-
-class _Records(Sequence[_Record]):
-    """The records of summaries, made when one is asked for: hardly ever."""
-
-    def __init__(self, writing: Sequence[_Writing]) -> None:
-        self._writing = writing
-
-    def __len__(self) -> int:
-        return len(self._writing)
-
-    @overload
-    def __getitem__(self, place: int) -> _Record: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[_Record]: ...
-    def __getitem__(self, place: int | slice) -> _Record | Sequence[_Record]:
-        if isinstance(place, slice):
-            return _Records(self._writing[place])
-        one = self._writing[place]
-        # An offset that no id of a document can name.
-        return _Record(-1 - place, -1, b"\n".join(one.due.lines), one.due.trace.id.encode())
