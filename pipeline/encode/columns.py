@@ -12,10 +12,9 @@ from typing import Any, cast
 import orjson
 
 from pipeline.encode.record_chunk import ABSENT, STAND_IN, RecordChunk
-from pipeline.events.document import normalise_trace_id
 from pipeline.events.field_names import LONGEST_NAME
 from pipeline.events.repair import may_hold_large
-from pipeline.events.trace_ids import NONE_TEXTS, is_none
+from pipeline.events.trace_ids import NONE_TEXTS, is_none, normalise_trace_id
 
 __all__ = [
     "columns_of",

@@ -1,10 +1,10 @@
 """Event → document: the order of the steps stands here, readable from top to bottom.
 
 `fast_path.py` does the same for the common shape of an event in a quarter of the time; what these functions
-give is the definition, and the tests hold the two against each other.
+give is the definition, and the tests hold the two against each other. What a step does to
+one field is in `own_fields.py`.
 """
 
-import string
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -16,12 +16,8 @@ from pipeline.events.event import Event, unparsable
 from pipeline.events.field_names import (
     ASIDE_FIELD,
     KAFKA_FIELD,
-    OBJECT_FIELDS,
     all_taken,
-    as_object,
-    is_below_own_object,
     set_aside,
-    take_all,
     take_refused,
 )
 from pipeline.events.field_paths import ABSENT
@@ -29,11 +25,18 @@ from pipeline.events.fingerprints import FINGERPRINT_FIELD, fingerprint
 from pipeline.events.formats import load_formats
 from pipeline.events.indices import Indices, is_plausible
 from pipeline.events.inputs import Inputs
-from pipeline.events.levels import normalise_level
+from pipeline.events.own_fields import (
+    add_service_name,
+    keep_logged_level,
+    make_room,
+    normalise_ids,
+    normalise_level_field,
+    take_tags,
+)
 from pipeline.events.reading import EventReader
 from pipeline.events.runtime_times import is_no_time, read_time
 from pipeline.events.timestamps import Timestamp, from_epoch_ms
-from pipeline.events.trace_ids import is_none, of_headers
+from pipeline.events.trace_ids import of_headers
 from pipeline.settings import Events, Index, Input
 
 __all__ = [
@@ -45,7 +48,6 @@ __all__ = [
     "NO_TIME_TAG",
     "OUT_OF_RANGE_TAG",
     "OVERFLOW_TAG",
-    "TAGS_FAILURE_TAG",
     "TIMESTAMP_FAILURE_TAG",
     "Coordinates",
     "Document",
@@ -53,14 +55,12 @@ __all__ = [
     "Target",
     "add_ids",
     "document_id",
-    "normalise_trace_id",
 ]
 
 ERROR_TAG = "error"
 # The names Logstash gives to the same failures.
 JSON_FAILURE_TAG = "_jsonparsefailure"
 DATE_FAILURE_TAG = "_dateparsefailure"
-TAGS_FAILURE_TAG = "_tagsparsefailure"
 TIMESTAMP_FAILURE_TAG = "_timestampparsefailure"
 OUT_OF_RANGE_TAG = "_timestampoutofrange"
 # A time that programs write when they have none, such as the year 1.
@@ -71,15 +71,7 @@ OVERFLOW_TAG = "_indexoverflow"
 LOGSTASH_FORMAT = "logstash"
 """Stands for the format of a document that is as Logstash would send it."""
 
-_LEVEL_FIELD = "log.level"
-# Fields that this pipeline or its mapping fills, and the objects that they may be spelt as a part of; an
-# application's own values are moved aside.
-_OWN_FIELDS = {FINGERPRINT_FIELD: "error", "message.keyword": "message"}
-_CONTAINERS = (dict, list)
-
 _NO_IDS = (None, None)
-_HEX = frozenset(string.hexdigits)
-_TRACE_ID_LENGTHS = (16, 32)
 
 
 class Coordinates(NamedTuple):
@@ -231,21 +223,21 @@ class DocumentBuilder:
         """
         aside: dict[str, Any] = dict(event.aside or {})
         fields = event.fields if all_taken(event.fields, size) else take_refused(event.fields, aside)
-        _make_room(fields, aside)
-        tags = _take_tags(fields, aside)
+        make_room(fields, aside)
+        tags = take_tags(fields, aside)
         for tag in (JSON_FAILURE_TAG, *event.tags) if event.failed else event.tags:
             _add_tag(tags, tag)
         window = self.window(record.timestamp_ms, now_ms)
         own_time = self._take_time(fields, window, tags, aside, ours=event.ours)
         if event.ours:
-            _add_service_name(fields, self.events.service)
+            add_service_name(fields, self.events.service)
             if event.logged is not ABSENT:
-                _keep_logged_level(fields, aside, event.logged)
-            if _normalise_level(fields, aside, syslog_numbers=self.events.syslog_levels) == "ERROR":
+                keep_logged_level(fields, aside, event.logged)
+            if normalise_level_field(fields, aside, syslog_numbers=self.events.syslog_levels) == "ERROR":
                 _add_tag(tags, ERROR_TAG)
                 if self.events.fingerprints:
                     fields[FINGERPRINT_FIELD] = fingerprint(fields)
-            _normalise_ids(fields, aside)
+            normalise_ids(fields, aside)
             add_ids(fields, named)
         plausible = is_plausible(record.timestamp_ms, now_ms)
         time = own_time or from_epoch_ms(record.timestamp_ms if plausible else now_ms)
@@ -321,98 +313,9 @@ def document_id(record: Coordinates) -> str:
     return f"{record.topic}-{record.partition}-{record.offset:012d}-{record.timestamp_ms}"
 
 
-def normalise_trace_id(value: str) -> str:
-    """Trim an id; lower-case it when it has the form of a W3C trace-id or parent-id.
-
-    That is 32 or 16 hex digits, also behind `0x`. Source: W3C Trace Context, which
-    requires lower case. Other ids, such as UUIDs with dashes, keep theirs.
-    """
-    trimmed = value.strip().removeprefix("0x")
-    if len(trimmed) in _TRACE_ID_LENGTHS and _HEX.issuperset(trimmed):
-        return trimmed.lower()
-    return value.strip()
-
-
-def _make_room(fields: dict[str, Any], aside: dict[str, Any]) -> None:
-    """Move aside what is spelt like a field of the pipeline's own, or has a shape that its mapping refuses.
-
-    `@metadata` is the shipper's word to the pipeline and no part of the document, as in Logstash.
-    """
-    fields.pop("@metadata", None)
-    for name in (KAFKA_FIELD, ASIDE_FIELD):
-        if name in fields:
-            set_aside(aside, name, fields.pop(name))
-    for name in [name for name in fields if is_below_own_object(name)]:
-        set_aside(aside, name, fields.pop(name))
-    for path, root in _OWN_FIELDS.items():
-        if path in fields or type(fields.get(root)) in _CONTAINERS:
-            for value in take_all(fields, path):
-                set_aside(aside, path, value)
-    if _LEVEL_FIELD in fields:
-        first, *others = take_all(fields, _LEVEL_FIELD)
-        fields[_LEVEL_FIELD] = first
-        for value in others:
-            set_aside(aside, _LEVEL_FIELD, value)
-    _make_objects(fields)
-
-
-def _make_objects(fields: dict[str, Any]) -> None:
-    """Give the fields that the mapping takes as objects only a shape that it takes."""
-    for name in OBJECT_FIELDS:
-        value = fields.get(name)
-        if value is not None and not isinstance(value, dict):
-            fields[name] = {"value": value} if name == "context" else as_object(value)
-
-
-def _take_tags(fields: dict[str, Any], aside: dict[str, Any]) -> list[str]:
-    """Take the tags as a list; anything but a string or strings is moved aside, as Logstash does."""
-    tags = fields.pop("tags", None)
-    if tags is None:
-        return []
-    if isinstance(tags, str):
-        return [tags]
-    if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags):
-        return tags
-    set_aside(aside, "tags", tags)
-    return [TAGS_FAILURE_TAG]
-
-
 def _add_tag(tags: list[str], tag: str) -> None:
     if tag not in tags:
         tags.append(tag)
-
-
-def _add_service_name(fields: dict[str, Any], service: str) -> None:
-    """Add the guide's constant; beside a value that is there already, as Logstash's `add_field` does."""
-    present = fields.get("service_name")
-    if present is None or present == service:
-        fields["service_name"] = service
-    elif not isinstance(present, list):
-        fields["service_name"] = [present, service]
-    elif service not in present:
-        fields["service_name"] = [*present, service]
-
-
-def _normalise_level(fields: dict[str, Any], aside: dict[str, Any], *, syslog_numbers: bool) -> str | None:
-    """Normalise `level`; keep what was logged in `log.level` when it differs."""
-    logged = fields.get("level")
-    level = normalise_level(logged, syslog_numbers=syslog_numbers)
-    if level is None or level == logged:
-        return level
-    fields["level"] = level
-    _keep_logged_level(fields, aside, logged)
-    return level
-
-
-def _keep_logged_level(fields: dict[str, Any], aside: dict[str, Any], logged: Any) -> None:
-    """Keep what was logged in `log.level`."""
-    log = fields.get("log")
-    if log is not None and not isinstance(log, dict):
-        set_aside(aside, "log", log)
-        log = None
-    for value in take_all(fields, _LEVEL_FIELD):
-        set_aside(aside, _LEVEL_FIELD, value)
-    fields["log"] = {**(log or {}), "level": logged}
 
 
 def add_ids(fields: dict[str, Any], named: tuple[str | None, str | None]) -> None:
@@ -422,14 +325,3 @@ def add_ids(fields: dict[str, Any], named: tuple[str | None, str | None]) -> Non
         fields["trace_id"] = trace
         if span is not None and fields.get("span_id") is None:
             fields["span_id"] = span
-
-
-def _normalise_ids(fields: dict[str, Any], aside: dict[str, Any]) -> None:
-    """Normalise the ids of trace and span; one that says that there is none is moved aside."""
-    for name in ("trace_id", "span_id"):
-        value = fields.get(name)
-        if isinstance(value, str):
-            if is_none(value):
-                set_aside(aside, name, fields.pop(name))
-            else:
-                fields[name] = normalise_trace_id(value)

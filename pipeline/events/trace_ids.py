@@ -12,10 +12,20 @@ none                    an empty text, nothing but zeros, ``null``, ``nil``, ``n
 """
 
 import re
+import string
 from collections.abc import Iterable
 from typing import Any, Final
 
-__all__ = ["NONE_TEXTS", "datadog_to_w3c", "is_none", "of_b3", "of_headers", "of_traceparent", "xray_to_w3c"]
+__all__ = [
+    "NONE_TEXTS",
+    "datadog_to_w3c",
+    "is_none",
+    "normalise_trace_id",
+    "of_b3",
+    "of_headers",
+    "of_traceparent",
+    "xray_to_w3c",
+]
 
 NONE_TEXTS: Final = frozenset({"", "null", "nil", "none", "undefined", "n/a", "-", "<nil>"})
 
@@ -25,12 +35,26 @@ _match_b3 = re.compile(r"([0-9a-fA-F]{32}|[0-9a-fA-F]{16})-([0-9a-fA-F]{16})(?:-
 _match_decimal = re.compile(r"[0-9]{1,20}").fullmatch
 _match_hex = re.compile(r"[0-9a-fA-F]{32}").fullmatch
 _BITS = 64
+_HEX = frozenset(string.hexdigits)
+_TRACE_ID_LENGTHS = (16, 32)
 
 
 def is_none(value: str) -> bool:
     """Tell whether an id says that there is none: W3C calls nothing but zeros invalid, others write words."""
     trimmed = value.strip()
     return not trimmed.strip("0") or trimmed.lower() in NONE_TEXTS
+
+
+def normalise_trace_id(value: str) -> str:
+    """Trim an id; lower-case it when it has the form of a W3C trace-id or parent-id.
+
+    That is 32 or 16 hex digits, also behind `0x`. Source: W3C Trace Context, which
+    requires lower case. Other ids, such as UUIDs with dashes, keep theirs.
+    """
+    trimmed = value.strip().removeprefix("0x")
+    if len(trimmed) in _TRACE_ID_LENGTHS and _HEX.issuperset(trimmed):
+        return trimmed.lower()
+    return value.strip()
 
 
 def datadog_to_w3c(value: Any) -> str | None:

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 from elasticsearch import AsyncElasticsearch
 
 from pipeline.bulk.client import make_client, server_errors
-from pipeline.events.document import normalise_trace_id
 from pipeline.events.indices import log_index_patterns
+from pipeline.events.trace_ids import normalise_trace_id
 from pipeline.settings import Settings
 from pipeline.trace_stories.emission import FIELDS, mark_of, source_of
 from pipeline.trace_stories.flows import chosen_flows
