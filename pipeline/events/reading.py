@@ -14,6 +14,7 @@ import orjson
 
 from pipeline.events.binary import CONFLUENT_HEADER, unpack
 from pipeline.events.canonical import Window, make_canonical
+from pipeline.events.envelopes import is_of_a_beat, is_sent_to, payload_of
 from pipeline.events.event import Event, unparsable
 from pipeline.events.field_names import set_aside
 from pipeline.events.field_paths import ABSENT, find, take
@@ -88,7 +89,7 @@ class EventReader:
         if unwrap:
             return self._object(fields, window, known)
         sender = find(fields, "fields.service")
-        if sender is not ABSENT and sender != self._service and _is_of_a_beat(fields):
+        if sender is not ABSENT and sender != self._service and is_of_a_beat(fields):
             return [Event(fields, ours=False, format="other_service")]
         return self._object(fields, window, known, MOST_UNWRAPPED)
 
@@ -133,7 +134,7 @@ class EventReader:
     ) -> list[Event]:
         """Read an object as what it is recognised as."""
         sender = find(fields, "fields.service")
-        if unwrapped == 0 and sender is not ABSENT and sender != self._service and _is_of_a_beat(fields):
+        if unwrapped == 0 and sender is not ABSENT and sender != self._service and is_of_a_beat(fields):
             return [Event(fields, ours=False, format="other_service")]
         of = known or self.formats.recognise(fields)
         if unwrapped == 0 and sender == self._service and (of is None or "message" not in of.unwrap):
@@ -160,12 +161,12 @@ class EventReader:
 
     def _unwrap(self, fields: dict[str, Any], of: Format, window: Window, unwrapped: int) -> list[Event]:
         """Unpack the payload, if it is one, and join it with what stands around it."""
-        ours = _is_sent_to(fields, self._service)
+        ours = is_sent_to(fields, self._service)
         inner: list[Event] | None = None
         failed = False
         for path in of.unwrap if unwrapped < MOST_UNWRAPPED else ():
             payload = find(fields, path)
-            if payload is ABSENT or (payload_object := _payload(payload)) is None:
+            if payload is ABSENT or (payload_object := payload_of(payload)) is None:
                 continue
             take(fields, path)
             inner = self._object(payload_object, window, None, unwrapped + 1)
@@ -225,7 +226,7 @@ class EventReader:
 
     def _text(self, text: str, window: Window, known: Format | None) -> list[Event]:
         """Read a JSON value that is a text: JSON in it, a line with a prefix, or just a message."""
-        if (inner := _payload(text)) is not None:
+        if (inner := payload_of(text)) is not None:
             return _named(self._object(inner, window, known, 1), "json_text")
         framed = unframe(text, lambda month, day: _year(month, day, window))
         if framed is not None:
@@ -234,9 +235,9 @@ class EventReader:
 
     def _framed(self, framed: Framed, window: Window) -> list[Event]:
         tags = (PARTIAL_TAG,) if framed.partial else ()
-        payload = _payload(framed.payload)
+        payload = payload_of(framed.payload)
         if payload is None and (cookie := unframe(framed.payload, lambda *_: 0)) and cookie.name == "cee":
-            payload = _payload(cookie.payload)
+            payload = payload_of(cookie.payload)
         if payload is None:
             return [Event({**framed.fields, "message": framed.payload}, tags=tags, format=framed.name)]
         outer = Event(framed.fields, tags=tags, format=framed.name)
@@ -254,36 +255,6 @@ class EventReader:
         if not 0 < len(records) <= self._most:
             return [_binary(value, f"{len(records)} log records in one")]
         return _named(self._each(records, self.formats.by_name["otlp_record"], window, 0), "otlp_proto")
-
-
-def _payload(value: Any) -> dict[str, Any] | None:
-    """Give the object that a payload is: itself, or text that is JSON, once more quoted or behind rsyslog's cookie."""
-    if type(value) is dict:
-        return value or None
-    for _ in range(2):
-        if type(value) is not str:
-            return None
-        text = value.strip()
-        if text.startswith("@cee:"):
-            text = text[len("@cee:") :].strip()
-        if text[:1] not in ("{", '"'):
-            return None
-        try:
-            value = orjson.loads(text)
-        except (orjson.JSONDecodeError, UnicodeEncodeError):
-            return None
-        if type(value) is dict:
-            return value
-    return None
-
-
-def _is_sent_to(fields: dict[str, Any], service: str) -> bool:
-    """Tell whether a shipper has named our service in `fields.service`."""
-    return bool(find(fields, "fields.service") == service)
-
-
-def _is_of_a_beat(fields: dict[str, Any]) -> bool:
-    return isinstance(fields.get("agent"), dict) or find(fields, "@metadata.beat") is not ABSENT
 
 
 def _joined(outer: Event, inner: Event, window: Window) -> Event:
