@@ -7,7 +7,8 @@ from typing import Final, Literal, TypeAlias
 from pipeline.errors import LogstashError
 from pipeline.logstash.compiler import Context, compile_filters
 from pipeline.logstash.filters import FILTERS
-from pipeline.logstash.inputs import INPUT_OPTIONS, plugins_in, read_input
+from pipeline.logstash.input_options import INPUT_OPTIONS
+from pipeline.logstash.inputs import plugins_in, read_input
 from pipeline.logstash.options import COMMON, Option
 from pipeline.logstash.outputs import OUTPUT_OPTIONS, TAP_OUTPUTS, compile_outputs
 from pipeline.logstash.syntax import Branch, Configuration, Plugin, Statement

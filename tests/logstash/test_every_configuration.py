@@ -10,7 +10,7 @@ from pipeline.logstash.configuration import Pipeline, compile_pipeline
 from pipeline.logstash.coverage import Finding, cover, finding_of
 from pipeline.logstash.equivalent import settings_toml
 from pipeline.logstash.filters import FILTERS, REFUSED
-from pipeline.logstash.inputs import INPUT_OPTIONS
+from pipeline.logstash.input_options import INPUT_OPTIONS
 from pipeline.logstash.options import COMMON, Option
 from pipeline.logstash.outputs import OUTPUT_OPTIONS
 from pipeline.logstash.parse import parse
