@@ -10,7 +10,8 @@ from pipeline.logstash.filters import FILTERS
 from pipeline.logstash.input_options import INPUT_OPTIONS
 from pipeline.logstash.inputs import plugins_in, read_input
 from pipeline.logstash.options import COMMON, Option
-from pipeline.logstash.outputs import OUTPUT_OPTIONS, TAP_OUTPUTS, compile_outputs
+from pipeline.logstash.output_options import OUTPUT_OPTIONS
+from pipeline.logstash.outputs import TAP_OUTPUTS, compile_outputs
 from pipeline.logstash.syntax import Branch, Configuration, Plugin, Statement
 
 __all__ = ["Finding", "cover", "finding_of"]

@@ -12,7 +12,7 @@ from pipeline.logstash.equivalent import settings_toml
 from pipeline.logstash.filters import FILTERS, REFUSED
 from pipeline.logstash.input_options import INPUT_OPTIONS
 from pipeline.logstash.options import COMMON, Option
-from pipeline.logstash.outputs import OUTPUT_OPTIONS
+from pipeline.logstash.output_options import OUTPUT_OPTIONS
 from pipeline.logstash.parse import parse
 from pipeline.logstash.plugin import Origin
 from pipeline.logstash.trial import Sample, try_sample
