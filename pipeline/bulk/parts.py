@@ -18,6 +18,7 @@ __all__ = [
     "first_and_rest",
     "fitting_and_rest",
     "halves",
+    "of_lines",
     "own_records",
     "place_of",
     "split_payload",
@@ -121,6 +122,11 @@ class RecordFinder:
             if not self._by_key:
                 self._by_key = {record.key: record for record in self._records}
             return self._by_key.get(identifier.encode("utf-8", "replace"), self._records[0]), None
+
+
+def of_lines(part: Part, lines: list[bytes]) -> Part:
+    """Give the part that holds these lines of another, two for each document."""
+    return part._replace(documents=len(lines) // LINES_PER_DOCUMENT, body=b"".join(lines))
 
 
 def own_records(part: Part) -> Part:

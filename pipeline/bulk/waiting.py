@@ -18,7 +18,7 @@ from pipeline.bulk.flood import FloodBreaker
 from pipeline.bulk.giving_up import GivingUp
 from pipeline.bulk.in_flight import InFlight
 from pipeline.bulk.outcomes import Outcome
-from pipeline.bulk.parts import LINES_PER_DOCUMENT, Part, first_and_rest, fitting_and_rest, own_records
+from pipeline.bulk.parts import Part, first_and_rest, fitting_and_rest, of_lines, own_records
 from pipeline.bulk.request_limits import RequestLimits
 from pipeline.bulk.requests import BulkItem, target_of
 from pipeline.bulk.waiting_room import NEVER_GIVEN_UP, WARN_SECONDS, Entry, WaitingRoom
@@ -168,9 +168,9 @@ class WaitingRooms:
         for room in rooms:
             if some := by_index[room.index]:
                 part.span.parts += 1
-                self.admit(Refused(room.index, _of_lines(part, some), room.outcome, room.item))
+                self.admit(Refused(room.index, of_lines(part, some), room.outcome, room.item))
         if rest:
-            return [_of_lines(part, rest)]
+            return [of_lines(part, rest)]
         part.span.parts -= 1
         return []
 
@@ -345,7 +345,3 @@ class WaitingRooms:
         del self._rooms[room.index]
         if room.closed:
             self._closed.remove(room)
-
-
-def _of_lines(part: Part, lines: list[bytes]) -> Part:
-    return part._replace(documents=len(lines) // LINES_PER_DOCUMENT, body=b"".join(lines))
