@@ -203,7 +203,7 @@ def _cell(parameter: Any) -> str:
 
 
 def _one_line(text: str | None) -> str:
-    return _escaped(" ".join((text or "").split()))
+    return _escaped(" ".join((text or "").replace("\\[", "[").split()))
 
 
 def _paragraphs(text: str | None) -> str:

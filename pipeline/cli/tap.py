@@ -30,8 +30,9 @@ def tap_command(
         str | None,
         typer.Option(
             metavar="CONDITION",
-            help='Those for which this holds, in Logstash\'s language and of the document: [level] == "ERROR" and '
-            "[service] =~ /^api/. [@metadata][kafka] has the record's topic, partition, offset, key and headers.",
+            # Brackets are markup to rich, unless they are escaped.
+            help='Those for which this holds, in Logstash\'s language and of the document: \\[level] == "ERROR" and '
+            "\\[service] =~ /^api/. \\[@metadata]\\[kafka] has the record's topic, partition, offset, key and headers.",
         ),
     ] = None,
     topic: Annotated[

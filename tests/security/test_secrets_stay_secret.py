@@ -37,6 +37,11 @@ ARGUMENTS: dict[tuple[str, ...], list[tuple[str, ...]]] = {
     ("generate",): [("--count", "20", "--days", "0.01")],
     ("probe",): [("--timeout", "2")],
     ("dlq", "replay"): [("--dry-run",), ()],
+    # These would go on.
+    ("tap",): [("--after", "2h", "--limit", "1")],
+    ("top",): [("--once",)],
+    ("backfill",): [("--from", "1h")],
+    ("shadow",): [("--against", "logstash-*")],
 }
 SERVICES = {("run",), ("index",)}
 WITHOUT_SETTINGS = {("sandbox",), ("demo",)}
