@@ -104,7 +104,8 @@ async def test_on_the_real_servers_a_conflict_to_come_is_found(pipeline: Pipelin
     assert {"kafka", "elasticsearch", "setup", "shards", "sample", f"topic {pipeline.name}"} <= subjects
     # Somebody has mapped a field of the index of today otherwise than it is logged.
     await pipeline.client.cluster.put_component_template(
-        name=f"{pipeline.name}@custom", template={"mappings": {"properties": {"took": {"type": "long"}}}}
+        name=f"{pipeline.name}@custom",
+        template={"mappings": {"properties": {"took": {"type": "long", "ignore_malformed": False}}}},
     )
     await pipeline.send([b'{"took":"long"}'])
     ill = await asyncio.to_thread(logpipe, "doctor", settings=pipeline.environment())
