@@ -317,8 +317,10 @@ async def test_acknowledged_letters_are_left_out_and_stay(pipeline: Pipeline) ->
     assert "1  acknowledged" in done.stdout.decode()
     listed = json.loads((await dlq(pipeline, "list", "--json")).stdout)
     assert listed["by_state"] == {"acknowledged": 1, "open": 2}
-    assert [letter["offset"] for letter in listed["letters"]] == [1, 2]
-    assert listed["letters"][0]["services"] == ["api"]
+    # Letters lie in partitions of their topic, of which any may be read first.
+    services = {letter["offset"]: letter["services"] for letter in listed["letters"]}
+    assert services.keys() == {1, 2}
+    assert services[1] == ["api"]
     every = (await dlq(pipeline, "list", "--all")).stdout.decode()
     assert "INC-1" in every
     replayed = await dlq(pipeline, "replay")

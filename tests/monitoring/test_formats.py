@@ -9,6 +9,8 @@ from typing import NamedTuple
 import pytest
 from elasticsearch import Elasticsearch
 
+from pipeline.install.topics import TopicSpec, create_topics
+from pipeline.kafka.trace_events import trace_events_topic
 from pipeline.sample import sample_events
 from pipeline.sample.formats import rewritten
 from pipeline.sample.produce import produce
@@ -17,6 +19,8 @@ from tests.logpipe import running
 from tests.monitoring.lens_queries import aggregations, cells
 from tests.monitoring.test_kibana import INCIDENTS, PANELS, Panel
 from tests.own_pipeline import Pipeline, own_pipeline, stop
+from tests.traces.conftest import QUICK
+from tests.traces.told import events_of, expected_summaries, until_told
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]
 
@@ -62,10 +66,19 @@ async def index_all_formats(one: Pipeline) -> dict[str, float]:
         )
         await produce(one.settings.kafka, mixed)
     count = SAMPLES * len(INCIDENTS)
-    with running("index", settings=one.environment()) as process:
+    await create_topics(one.settings.kafka, [TopicSpec(trace_events_topic(one.settings), 4, 1, {})])
+    settings = one.environment(**QUICK)
+    with (
+        running("index", settings=settings) as process,
+        running("traces", settings={**settings, "LOGPIPE_HTTP__PORT": "0"}) as correlator,
+    ):
         assert sum((await one.indexed(count, within_seconds=180)).values()) == count
         metrics = dict(await one.metrics())
+        traces = await expected_summaries(one.client, one.name)
+        await until_told(one.client, one.name, events_of(traces))
+        stop(correlator)
         stop(process)
+    await one.client.indices.refresh(index=f"{one.name}.traces-*")
     return metrics
 
 
@@ -77,7 +90,9 @@ def client(servers: Servers) -> Iterator[Elasticsearch]:
 
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel.title)
 def test_every_panel_has_data(panel: Panel, logs: Logs, client: Elasticsearch) -> None:
-    answer = client.search(index=logs.pattern, size=0, query=panel.query(), aggs=aggregations(panel.layer))
+    answer = client.search(
+        index=panel.indices(logs.pattern), size=0, query=panel.query(), aggs=aggregations(panel.layer)
+    )
     found = cells(panel.layer, answer["aggregations"])
     assert [label for label, values in found.items() if not values] == []
 
