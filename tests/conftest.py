@@ -58,6 +58,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_setup() -> None:
     """Let a run that is told to stop clean up as after Ctrl-C; a test may have left the signal to its default."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A run in the background of a shell ignores Ctrl-C, and so would the commands that the tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
