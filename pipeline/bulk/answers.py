@@ -10,7 +10,7 @@ from pipeline.bulk.requests import BulkAnswer, BulkItem, operation_of, target_of
 from pipeline.bulk.salvage import salvage
 from pipeline.telemetry.metrics import Telemetry
 
-__all__ = ["Left", "Refused", "settle"]
+__all__ = ["Left", "Refused", "held", "settle"]
 
 _DONE = (Outcome.INDEXED, Outcome.ALREADY_THERE)
 
@@ -167,3 +167,14 @@ def _rest(part: Part, lines: list[bytes]) -> Part:
 
 def _retry_label(item: BulkItem) -> str:
     return "blocked" if item.error_type == "cluster_block_exception" else f"item_{item.status}"
+
+
+def held(part: Part, dead: Sequence[tuple[bytes, BulkItem]]) -> list[Refused]:
+    """Let documents wait that would be given up, were there not so many of them."""
+    lines = part.body.splitlines(keepends=True)
+    sources = dict(zip(lines[::2], lines[1::2], strict=True))
+    waiting = []
+    for action, item in dead:
+        document = part._replace(documents=1, body=action + sources[action], attempts=part.attempts + 1)
+        waiting.append(Refused(target_of(action)[0], document, Outcome.FLOOD, item))
+    return waiting

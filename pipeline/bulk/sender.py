@@ -11,7 +11,7 @@ from typing import NamedTuple
 from elastic_transport import ConnectionTimeout, TransportError
 from elasticsearch import ApiError, AsyncElasticsearch, UnsupportedProductError
 
-from pipeline.bulk.answers import Left, Refused, settle
+from pipeline.bulk.answers import Left, Refused, held, settle
 from pipeline.bulk.backoff import backoff_seconds
 from pipeline.bulk.batch_traces import BatchTraces
 from pipeline.bulk.client import cut_tracebacks
@@ -138,6 +138,8 @@ class Sender:
 
     async def send_once(self, parts: list[Part]) -> Sent:
         """Send one request of what waits, beside the others and without a say in how much they send."""
+        for part in parts:
+            self._traces.event(part.span, "retry", part.documents)
         sent = await self._send(parts, trying=True)
         if sent.wait or not sent.again:
             return sent
@@ -327,7 +329,7 @@ class Sender:
         waiting = list(left.waiting)
         gives_up = bool(left.dead) and self._breaker.may_give_up(len(left.dead))
         if left.dead and not gives_up:
-            waiting += _held(part, left.dead)
+            waiting += held(part, left.dead)
         others = [*left.salvaged, *(refused.part for refused in waiting)]
         part.span.parts += len(others) + gives_up
         self._in_flight.bytes += sum([len(one.body) for one in others])
@@ -336,14 +338,3 @@ class Sender:
         if gives_up:
             self._dead.give_up(part._replace(body=b""), left.dead)
         self._in_flight.settle(part)
-
-
-def _held(part: Part, dead: Sequence[tuple[bytes, BulkItem]]) -> list[Refused]:
-    """Let documents wait that would be given up, were there not so many of them."""
-    lines = part.body.splitlines(keepends=True)
-    sources = dict(zip(lines[::2], lines[1::2], strict=True))
-    held = []
-    for action, item in dead:
-        document = part._replace(documents=1, body=action + sources[action], attempts=part.attempts + 1)
-        held.append(Refused(target_of(action)[0], document, Outcome.FLOOD, item))
-    return held
