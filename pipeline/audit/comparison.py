@@ -118,11 +118,10 @@ class Comparison:
         """Sort the documents found of a record by the ids it should have."""
         found = {one.id for one in documents}
         # The others are counted already.
-        ids = [one for one in expected.ids if one not in expected.own_ids or one in found]
         numbers = [
             number for number, one in enumerate(expected.ids) if one not in expected.own_ids or one in found
         ]
-        self._sort(audited, record, ids, numbers, documents)
+        self._sort(audited, record, [expected.ids[number] for number in numbers], numbers, documents)
 
     def _sort(
         self,

@@ -174,9 +174,8 @@ class _Proof:
         for record in records:
             found = await documents.at(record.offset)
             if self._comparison.wants(record):
-                self._comparison.record(
-                    audited, record, self._comparison.expected(audited.range, record), found
-                )
+                expected = self._comparison.expected(audited.range, record, found)
+                self._comparison.record(audited, record, expected, found)
 
     async def _compare_by_id(
         self, audited: PartitionAudit, records: Sequence[Record], documents: DocumentsById
