@@ -7,7 +7,7 @@ had, so that what is there already stays as it is, and a backfill that was inter
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from pipeline.audit.result import Range
 from pipeline.bulk.client import make_client, server_errors
 from pipeline.bulk.outcomes import Outcome
 from pipeline.bulk.requests import bulk_serializers
+from pipeline.bulk.running_writer import RunningWriter
 from pipeline.bulk.writer import BulkWriter
 from pipeline.encode.fast_path import BatchEncoder, Record
 from pipeline.encode.run_filters import filtering_of
@@ -29,8 +30,6 @@ from pipeline.settings import Settings
 from pipeline.telemetry.metrics import Telemetry
 
 __all__ = ["Backfilled", "Progress", "backfill", "into"]
-
-_WAIT_SECONDS = 0.5
 
 
 class Progress(NamedTuple):
@@ -122,7 +121,7 @@ class _Filling:
         report: Callable[[Progress], None],
     ) -> None:
         self._writer = writer
-        self._running = asyncio.create_task(writer.run(), name="bulk")
+        self._running = RunningWriter(writer)
         self._ledger = ledger
         self._telemetry = telemetry
         builder = DocumentBuilder(settings.events, settings.index, settings.inputs)
@@ -168,28 +167,19 @@ class _Filling:
         self._tell()
         await asyncio.sleep(0)
         while while_():
-            if self._running.done():
-                self._running.result()
-            await self._writer.wait_for_change(timeout=_WAIT_SECONDS)
+            await self._running.wait_for_change()
             self._tell()
 
     def _tell(self) -> None:
-        counts = {outcome.value: 0 for outcome in Outcome}
-        for metric in self._telemetry.documents.collect():
-            for sample in metric.samples:
-                if sample.name.endswith("_total"):
-                    outcome = sample.labels["outcome"]
-                    counts[outcome] = counts.get(outcome, 0) + int(sample.value)
-        self._done.indexed = counts.get("indexed", 0)
-        self._done.already_there = counts.get("already_there", 0)
-        self._done.dead_lettered = counts.get("dead_lettered", 0)
+        outcomes = self._telemetry.outcomes()
+        self._done.indexed = outcomes[Outcome.INDEXED.value]
+        self._done.already_there = outcomes[Outcome.ALREADY_THERE.value]
+        self._done.dead_lettered = outcomes["dead_lettered"]
         self._report(Progress(self._offsets, self._total, self._writer.not_ready or ""))
 
     async def stop(self) -> None:
         """End the writer; what is in flight has no outcome."""
-        self._running.cancel()
-        with suppress(asyncio.CancelledError, ExceptionGroup):
-            await self._running
+        await self._running.stop()
 
 
 @asynccontextmanager

@@ -1,13 +1,12 @@
 """Documents that were dead go to Elasticsearch, a chunk at a time; what is refused still is counted, not written."""
 
-import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from pipeline.bulk.client import make_client, server_errors
 from pipeline.bulk.outcomes import Outcome
 from pipeline.bulk.requests import bulk_serializers
+from pipeline.bulk.running_writer import RunningWriter
 from pipeline.bulk.writer import BulkWriter
 from pipeline.encode.fast_path import payload_of
 from pipeline.encode.lines import Lines
@@ -45,7 +44,7 @@ class _Writer:
 
     def __init__(self, writer: BulkWriter, ledger: Ledger, telemetry: Telemetry, replayed: Replayed) -> None:
         self._writer = writer
-        self._running = asyncio.create_task(writer.run(), name="bulk")
+        self._running = RunningWriter(writer)
         self._ledger = ledger
         self._telemetry = telemetry
         self._replayed = replayed
@@ -58,20 +57,16 @@ class _Writer:
             self._writer.add(span, [each.record for each in rebuilt], [payload_of(lines)])
         self._writer.flush()
         while self._ledger.in_flight():
-            if self._running.done():
-                self._running.result()
-            await self._writer.wait_for_change(timeout=0.5)
+            await self._running.wait_for_change()
         # The next chunk may go back to smaller offsets.
         self._ledger.drop(built)
-        outcomes = _outcomes(self._telemetry)
+        outcomes = self._telemetry.outcomes()
         self._replayed.indexed = outcomes[Outcome.INDEXED.value]
         self._replayed.already_there = outcomes[Outcome.ALREADY_THERE.value]
 
     async def stop(self) -> None:
         """End the writer; what is in flight has no outcome."""
-        self._running.cancel()
-        with suppress(asyncio.CancelledError, ExceptionGroup):
-            await self._running
+        await self._running.stop()
 
 
 @asynccontextmanager
@@ -103,12 +98,3 @@ async def replay_writer(
             yield writer
         finally:
             await writer.stop()
-
-
-def _outcomes(telemetry: Telemetry) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    for metric in telemetry.documents.collect():
-        for sample in metric.samples:
-            if sample.name.endswith("_total"):
-                counts[sample.labels["outcome"]] += int(sample.value)
-    return counts

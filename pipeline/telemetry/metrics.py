@@ -1,5 +1,6 @@
 """The pipeline's own metrics, counted per batch and never per event."""
 
+import collections
 from collections.abc import Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
@@ -242,6 +243,15 @@ class Telemetry:
         ProcessCollector(registry=registry)
         self.build = Info("logpipe_build", "Version of the pipeline", registry=registry)
         self.build.info({"version": version()})
+
+    def outcomes(self) -> collections.Counter[str]:
+        """Count the documents by what became of them, over all partitions."""
+        counts: collections.Counter[str] = collections.Counter()
+        for metric in self.documents.collect():
+            for sample in metric.samples:
+                if sample.name.endswith("_total"):
+                    counts[sample.labels["outcome"]] += int(sample.value)
+        return counts
 
     def show_waiting(self, documents: Sequence[tuple[str, int]]) -> None:
         """Show how many documents wait for which index, given from the most to the least."""
