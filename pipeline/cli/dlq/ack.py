@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.dlq.letters import open_letters
-from pipeline.cli.dlq.options import ReasonOption, ServiceOption, SinceOption, TopicOption, UntilOption
-from pipeline.cli.options import ConfigOption, load_run_settings, milliseconds
+from pipeline.cli.dlq.options import (
+    OffsetOption,
+    PartitionOption,
+    ReasonOption,
+    ServiceOption,
+    SinceOption,
+    TopicOption,
+    UntilOption,
+    selection_of,
+)
+from pipeline.cli.options import ConfigOption, load_run_settings
 from pipeline.cli.terminal import out
 from pipeline.errors import SettingsError
 from pipeline.settings import Settings
@@ -27,8 +36,8 @@ def acknowledge_letters(
     reason: ReasonOption = None,
     service: ServiceOption = None,
     topic: TopicOption = None,
-    partition: Annotated[int | None, typer.Option(min=0, help="Partition of the records.")] = None,
-    offset: Annotated[int | None, typer.Option(min=0, help="Offset of the record.")] = None,
+    partition: PartitionOption = None,
+    offset: OffsetOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
     every: Annotated[bool, typer.Option("--all", help="All there are, without any of the above.")] = False,
@@ -42,8 +51,7 @@ def acknowledge_letters(
     from pipeline.replay import Selection
 
     settings = load_run_settings(config)
-    times = milliseconds("--since", since), milliseconds("--until", until)
-    selection = Selection(reason, service, topic, partition, offset, *times)
+    selection = selection_of(reason, service, topic, since, until, partition=partition, offset=offset)
     if not every and selection == Selection():
         raise SettingsError(
             "which letters? --reason, --service, --topic, --since … choose some, --all is all"

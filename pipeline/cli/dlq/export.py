@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.dlq.letters import chosen_letters
-from pipeline.cli.dlq.options import ReasonOption, ServiceOption, SinceOption, TopicOption, UntilOption
+from pipeline.cli.dlq.options import (
+    ReasonOption,
+    ServiceOption,
+    SinceOption,
+    TopicOption,
+    UntilOption,
+    selection_of,
+)
 from pipeline.cli.dlq.rendering import letter_as_json
-from pipeline.cli.options import ConfigOption, load_run_settings, milliseconds
+from pipeline.cli.options import ConfigOption, load_run_settings
 from pipeline.cli.tables import print_json_lines
 from pipeline.settings import Settings
 
@@ -32,11 +39,8 @@ def export_letters(
 
     Bytes that are no UTF-8 are {"base64": …}. `state` is open, acknowledged or replayed.
     """
-    from pipeline.replay import Selection
-
     settings = load_run_settings(config)
-    times = milliseconds("--since", since), milliseconds("--until", until)
-    asyncio.run(_export(settings, Selection(reason, service, topic, None, None, *times, limit)))
+    asyncio.run(_export(settings, selection_of(reason, service, topic, since, until, limit=limit)))
 
 
 async def _export(settings: Settings, selection: "Selection") -> None:

@@ -9,9 +9,16 @@ import typer
 from rich.text import Text
 
 from pipeline.cli.dlq.letters import chosen_letters
-from pipeline.cli.dlq.options import ReasonOption, ServiceOption, SinceOption, TopicOption, UntilOption
+from pipeline.cli.dlq.options import (
+    ReasonOption,
+    ServiceOption,
+    SinceOption,
+    TopicOption,
+    UntilOption,
+    selection_of,
+)
 from pipeline.cli.dlq.rendering import letter_as_json, time_as_text
-from pipeline.cli.options import ConfigOption, load_run_settings, milliseconds
+from pipeline.cli.options import ConfigOption, load_run_settings
 from pipeline.cli.tables import Column, print_json, print_table
 from pipeline.cli.terminal import harmless, out
 from pipeline.settings import Settings
@@ -43,16 +50,8 @@ def list_letters(
     as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
 ) -> None:
     """Show dead letters as a table, and how many there are by error type; acknowledged and replayed ones with --all."""
-    from pipeline.replay import Selection
-
     settings = load_run_settings(config)
-    selection = Selection(
-        reason,
-        service,
-        topic,
-        since_ms=milliseconds("--since", since),
-        until_ms=milliseconds("--until", until),
-    )
+    selection = selection_of(reason, service, topic, since, until)
     asyncio.run(_list(settings, selection, limit, every=every, as_json=as_json))
 
 

@@ -12,8 +12,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from pipeline.cli.dlq.letters import open_letters
-from pipeline.cli.dlq.options import ReasonOption, ServiceOption, SinceOption, TopicOption, UntilOption
-from pipeline.cli.options import ConfigOption, load_run_settings, milliseconds
+from pipeline.cli.dlq.options import (
+    OffsetOption,
+    PartitionOption,
+    ReasonOption,
+    ServiceOption,
+    SinceOption,
+    TopicOption,
+    UntilOption,
+    selection_of,
+)
+from pipeline.cli.options import ConfigOption, load_run_settings
 from pipeline.cli.terminal import err, harmless, out
 from pipeline.settings import Settings
 
@@ -28,8 +37,8 @@ def replay_letters(
     reason: ReasonOption = None,
     service: ServiceOption = None,
     topic: TopicOption = None,
-    partition: Annotated[int | None, typer.Option(min=0, help="Partition of the records.")] = None,
-    offset: Annotated[int | None, typer.Option(min=0, help="Offset of the record.")] = None,
+    partition: PartitionOption = None,
+    offset: OffsetOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Most letters; all unless given.")] = None,
@@ -41,18 +50,9 @@ def replay_letters(
 
     Each document gets the id and the index that it would have had: replaying twice changes nothing.
     """
-    from pipeline.replay import Selection
-
     settings = load_run_settings(config)
-    selection = Selection(
-        reason,
-        service,
-        topic,
-        partition,
-        offset,
-        milliseconds("--since", since),
-        milliseconds("--until", until),
-        limit,
+    selection = selection_of(
+        reason, service, topic, since, until, partition=partition, offset=offset, limit=limit
     )
     # The writer's word on each refused document: they are listed at the end.
     logging.getLogger("pipeline.bulk.dead_letter_queue").addFilter(
