@@ -9,7 +9,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from pipeline.audit.records import partitions_of, reader
-from pipeline.encode.run_filters import filtering_of
+from pipeline.encode.run_filters import make_of
 from pipeline.events.document import Coordinates, Document, DocumentBuilder
 from pipeline.kafka.client import admin_client, kafka_errors
 from pipeline.kafka.dead_letters import SourceRecord
@@ -88,7 +88,7 @@ async def tap(
     Raises ServerUnavailable when no broker answers, TopicMissing and ServerRefused when one says no.
     """
     builder = DocumentBuilder(settings.events, settings.index, settings.inputs)
-    filtering = filtering_of(settings, builder)
+    make = make_of(settings, builder)
     loop = asyncio.get_running_loop()
     deadline = None if before_ms is None else loop.time() + (before_ms - now_ms) / 1000
     with kafka_errors(settings.kafka):
@@ -106,11 +106,7 @@ async def tap(
                         if _outside(record.timestamp, after_ms, before_ms):
                             continue
                         place = Coordinates(topic, partition, record.offset, record.timestamp)
-                        made = (
-                            builder.documents(record.value, place, now_ms, record.headers)
-                            if filtering is None
-                            else filtering.documents(record.value, place, now_ms, record.key, record.headers)
-                        )
+                        made = make(record.value, place, now_ms, record.key, record.headers)
                         seen(len(made))
                         for document in made:
                             tapped = Tapped(place, record, document)

@@ -1,8 +1,9 @@
 """The filters that the settings name, ready to run. The compiler is imported only where there are any."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
-from pipeline.events.document import DocumentBuilder
+from pipeline.events.document import Coordinates, Document, DocumentBuilder
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -10,7 +11,30 @@ if TYPE_CHECKING:
     from pipeline.encode.own_functions import OwnFunctions
     from pipeline.encode.routing import Targets
 
-__all__ = ["compile_filtering", "filtering_of", "targets_of"]
+__all__ = ["Make", "compile_filtering", "filtering_of", "make_of", "targets_of"]
+
+
+class Make(Protocol):
+    """What makes the documents of a record as a worker does: the filters, where there are any."""
+
+    def __call__(
+        self,
+        value: bytes | None,
+        record: Coordinates,
+        now_ms: int,
+        key: bytes | None,
+        headers: Sequence[tuple[str, bytes | None]],
+        /,
+    ) -> list[Document]:
+        """Make them; `now_ms` is the time of reading, in milliseconds since 1970."""
+
+
+def make_of(settings: Settings, builder: DocumentBuilder) -> Make:
+    """Give what makes documents of single records, by these settings; raises LogstashError."""
+    filtering = filtering_of(settings, builder)
+    if filtering is not None:
+        return filtering.documents
+    return lambda value, record, now_ms, _key, headers: builder.documents(value, record, now_ms, headers)
 
 
 def filtering_of(settings: Settings, builder: DocumentBuilder) -> "Filtering | None":

@@ -1,19 +1,17 @@
 """Dead letters, put together by record and in chunks, become the documents that are dead."""
 
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from typing import NamedTuple
 
-from pipeline.events.document import Coordinates, Document, DocumentBuilder
+from pipeline.encode.run_filters import Make
+from pipeline.events.document import Coordinates, Document
 from pipeline.kafka.dead_letters import DeadLetter, Headers
 from pipeline.kafka.ledger import Partition
 from pipeline.kafka.source_records import SourceRecords
 from pipeline.replay.result import Replayed
 
-if TYPE_CHECKING:
-    from pipeline.encode.filtering import Filtering
-
-__all__ = ["CHUNK_RECORDS", "Chunk", "Rebuilt", "build", "chunks_of", "maker"]
+__all__ = ["CHUNK_RECORDS", "Chunk", "Rebuilt", "build", "chunks_of"]
 
 # What is built, sent and settled together: bounds the memory.
 CHUNK_RECORDS = 500
@@ -40,7 +38,6 @@ class Rebuilt(NamedTuple):
 
 
 Chunk = dict[Coordinates, list[DeadLetter]]
-_Make = Callable[[DeadLetter, int], list[Document]]
 
 
 async def chunks_of(
@@ -70,25 +67,14 @@ async def chunks_of(
         yield chunk
 
 
-def maker(builder: DocumentBuilder, filtering: "Filtering | None") -> _Make:
-    """Give what makes the documents of a letter's record: the filters, where there are any."""
-
-    def make(letter: DeadLetter, now_ms: int) -> list[Document]:
-        if filtering is None:
-            return builder.documents(letter.value, letter.record, now_ms, letter.headers)
-        return filtering.documents(letter.value, letter.record, now_ms, letter.key, letter.headers)
-
-    return make
-
-
-def build(make: _Make, chunk: Chunk) -> dict[Partition, list[Rebuilt]]:
+def build(make: Make, chunk: Chunk) -> dict[Partition, list[Rebuilt]]:
     """Make the documents anew, by partition in the order of the offsets."""
     built: dict[Partition, list[Rebuilt]] = {}
     now_ms = time.time_ns() // 1_000_000
     for record in sorted(chunk):
         letters = chunk[record]
         first = letters[0]
-        documents = make(first, now_ms)
+        documents = make(first.value, first.record, now_ms, first.key, first.headers)
         elements = {letter.element for letter in letters}
         numbers = [number for number in range(len(documents)) if None in elements or number in elements]
         documents = [documents[number] for number in numbers]

@@ -2,11 +2,11 @@
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Sequence
 
-from pipeline.encode.run_filters import filtering_of
+from pipeline.encode.run_filters import make_of
 from pipeline.events.document import DocumentBuilder
 from pipeline.kafka.dead_letters import DeadLetter
 from pipeline.kafka.source_records import source_records
-from pipeline.replay.rebuilding import Chunk, build, chunks_of, maker
+from pipeline.replay.rebuilding import Chunk, build, chunks_of
 from pipeline.replay.result import Replayed
 from pipeline.replay.trace_events import replayed_trace_events, told_again
 from pipeline.replay.writing import replay_writer
@@ -33,7 +33,7 @@ async def replay(
     """
     replayed = Replayed()
     builder = DocumentBuilder(settings.events, settings.index, settings.inputs)
-    make = maker(builder, filtering_of(settings, builder))
+    make = make_of(settings, builder)
     async with (
         replay_writer(settings, replayed, dry_run=dry_run) as writer,
         source_records(settings) as records,
