@@ -1,6 +1,8 @@
 """What every fault scenario shares: traffic, workers that are watched, and the count at the end."""
 
 import asyncio
+import random
+import signal
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -11,7 +13,7 @@ import psutil
 from pipeline.audit import audit
 from tests.faults.report import FaultReport, Row
 from tests.logpipe import running
-from tests.own_pipeline import Pipeline, stop
+from tests.own_pipeline import SLOW, Pipeline, stop
 
 __all__ = ["QUICK", "Scenario"]
 
@@ -53,6 +55,14 @@ class Scenario:
         with running("--log-level", log_level, "index", settings=environment) as process:
             self._watched.append(psutil.Process(process.pid))
             yield process
+
+    async def kill_a_worker(self, chance: random.Random) -> None:
+        """Run a slow worker, and kill it at a random moment of its first seconds."""
+        with self.worker(**SLOW) as process:
+            await asyncio.sleep(chance.uniform(1.0, 3.5))
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            self.faults += 1
 
     def rss_mb(self) -> float:
         """Give the memory of the first worker now."""

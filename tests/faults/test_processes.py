@@ -22,11 +22,7 @@ async def test_worker_killed_at_random_moments(scenario: Scenario, rounds: int) 
     chance = random.Random(rounds)
     for number in range(rounds):
         await scenario.send(EVENTS, seed=number)
-        with scenario.worker(**SLOW) as process:
-            await asyncio.sleep(chance.uniform(1.0, 3.5))
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            scenario.faults += 1
+        await scenario.kill_a_worker(chance)
     with scenario.worker() as process:
         await scenario.finish(process)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import signal
 import time
 
 import pytest
@@ -11,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 from pipeline.events.indices import DAY_MS
 from pipeline.sample import sample_events
 from tests.faults.scenario import Scenario
-from tests.own_pipeline import PARTITIONS, SLOW
+from tests.own_pipeline import PARTITIONS
 
 EVENTS = 20_000
 # A third of the records.
@@ -28,11 +27,7 @@ async def test_timestamps_of_any_year_under_kills(scenario: Scenario, rounds: in
     )
     for number in range(rounds):
         await send_with_wrong_stamps(scenario, seed=number, chance=chance)
-        with scenario.worker(**SLOW) as process:
-            await asyncio.sleep(chance.uniform(1.0, 3.5))
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            scenario.faults += 1
+        await scenario.kill_a_worker(chance)
     with scenario.worker() as process:
         await scenario.finish(process)
     # Sample events lie within two days.
