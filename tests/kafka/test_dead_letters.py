@@ -30,8 +30,9 @@ async def write(pipeline: Pipeline, *letters: DeadLetter) -> None:
 
 
 async def read(pipeline: Pipeline) -> list[DeadLetter]:
+    """The letters by record and element: they lie on several partitions, which are read in no certain order."""
     found = [each async for each in read_dead_letters(pipeline.settings)]
-    return sorted(found, key=lambda each: each.record)
+    return sorted(found, key=lambda each: (each.record, each.element or 0))
 
 
 def incompressible(size: int) -> bytes:
