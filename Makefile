@@ -9,6 +9,8 @@ ACTIONLINT := $(VENV)/.actionlint-$(ACTIONLINT_VERSION)
 # Use the machine's certificate store, so that a company proxy's certificate is accepted.
 export UV_SYSTEM_CERTS := true
 export UV_NATIVE_TLS := true
+# Each of the hundreds of Python processes that the tests start would else compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo unit test lint format bench soak docs pictures dashboards deploy clean
 
@@ -18,7 +20,7 @@ help:  ## Show the targets
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.5'
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 # promtool, prometheus, amtool, alertmanager: of the PATH, else unpacked from Debian's packages into .venv.

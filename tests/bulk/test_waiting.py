@@ -15,6 +15,8 @@ from pipeline.settings import IndexWait
 from tests.answering_server import answer_by_document
 from tests.bulk.delivery import PARTITION, Delivery, delivery, payload
 
+pytestmark = pytest.mark.server  # the answering one
+
 BLOCKED = (403, "cluster_block_exception", "index [old] blocked by: [FORBIDDEN/8/index write (api)];")
 RED = (503, "unavailable_shards_exception", "[old][0] primary shard is not active Timeout: [5s]")
 BUSY = (429, "es_rejected_execution_exception", "rejected execution of primary operation")

@@ -24,6 +24,8 @@ from pipeline.telemetry.metrics import Telemetry
 from tests.answering_server import answer_items
 from tests.bulk.delivery import PARTITION, Letters, Record, all_created, delivery, payload
 
+pytestmark = pytest.mark.server  # the answering one
+
 
 async def test_documents_are_settled_when_all_are_created() -> None:
     async with delivery(all_created) as to:

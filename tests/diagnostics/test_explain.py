@@ -207,6 +207,7 @@ async def test_a_record_is_explained_from_kafka_to_where_it_is(pipeline: Pipelin
     assert "there is no dead letter of it" in nothing.stderr.decode()
 
 
+@pytest.mark.server
 def test_a_record_from_stdin_needs_no_server() -> None:
     event = json.dumps(
         {"level": 50, "time": time.time_ns() // 1_000_000, "msg": "m", "pid": 1, "hostname": "h"}

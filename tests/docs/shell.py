@@ -3,6 +3,7 @@
 A command that KNOWN does not name fails the tests: enter it there, with a check of it.
 """
 
+import functools
 import importlib.util
 import re
 import shlex
@@ -87,9 +88,22 @@ def quoted_calls(page: Path) -> list[list[str]]:
 # What is checked of a command -----------------------------------------------------------------------------------
 
 
+@functools.cache
+def _program() -> Any:
+    """The commands as the parser knows them, whose options do nothing but be read."""
+    program: Any = typer.main.get_command(app)
+    waiting = [program]
+    while waiting:
+        command = waiting.pop()
+        waiting += getattr(command, "commands", {}).values()
+        for parameter in command.params:
+            parameter.callback = None  # `--install-completion` would change the shell of who runs the tests
+    return program
+
+
 def check_logpipe(words: list[str], *, whole: bool = True) -> None:
     """Let the program's own parser judge the words; `whole` is a command line that one could type."""
-    command: Any = typer.main.get_command(app)
+    command = _program()
     while hasattr(command, "commands") and words and not words[0].startswith("-"):
         name, *words = words
         assert name in command.commands, f"logpipe has no command {name}"
@@ -97,10 +111,6 @@ def check_logpipe(words: list[str], *, whole: bool = True) -> None:
     if hasattr(command, "commands") and not words:
         assert not whole, "a command is missing"
         return
-    for parameter in command.params:
-        parameter.callback = (
-            None  # nothing is done: `--install-completion` would change the shell of who runs the tests
-        )
     try:
         command.make_context(command.name, words)
     except typer.Exit:

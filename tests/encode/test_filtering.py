@@ -287,7 +287,7 @@ WAYS = [(DAILY, True), (DAILY, False), (ROUTED, True)]
 @pytest.mark.parametrize(("output", "normalise"), WAYS)
 def test_the_hot_path_and_the_definition_agree(filters: str, output: str, normalise: bool) -> None:
     events: dict[str, Any] = {"normalise": normalise}
-    traffic = sample_events(150, seed=3, end_ms=NOW, span_seconds=3600)
+    traffic = sample_events(60, seed=3, end_ms=NOW, span_seconds=3600)
     values = [*SPECIAL, *(event.value for event in traffic), *SPECIAL]
     definition = filtering_of(filters, output, events=events)
     documents = [

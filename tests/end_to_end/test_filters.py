@@ -265,6 +265,7 @@ async def test_functions_of_ones_own_that_drop_and_fail(pipeline: Pipeline) -> N
     assert {LOOPS, IS_NONSENSE} < {one["n"] for one in tagged}
 
 
+@pytest.mark.server
 def test_a_filter_that_is_not_supported_stops_the_start(tmp_path: Path) -> None:
     file = tmp_path / "pipeline.conf"
     file.write_text('input { kafka { } }\nfilter {\n  aggregate { task_id => "%{id}" }\n}\n')
