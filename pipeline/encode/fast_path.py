@@ -82,6 +82,8 @@ _SPECIAL_NAMES = frozenset(
 # Those that the mapping takes as objects only; of the context it is seen in its column.
 _OBJECTS = frozenset(OBJECT_FIELDS) - {"context"}
 _LOOKED_INTO = _OBJECTS | {"error"}
+_EMPTY: dict[str, Any] = {}
+_DICTIONARY = {dict}
 
 # Levels that stay as they are, and need no tag.
 _USUAL_LEVELS = frozenset({"WARN", "INFO", "DEBUG"})
@@ -263,7 +265,7 @@ class BatchEncoder:
         known, events = self._root_names, chunk.events
         if chunk.odd:
             names = set().union(*map(events.__getitem__, chunk.odd))
-            looks, learns = not _LOOKED_INTO.isdisjoint(names), not known.issuperset(names)
+            looks, learns = self._has_unusual_inside(chunk, names), not known.issuperset(names)
             for position in chunk.odd if looks or learns else ():
                 event = events[position]
                 if looks and not _LOOKED_INTO.isdisjoint(event) and not _is_usual_inside(event):
@@ -277,6 +279,19 @@ class BatchEncoder:
             for position, event in enumerate(events):
                 if not event:
                     chunk.give_up(position)
+
+    @staticmethod
+    def _has_unusual_inside(chunk: RecordChunk, names: Iterable[str]) -> bool:
+        """Tell whether one of the odd events may not be as `_is_usual_inside` wants it."""
+        looked_into = _LOOKED_INTO.intersection(names)
+        if not looked_into:
+            return False
+        odd = list(map(chunk.events.__getitem__, chunk.odd))
+        for name in looked_into:
+            kinds = set(map(type, map(dict.get, odd, repeat(name), repeat(_EMPTY))))
+            if kinds != _DICTIONARY:
+                return True
+        return "error" in looked_into
 
     def _take_ids_of_headers(
         self, chunk: RecordChunk, records: Sequence[Record], traces: Sequence[Any]

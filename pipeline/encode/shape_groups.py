@@ -227,6 +227,9 @@ def _may_hold_large(values: Sequence[Any]) -> bool:
     while not PLAIN.issuperset(kinds := set(map(type, values))):
         if float in kinds and not all(abs(value) < LARGE for value in values if type(value) is float):
             return True
+        if kinds == _DICTIONARY:
+            values = list(chain.from_iterable(map(dict.values, values)))
+            continue
         inside = [value.values() for value in values if type(value) is dict] if dict in kinds else []
         lists = [value for value in values if type(value) is list] if list in kinds else []
         values = list(chain.from_iterable([*inside, *lists]))

@@ -10,6 +10,7 @@ file: what stands here runs for each event of another format.
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from itertools import compress, repeat
 from operator import not_
 from typing import Any, NamedTuple
@@ -51,6 +52,8 @@ _HOUR_LENGTH = len("2024-01-15T10")
 _HOUR_MS = 3_600_000
 _CREATED = "event.created"
 _MOMENT_LENGTH = 19
+_TEXT = {str}
+_OBJECT = {dict}
 _NO_YEARS = ("0001", "1601", "1970")
 # Beside those of the formats: what says whose an event is.
 _BEATS = frozenset({"agent", "@metadata"})
@@ -332,15 +335,16 @@ class ShapePlans:
     ) -> list[_Read | None]:
         name, refused, failed = plan.name, plan.refused, group.failed
         logged = group.logged or repeat(ABSENT, len(group.events))
-        reads: list[_Read | None] = [
-            (event, level, name, refused) for event, level in zip(group.events, logged, strict=True)
-        ]
-        if inner is not None:
-            for at, (outer, read, aside) in enumerate(zip(reads, inner, group.asides, strict=True)):
+        reads: list[_Read | None]
+        if inner is None:
+            reads = [(event, level, name, refused) for event, level in zip(group.events, logged, strict=True)]
+        else:
+            reads = []
+            for event, level, read, aside in zip(group.events, logged, inner, group.asides, strict=True):
                 try:
-                    reads[at] = None if read is None or outer is None else _join(outer, read, aside)
+                    reads.append(None if read is None else _join((event, level, name, refused), read, aside))
                 except UncommonError:
-                    failed.add(at)
+                    reads.append(None)
         for at in failed:
             reads[at] = None
         return reads
@@ -557,6 +561,12 @@ def _add_what_is_missing(plan: _Plan, group: EventGroup) -> None:
 
 def _payloads(values: Sequence[Any]) -> list[dict[str, Any]] | None:
     """Give what the payloads of events are, nothing where none of them is one; None where they differ."""
+    if set(map(type, values)) == _TEXT:
+        with suppress(orjson.JSONDecodeError, UnicodeEncodeError):
+            # Mostly all are JSON objects.
+            objects = list(map(orjson.loads, values))
+            if all(objects) and set(map(type, objects)) == _OBJECT:
+                return objects
     try:
         fields = list(map(_payload, values))
     except UncommonError:
@@ -622,4 +632,10 @@ def _join(outer: _Read, inner: _Read, aside: dict[str, Any]) -> _Read:
     into.update(fields)
     if fields.get("level") is not None:
         logged = inner_logged
-    return into, logged, f"{outer_name}>{name}", (*outer_refused, *refused) if refused else outer_refused
+    return into, logged, _path(outer_name, name), (*outer_refused, *refused) if refused else outer_refused
+
+
+@lru_cache(_MOST_PLANS)
+def _path(outer: str, inner: str) -> str:
+    """Name the formats that an event came through, from the outside in."""
+    return f"{outer}>{inner}"
