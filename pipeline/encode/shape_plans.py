@@ -238,8 +238,7 @@ class ShapePlans:
             return [None] * len(events)
         if len(events) >= _LEAST_COLUMN and (known is None or known.split is None):
             group = EventGroup(shape, events, some.asides)
-            if unwrapped == 0:
-                group.fail_large()
+            group.fail_large()
             plan = plans[0]
             if (known or plan.test is None or group.all_hold(plan.test, plan.tested)) and (
                 read := self._read_group(plan, group, some, unwrapped)
@@ -247,7 +246,7 @@ class ShapePlans:
                 return read
         return [
             None
-            if unwrapped == 0 and may_hold_large(event)
+            if may_hold_large(event)
             else self._try(plans, event, aside, record_ms, unwrapped, known=bool(known))
             for event, aside, record_ms in zip(*some, strict=True)
         ]
@@ -427,6 +426,8 @@ class ShapePlans:
                 if payload is not None and ours:
                     raise UncommonError
                 continue
+            if type(payload) is str and may_hold_large(fields):
+                raise UncommonError
             del event[path]
             inner = self._read(fields, aside, unwrapped + 1)
             read = inner[0]

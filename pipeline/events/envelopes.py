@@ -1,18 +1,26 @@
 """What an envelope says: the payload in it, the service that it is sent to, and whether it is a Beat's."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from pipeline.events.field_paths import ABSENT, find
+from pipeline.events.repair import INTEGER_TAG, big_integers_as_text, may_hold_large
 
-__all__ = ["is_of_a_beat", "is_sent_to", "payload_of"]
+__all__ = ["Payload", "is_of_a_beat", "is_sent_to", "payload_of"]
 
 
-def payload_of(value: Any) -> dict[str, Any] | None:
+class Payload(NamedTuple):
+    """The object that an envelope carries, and the tags that reading it has given."""
+
+    fields: dict[str, Any]
+    tags: tuple[str, ...] = ()
+
+
+def payload_of(value: Any) -> Payload | None:
     """Give the object that a payload is: itself, or text that is JSON, once more quoted or behind rsyslog's cookie."""
     if type(value) is dict:
-        return value or None
+        return Payload(value) if value else None
     for _ in range(2):
         if type(value) is not str:
             return None
@@ -26,7 +34,9 @@ def payload_of(value: Any) -> dict[str, Any] | None:
         except (orjson.JSONDecodeError, UnicodeEncodeError):
             return None
         if type(value) is dict:
-            return value
+            if may_hold_large(value) and (exact := big_integers_as_text(text.encode())) is not None:
+                return Payload(orjson.loads(exact), (INTEGER_TAG,))
+            return Payload(value)
     return None
 
 

@@ -14,21 +14,20 @@ import orjson
 
 from pipeline.events.binary import CONFLUENT_HEADER, unpack
 from pipeline.events.canonical import Window, make_canonical
-from pipeline.events.envelopes import is_of_a_beat, is_sent_to, payload_of
+from pipeline.events.envelopes import Payload, is_of_a_beat, is_sent_to, payload_of
 from pipeline.events.event import Event, unparsable
 from pipeline.events.field_names import set_aside
 from pipeline.events.field_paths import ABSENT, find, take
 from pipeline.events.formats import Format, Formats
 from pipeline.events.line_prefixes import PARTIAL_TAG, Framed, unframe
 from pipeline.events.otlp import OtlpUnavailableError, is_log_request, split_json, split_protobuf
-from pipeline.events.repair import big_integers_as_text, may_hold_large, repair
+from pipeline.events.repair import INTEGER_TAG, big_integers_as_text, may_hold_large, repair
 from pipeline.events.runtime_times import read_time
 from pipeline.events.timestamps import from_epoch_ms
 
 __all__ = [
     "BINARY_TAG",
     "DAMAGE_FIELD",
-    "INTEGER_TAG",
     "MOST_UNWRAPPED",
     "REPAIRED_TAG",
     "REPLACED",
@@ -37,7 +36,6 @@ __all__ = [
 ]
 
 REPAIRED_TAG = "_jsonrepaired"
-INTEGER_TAG = "_integertoolarge"
 BINARY_TAG = "_binary"
 DAMAGE_FIELD = "event.original_bytes_damaged"
 _ORIGINAL_FIELD = "event.original"
@@ -166,10 +164,10 @@ class EventReader:
         failed = False
         for path in of.unwrap if unwrapped < MOST_UNWRAPPED else ():
             payload = find(fields, path)
-            if payload is ABSENT or (payload_object := payload_of(payload)) is None:
+            if payload is ABSENT or (found_payload := payload_of(payload)) is None:
                 continue
             take(fields, path)
-            inner = self._object(payload_object, window, None, unwrapped + 1)
+            inner = self._payload(found_payload, window, unwrapped + 1)
             if type(payload) is str:
                 # As Logstash's json filter leaves it, where the payload has no message of its own.
                 for each in inner:
@@ -195,6 +193,11 @@ class EventReader:
         if inner is None:
             return [outer]
         return [_joined(outer, each, window) for each in inner]
+
+    def _payload(
+        self, payload: Payload, window: Window, unwrapped: int, known: Format | None = None
+    ) -> list[Event]:
+        return _tagged(self._object(payload.fields, window, known, unwrapped), payload.tags)
 
     # --- what is not ----------------------------------------------------------------------------------------
 
@@ -227,7 +230,7 @@ class EventReader:
     def _text(self, text: str, window: Window, known: Format | None) -> list[Event]:
         """Read a JSON value that is a text: JSON in it, a line with a prefix, or just a message."""
         if (inner := payload_of(text)) is not None:
-            return _named(self._object(inner, window, known, 1), "json_text")
+            return _named(self._payload(inner, window, 1, known), "json_text")
         framed = unframe(text, lambda month, day: _year(month, day, window))
         if framed is not None:
             return self._framed(framed, window)
@@ -241,7 +244,7 @@ class EventReader:
         if payload is None:
             return [Event({**framed.fields, "message": framed.payload}, tags=tags, format=framed.name)]
         outer = Event(framed.fields, tags=tags, format=framed.name)
-        return [_joined(outer, each, window) for each in self._object(payload, window, None, 1)]
+        return [_joined(outer, each, window) for each in self._payload(payload, window, 1)]
 
     def _otlp(self, value: bytes, window: Window) -> list[Event]:
         try:

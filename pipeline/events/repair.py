@@ -21,8 +21,19 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-__all__ = ["GUIDE_TEXTS", "LARGE", "PLAIN", "Repaired", "big_integers_as_text", "may_hold_large", "repair"]
+__all__ = [
+    "GUIDE_TEXTS",
+    "INTEGER_TAG",
+    "LARGE",
+    "PLAIN",
+    "Repaired",
+    "big_integers_as_text",
+    "may_hold_large",
+    "repair",
+]
 
+INTEGER_TAG: Final = "_integertoolarge"
+"""Tag of an event with an integer beyond 64 bits, which is kept as text."""
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s"{}\[\],:]+|\s+', re.DOTALL)
 _ESCAPE: Final = re.compile(
     r"\\(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)",

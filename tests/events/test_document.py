@@ -329,6 +329,16 @@ def test_integers_beyond_64_bits_keep_every_digit_as_text(digits: str, form: str
     assert result["tags"] == ["_integertoolarge"]
 
 
+@pytest.mark.parametrize("quoted", [1, 2])
+def test_integers_beyond_64_bits_in_a_payload_that_is_text_keep_every_digit(quoted: int) -> None:
+    payload = '{"timestamp":"2024-01-15T10:30:00.123Z","context":{"n":18446744073709551616}}'
+    for _ in range(quoted - 1):
+        payload = orjson.dumps(payload).decode()
+    result = document(orjson.dumps(envelope(payload)))
+    assert result["context"] == {"n": "18446744073709551616"}
+    assert result["tags"] == ["_integertoolarge"]
+
+
 # --- envelope, arrays, what cannot be parsed --------------------------------------------------------------
 
 

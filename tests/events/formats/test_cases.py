@@ -59,6 +59,8 @@ def _decoded(case: Case) -> Any:
 OBJECTS = [decoded for case in CASES if isinstance(decoded := _decoded(case), dict)]
 NAMES = sorted({name for event in OBJECTS for name in event} | set(BUILDER.formats.triggers))
 VALUES = [value for event in OBJECTS for value in event.values()]
+# orjson writes no integer beyond 64 bits: `encoded` puts one in its place.
+BEYOND_64_BITS = 77.125
 values: st.SearchStrategy[Any] = st.sampled_from(VALUES) | st.sampled_from(
     [
         None,
@@ -66,6 +68,8 @@ values: st.SearchStrategy[Any] = st.sampled_from(VALUES) | st.sampled_from(
         0,
         3,
         12.5,
+        BEYOND_64_BITS,
+        {"n": [BEYOND_64_BITS]},
         True,
         [],
         {},
@@ -77,6 +81,10 @@ values: st.SearchStrategy[Any] = st.sampled_from(VALUES) | st.sampled_from(
         {"level": 3},
     ]
 )
+
+
+def encoded(event: dict[str, Any]) -> bytes:
+    return orjson.dumps(event).replace(b"77.125", b"18446744073709551617")
 
 
 @st.composite
@@ -94,7 +102,7 @@ def mutations(draw: st.DrawFn) -> bytes:
             **draw(st.sampled_from(OBJECTS)),
             draw(st.sampled_from(["message", "log", "payload", "MESSAGE"])): payload,
         }
-    return orjson.dumps(event)
+    return encoded(event)
 
 
 @given(mutations())
@@ -113,7 +121,9 @@ def batches(draw: st.DrawFn) -> list[bytes]:
             event = dict(sample)
             for name in draw(st.lists(st.sampled_from(list(event)), max_size=2)):
                 event[name] = draw(values)
-            made.append(orjson.dumps(event))
+            if draw(st.booleans()):
+                event = {"log": orjson.dumps(event).decode(), "stream": "stdout", "time": event.get("time")}
+            made.append(encoded(event))
     return made
 
 
