@@ -52,6 +52,10 @@ async def test_answer(
         if fault is faults.block_one_of_a_hundred:
             await scenario.pipeline.indexed(scenario.sent * 9 // 10)
             proxy.fault = None
+        # Something gets through, however slow it is; all of it would take as long as the link is slow.
+        if fault is faults.slow_link:
+            assert sum((await scenario.pipeline.indexed(EVENTS_A_TURN)).values()) >= EVENTS_A_TURN
+            proxy.fault = None
         await scenario.committed()
         scenario.faults = proxy.faults
         await scenario.finish(process)

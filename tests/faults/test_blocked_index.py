@@ -15,16 +15,17 @@ from tests.own_pipeline import documents, stop
 
 EVENTS_A_TURN = 2000
 LATE_A_TURN = 2
+MOST_WAITING = 2000  # as many as the index's waiting room surely holds, `index_wait.max_index_bytes`
 ROOM_MB = 25.0  # what may wait, and what the allocator makes of it
 
 
-async def send_turn(scenario: Scenario, turn: int, late_day: str) -> int:
+async def send_turn(scenario: Scenario, turn: int, late_day: str, late_events: int = LATE_A_TURN) -> int:
     """Send usual traffic, and a few events of a day that is long over; gives how many are of usual days."""
     late = [
         orjson.dumps(
             {"timestamp": f"{late_day}T10:00:00Z", "level": "info", "message": f"late {turn} {number}"}
         )
-        for number in range(LATE_A_TURN)
+        for number in range(late_events)
     ]
     await scenario.send(EVENTS_A_TURN, seed=turn)
     await scenario.pipeline.send(late)
@@ -74,9 +75,10 @@ async def test_one_index_is_blocked_and_others_go_on(
         under_block, events, waiting = 0.0, 0, 0
         while under_block < seconds or turn < 4:
             began = time.monotonic()
-            others += await send_turn(scenario, turn, day)
+            late = LATE_A_TURN if waiting < MOST_WAITING else 0
+            others += await send_turn(scenario, turn, day, late)
             turn += 1
-            waiting += LATE_A_TURN
+            waiting += late
             await others_indexed(scenario, others + taken)
             under_block, events = under_block + time.monotonic() - began, events + EVENTS_A_TURN
             scenario.memory.append(scenario.rss_mb())
@@ -92,7 +94,7 @@ async def test_one_index_is_blocked_and_others_go_on(
         await client.indices.put_settings(index=blocked, settings={"index.blocks.write": None})
         await scenario.finish(process)
     await client.indices.refresh(index=blocked)
-    assert (await client.count(index=blocked))["count"] == turn * LATE_A_TURN
+    assert (await client.count(index=blocked))["count"] == taken + waiting
 
 
 async def test_what_has_waited_too_long_becomes_a_dead_letter_and_the_offset_moves(
