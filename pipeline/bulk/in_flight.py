@@ -82,6 +82,7 @@ class InFlight:
     def note_age(self, part: Part) -> None:
         """Measure how old the documents are, now that they can be found; one stands for all of the part."""
         now_ms = time.time() * 1000
+        self._telemetry.last_indexed.set(now_ms / 1000)
         if part.event_ms is not None:
             self._telemetry.freshness.observe(max(now_ms - part.event_ms, 0) / 1000)
         if part.record_ms is not None and part.record_ms >= 0:

@@ -6,7 +6,8 @@ Every consumer and producer of aiokafka has a client that keeps the metadata fre
 - never lets a broker create a topic because it was asked about;
 - asks again at once no more often than every 0.1 s: aiokafka asks without a pause for as long as the leader of a
   partition is not known, which is for good when its topic has been deleted;
-- connects to the bootstrap servers again when no known broker answers: names may have new addresses.
+- connects to the bootstrap servers again when no known broker answers: names may have new addresses;
+- notes when a broker has answered last: a connection that is open says nothing of one that has stopped.
 
 Importing this module makes aiokafka use it. Brokers before 2.8 know no ids: there a topic is known by its name.
 """
@@ -33,6 +34,8 @@ __all__ = ["ClusterClient"]
 log = logging.getLogger(__name__)
 
 _PAUSE_SECONDS = 0.1
+# A fetch is answered within half a second, a heartbeat at once, and the lag is asked for every five seconds.
+_SILENT_AFTER_SECONDS = 8.0
 _BOOTSTRAP = ("bootstrap", ConnectionGroup.DEFAULT)
 
 
@@ -47,15 +50,43 @@ class ClusterClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka has no ty
         """Topics that have got another id; whoever deals with them takes them out."""
         self.missing: frozenset[str] = frozenset()
         """Topics that were asked for and do not exist."""
-        self.reachable = True
-        """Whether a broker has answered the last time that one was asked about the cluster."""
+        self._heard_at: float | None = None
+        self._refused = False
         self._may_ask_at = 0.0
+
+    @property
+    def silent_seconds(self) -> float | None:
+        """How long ago a broker has answered last, to a fetch, a heartbeat or any question; None before the first."""
+        return None if self._heard_at is None else self._loop.time() - self._heard_at
+
+    @property
+    def reachable(self) -> bool | None:
+        """Whether a broker has answered lately; None before any was asked."""
+        if self._refused:
+            return False
+        silent = self.silent_seconds
+        return None if silent is None else silent < _SILENT_AFTER_SECONDS
+
+    async def send(self, node_id: int, request: Any, *, group: Any = ConnectionGroup.DEFAULT) -> Any:
+        """Send a request to a broker and give its answer, as aiokafka's own does; raises KafkaError."""
+        answer = await super().send(node_id, request, group=group)
+        self._heard()
+        return answer
+
+    def _heard(self) -> None:
+        self._heard_at = self._loop.time()
+        self._refused = False
 
     async def _metadata_update(self, cluster_metadata: ClusterMetadata, topics: Collection[str]) -> bool:
         await asyncio.sleep(self._may_ask_at - self._loop.time())
-        self.reachable = await self._ask(cluster_metadata, MetadataWithIds(list(topics) if topics else None))
+        answered = await self._ask(cluster_metadata, MetadataWithIds(list(topics) if topics else None))
         self._may_ask_at = self._loop.time() + _PAUSE_SECONDS
-        return self.reachable
+        if answered:
+            self._heard()
+        else:
+            # Each was tried: what they have answered before counts no more.
+            self._refused = True
+        return answered
 
     async def _ask(self, cluster_metadata: ClusterMetadata, request: MetadataWithIds) -> bool:
         nodes = [broker.nodeId for broker in self.cluster.brokers()]

@@ -25,12 +25,16 @@ class Span:
     Whoever delivers the span splits it into parts as it likes (`parts`); each is settled once.
     """
 
-    __slots__ = ("_entry", "next_offset", "partition", "parts", "records", "waiting")
+    __slots__ = ("_entry", "first_ms", "next_offset", "partition", "parts", "records", "waiting")
 
-    def __init__(self, partition: Partition, next_offset: int, records: int, entry: "_Entry") -> None:
+    def __init__(
+        self, partition: Partition, next_offset: int, records: int, first_ms: int | None, entry: "_Entry"
+    ) -> None:
         self.partition = partition
         self.next_offset = next_offset
         self.records = records
+        self.first_ms = first_ms
+        """Kafka's timestamp of the first record, in milliseconds since 1970, if whoever delivered it has said."""
         self.parts = 1
         self.waiting = 0
         """Parts that wait for an index that takes no documents."""
@@ -106,8 +110,17 @@ class Ledger:
             return None
         return entry.position if entry.committed is None else entry.committed
 
-    def deliver(self, partition: Partition, next_offset: int, records: int) -> Span:
+    def oldest_ms(self, partition: Partition) -> int | None:
+        """Give the timestamp of the first record in flight; None where nothing is."""
+        entry = self._entries.get(partition)
+        return entry.spans[0].first_ms if entry is not None and entry.spans else None
+
+    def deliver(
+        self, partition: Partition, next_offset: int, records: int, first_ms: int | None = None
+    ) -> Span:
         """Note records that have been delivered; `next_offset` is the one after the last of them.
+
+        `first_ms` is the timestamp of the first, in milliseconds since 1970.
 
         Raises ValueError when the offsets of a partition do not grow: that would be a replay inside one
         assignment, which must first be dropped.
@@ -118,7 +131,7 @@ class Ledger:
         last = entry.spans[-1].next_offset if entry.spans else entry.position
         if last is not None and next_offset <= last:
             raise ValueError(f"{partition}: delivered up to {next_offset} after {last}")
-        span = Span(partition, next_offset, records, entry)
+        span = Span(partition, next_offset, records, first_ms, entry)
         entry.spans.append(span)
         if len(entry.spans) > entry.spans_at_most:
             entry.forget_settled()

@@ -107,9 +107,14 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         await stop(self._consumer)
 
     @property
-    def reachable(self) -> bool:
-        """Whether a broker answered the last time that one was asked about the cluster."""
+    def reachable(self) -> bool | None:
+        """Whether a broker has answered lately; None before any was asked."""
         return self._client.reachable
+
+    @property
+    def silent_seconds(self) -> float | None:
+        """How long ago a broker has answered last; None before the first time."""
+        return self._client.silent_seconds
 
     # --- reading ------------------------------------------------------------------------------------------
 
@@ -182,11 +187,14 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
     async def ends(self) -> dict[Partition, Ends]:
         """Ask Kafka where the owned partitions end; those whose leader does not answer are left out."""
         committed_only = self._settings.isolation_level == "read_committed"
+        owned = self._consumer.assignment()
+        if not owned:
+            # Nothing is fetched, and nobody answers a member that waits for the others of its group: what is heard
+            # of a broker now is the answer to this.
+            self._client.force_metadata_update()
         try:
             async with asyncio.timeout(_ASK_SECONDS):
-                return await partition_ends(
-                    self._client, self._consumer.assignment(), committed_only=committed_only
-                )
+                return await partition_ends(self._client, owned, committed_only=committed_only)
         except TimeoutError:
             return {}
 

@@ -26,7 +26,11 @@ __all__ = ["MergedMetrics", "SupervisorTelemetry"]
 _CUMULATIVE = frozenset({"counter", "histogram", "summary"})
 _NOT_SUMMED: dict[str, Callable[[float, float], float]] = {
     "logpipe_committed_offset": max,
+    "logpipe_consumer_lag_seconds": max,
+    "logpipe_consumer_unread_seconds": max,
     "logpipe_dependency_up": min,
+    "logpipe_kafka_silent_seconds": max,
+    "logpipe_last_indexed_timestamp_seconds": max,
     "logpipe_ready": min,
     "logpipe_topics_missing": max,
     "logpipe_traces_oldest_seconds": max,

@@ -1,16 +1,29 @@
 """The pipeline's own metrics, counted per batch and never per event."""
 
 import collections
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
 from pipeline.version import version
 
-__all__ = ["Telemetry"]
+__all__ = ["LagGauges", "Telemetry"]
+
+# Each counter would have a `…_created` beside it, a gauge in Prometheus' own format: as many series again, for the
+# time at which the process began, which `process_start_time_seconds` says.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 # From what a busy pipeline takes to what is left when it has been away for a day.
 _AGES = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600, 21_600, 86_400)
+_DELAYS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 # Label values of what waits.
 _MOST_INDICES = 20
@@ -19,6 +32,43 @@ _MOST_INDICES = 20
 # Shippers around shippers around loggers: more than this many are counted as one.
 _MOST_FORMATS = 200
 _OTHER_FORMATS = "other"
+
+
+class LagGauges:
+    """What is left to do of each partition, in offsets and in seconds."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.records = Gauge(
+            "logpipe_consumer_lag_records",
+            "Offsets between what is committed and the partition's end (its high watermark)",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self.readable = Gauge(
+            "logpipe_consumer_readable_lag_records",
+            "Offsets between what is committed and what can be read now: up to the last stable offset, where an open "
+            "transaction begins",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self.unread = Gauge(
+            "logpipe_consumer_unread_records",
+            "Offsets between what is read and what can be read now; what is read may still be in flight",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self.seconds = Gauge(
+            "logpipe_consumer_lag_seconds",
+            "Age of the oldest record that is not settled, in flight or not read yet, by its Kafka timestamp",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self.unread_seconds = Gauge(
+            "logpipe_consumer_unread_seconds",
+            "Age of the oldest record that is not read: that of the one before it, or since it was seen to be there",
+            ["topic", "partition"],
+            registry=registry,
+        )
 
 
 class Telemetry:
@@ -164,17 +214,21 @@ class Telemetry:
         self.in_flight_records = Gauge(
             "logpipe_in_flight_records", "Records delivered by Kafka and not settled", registry=registry
         )
-        self.lag = Gauge(
-            "logpipe_consumer_lag_records",
-            "Offsets between what is committed and the partition's end (its high watermark)",
-            ["topic", "partition"],
+        self.lag = LagGauges(registry)
+        self.kafka_silent = Gauge(
+            "logpipe_kafka_silent_seconds",
+            "Time since a broker answered: a fetch, a heartbeat or any other request",
             registry=registry,
         )
-        self.readable_lag = Gauge(
-            "logpipe_consumer_readable_lag_records",
-            "Offsets between what is committed and what can be read now: up to the last stable offset, where an open "
-            "transaction begins",
-            ["topic", "partition"],
+        self.last_indexed = Gauge(
+            "logpipe_last_indexed_timestamp_seconds",
+            "When Elasticsearch last took a document, in seconds since 1970; 0 before the first",
+            registry=registry,
+        )
+        self.event_loop_delay = Histogram(
+            "logpipe_event_loop_delay_seconds",
+            "How late the worker's event loop comes round, measured once a second",
+            buckets=_DELAYS,
             registry=registry,
         )
         self.expired = Counter(
@@ -240,9 +294,31 @@ class Telemetry:
             "Time without reading because Elasticsearch was behind",
             registry=registry,
         )
-        ProcessCollector(registry=registry)
-        self.build = Info("logpipe_build", "Version of the pipeline", registry=registry)
-        self.build.info({"version": version()})
+        self._begin()
+
+    def _begin(self) -> None:
+        """Show what is known at the start, and counters whose labels are: one that begins later shows no increase."""
+        ProcessCollector(registry=self.registry)
+        Info("logpipe_build", "Version of the pipeline", registry=self.registry).info({"version": version()})
+        for result in ("answered", "refused", "failed"):
+            self.requests.labels(result)
+        for index in ("undated", "overflow"):
+            self.dayless.labels(index)
+        for reason in ("slow", "failed", "items"):
+            self.slowdowns.labels(reason)
+
+    def begin_partitions(self, partitions: Collection[tuple[str, int]]) -> None:
+        """Have the counters of partitions and of their topics begin at 0."""
+        for topic, number in partitions:
+            for outcome in ("indexed", "already_there", "dead_lettered", "dropped"):
+                self.documents.labels(topic, number, outcome)
+            for counter in (self.consumed, self.expired, self.corrupt_records):
+                counter.labels(topic, number)
+            for action in ("stopped", "skipped"):
+                self.corrupt_batches.labels(topic, number, action)
+        for topic in {topic for topic, _ in partitions}:
+            for of_topic in (self.records, self.record_bytes, self.implausible, self.topics_recreated):
+                of_topic.labels(topic)
 
     def outcomes(self) -> collections.Counter[str]:
         """Count the documents by what became of them, over all partitions."""

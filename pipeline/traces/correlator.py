@@ -246,10 +246,10 @@ class Correlator:
 
     def _show(self) -> None:
         self._health.elasticsearch = self._summaries.reachable
-        telemetry, checks = self._telemetry, self._health.checks()
-        for name, good in checks.items():
-            telemetry.dependency_up.labels(name).set(good)
-        telemetry.ready.set(all(checks.values()))
+        telemetry, health = self._telemetry, self._health
+        for name, answers in health.dependencies().items():
+            telemetry.dependency_up.labels(name).set(answers)
+        telemetry.ready.set(all(health.checks().values()))
         telemetry.bad.inc(self._open.bad)
         self._open.bad = 0
         telemetry.open.set(len(self._open))

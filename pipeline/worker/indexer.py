@@ -29,6 +29,7 @@ from pipeline.worker.filters import Filters, filters_of
 from pipeline.worker.offsets import Offsets
 from pipeline.worker.open_traces import open_traces
 from pipeline.worker.trace_emission import TraceEmission
+from pipeline.worker.watch import Watch
 
 __all__ = ["LEAVE_SECONDS", "Indexer"]
 
@@ -79,6 +80,7 @@ class Indexer:
             max_dead_ratio=settings.dead_letters.max_ratio,
         )
         self._emission = TraceEmission(settings, self._ledger, telemetry)
+        self._watch = Watch(self._offsets, self._writer, telemetry, health)
         self._stopping = asyncio.Event()
         self._held = False
 
@@ -102,11 +104,13 @@ class Indexer:
             closing.push_async_callback(_within, _LAST_WORD_SECONDS, self._emission.close)
             closing.push_async_callback(_within, _LAST_WORD_SECONDS, self._source.stop)
             try:
-                if self._settings.traces.enabled:
-                    await self._emission.start(self._encoder)
-                if await self._started():
-                    self._health.kafka = True
-                    await self._work()
+                async with asyncio.TaskGroup() as tasks:
+                    watching = tasks.create_task(self._watch.run(), name="watch")
+                    if self._settings.traces.enabled:
+                        await self._emission.start(self._encoder)
+                    if await self._started():
+                        await self._work()
+                    watching.cancel()
             except ExceptionGroup as group:
                 # What one task has to say to the user, not that there were several.
                 said, _ = group.split(LogpipeError)
@@ -199,7 +203,8 @@ class Indexer:
         started_ns = time.time_ns()
         payloads = self._encoder.encode(partition.topic, partition.number, records, self._clock.now_ms())
         next_offset = records[-1].offset + 1
-        span = self._ledger.deliver(partition, next_offset, len(records))
+        span = self._ledger.deliver(partition, next_offset, len(records), records[0].timestamp)
+        self._offsets.lag.read(partition, records[-1].timestamp)
         self._traces.delivered(span, records, payloads, started_ns)
         self._writer.add(span, records, payloads)
         self._emission.delivered(span)
@@ -275,23 +280,9 @@ class Indexer:
     async def _commit_regularly(self) -> None:
         while True:
             await asyncio.sleep(_COMMIT_SECONDS)
-            self._writer.show()
-            self._telemetry.in_flight_records.set(self._ledger.in_flight())
-            self._health.kafka = self._source.reachable
-            self._health.reason = self._writer.not_ready
-            self._health.elasticsearch = self._health.reason is None
-            self._health.waiting = self._writer.waiting
-            self._health.dead_letters = not self._writer.stalled
-            self._show_health()
             if self._metrics is not None:
                 self._metrics.flush()
             await self._offsets.commit()
-
-    def _show_health(self) -> None:
-        checks = self._health.checks()
-        for name, good in checks.items():
-            self._telemetry.dependency_up.labels(name).set(good)
-        self._telemetry.ready.set(all(checks.values()))
 
 
 def _derived(settings: Settings, telemetry: Telemetry) -> tuple[LogMetrics | None, LogErrors | None]:

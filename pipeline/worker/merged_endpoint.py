@@ -98,4 +98,5 @@ class _MergedEndpoint:
                 body: dict[str, Any] = await response.json(loads=orjson.loads)
         except (ClientError, TimeoutError, ValueError):
             return {"status": "no answer"}
-        return {name: body[name] for name in ("status", "checks", "reason", "waiting") if name in body}
+        told = ("status", "checks", "reason", "waiting", "note")
+        return {name: body[name] for name in told if name in body}

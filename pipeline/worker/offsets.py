@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 
@@ -10,6 +11,7 @@ from pipeline.kafka.source import Source
 from pipeline.settings import Settings
 from pipeline.telemetry.health import Health
 from pipeline.telemetry.metrics import Telemetry
+from pipeline.worker.lag import Lag
 
 __all__ = ["Offsets"]
 
@@ -39,6 +41,7 @@ class Offsets:
         self._health = health
         self._settle = settle
         self.ledger = Ledger()
+        self.lag = Lag(telemetry.lag, self.ledger)
         self.source = Source(settings.kafka, self, telemetry)
 
     # --- committing ---------------------------------------------------------------------------------------
@@ -83,11 +86,8 @@ class Offsets:
         """Ask for the lag regularly, until cancelled: what is fetched does not tell that of paused partitions."""
         while True:
             await asyncio.sleep(_LAG_SECONDS)
-            for partition, ends in (await self.source.ends()).items():
-                committed = self.ledger.committed_position(partition)
-                if committed is not None:
-                    self._telemetry.lag.labels(*partition).set(max(ends.high_watermark - committed, 0))
-                    self._telemetry.readable_lag.labels(*partition).set(max(ends.readable - committed, 0))
+            ends = await self.source.ends()
+            self.lag.show(ends, self.source.positions(), time.time_ns() // 1_000_000, time.monotonic())
 
     # --- what becomes of partitions -----------------------------------------------------------------------
 
@@ -102,10 +102,12 @@ class Offsets:
             log.warning("giving partitions up with %d records in flight", self.ledger.in_flight(partitions))
         await self.commit_within(min(_COMMIT_SECONDS, session / 4))
         self.ledger.drop(partitions)
-        for partition in partitions:
-            for gauge in (self._telemetry.lag, self._telemetry.readable_lag, self._telemetry.committed):
-                with suppress(KeyError):
-                    gauge.remove(*map(str, partition))
+        self.lag.forget(partitions)
+        self._telemetry.assigned.set(0)
+        self._health.partitions = 0
+        for topic, number in partitions:
+            with suppress(KeyError):
+                self._telemetry.committed.remove(topic, str(number))
 
     def assigned(self, partitions: Collection[Partition]) -> None:
         """Begin with these partitions."""
@@ -115,11 +117,14 @@ class Offsets:
         # A partition that comes back begins at its committed offset, below what was delivered before.
         self.ledger.drop(partitions)
         self._telemetry.assigned.set(len(partitions))
+        self._telemetry.begin_partitions(partitions)
         self._health.assigned = True
+        self._health.partitions = len(partitions)
 
     def lost(self, partitions: Collection[Partition]) -> None:
         """Forget what was delivered: it is of a topic that is no more, or will come again."""
         self.ledger.drop(partitions)
+        self.lag.forget(partitions)
 
     def placed(self, partition: Partition, position: int, *, committed: bool) -> None:
         """Note where reading begins; a position that nobody has committed is, so that it holds after a kill too."""

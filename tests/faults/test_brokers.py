@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientSession
 
 from pipeline.audit import audit
 from pipeline.sandbox import Servers
@@ -151,4 +152,46 @@ async def test_sigterm_while_kafka_is_away(fragile: Scenario) -> None:
     await fragile.send(EVENTS, seed=1)
     with fragile.worker() as process:
         await has_begun(fragile.pipeline)
+        await fragile.finish(process)
+
+
+async def kafka_answers(scenario: Scenario) -> tuple[bool, int, str]:
+    """Tell what a worker says of Kafka: `dependency_up`, the status of its readiness, and its reason."""
+    up = (await scenario.pipeline.metrics()).get('logpipe_dependency_up{dependency="kafka"}', 0.0)
+    async with (
+        ClientSession() as session,
+        session.get(f"http://127.0.0.1:{scenario.pipeline.port}/health/ready") as response,
+    ):
+        body = await response.json()
+        return bool(up), response.status, body.get("reason", "")
+
+
+async def until_kafka(scenario: Scenario, *, answers: bool) -> str:
+    """Wait until a worker says so, in every way in which it does; gives its reason."""
+    async with asyncio.timeout(40):
+        while (said := await kafka_answers(scenario))[:2] != ((True, 200) if answers else (False, 503)):
+            await asyncio.sleep(0.2)
+    return said[2]
+
+
+@pytest.mark.timeout(300)
+async def test_a_broker_that_stops_or_dies_is_told_of_and_so_is_its_return(fragile: Scenario) -> None:
+    """A connection to a stopped process stays open: only that it does not answer shows."""
+    kafka = fragile.pipeline.servers.kafka
+    await fragile.send(EVENTS)
+    with fragile.worker() as process:
+        await fragile.committed()
+        await until_kafka(fragile, answers=True)
+        kafka.suspend()
+        try:
+            assert "no Kafka broker has answered for" in await until_kafka(fragile, answers=False)
+        finally:
+            kafka.resume()
+        assert await until_kafka(fragile, answers=True) == ""
+        kafka.kill()
+        await until_kafka(fragile, answers=False)
+        await asyncio.to_thread(kafka.start)
+        await until_kafka(fragile, answers=True)
+        fragile.faults = 2
+        await fragile.send(EVENTS, seed=1)
         await fragile.finish(process)

@@ -72,7 +72,7 @@ def _now() -> Row:
                 ),
                 number(
                     "Lag now",
-                    f"Records in Kafka that have not been read, over all partitions. {_OWN}",
+                    f"Records in Kafka that are not indexed and committed, over all partitions. {_OWN}",
                     Series(f"sum(logpipe_consumer_lag_records{{{_TOPIC}}})"),
                 ),
                 number(
@@ -172,7 +172,7 @@ def _lateness() -> Row:
             line(
                 graph(
                     "Lag by partition",
-                    f"Records that have not been read yet. {_OWN}",
+                    f"Records behind what is committed: in flight, or not read yet. {_OWN}",
                     Series(
                         f"max by (topic, partition) (logpipe_consumer_lag_records{{{_TOPIC}}})",
                         "{{topic}} {{partition}}",
@@ -199,6 +199,44 @@ def _lateness() -> Row:
                     "End-to-end latency",
                     f"From the record's time in Kafka until it was indexed. {_OWN}",
                     *_quantiles("logpipe_end_to_end_latency_seconds"),
+                    unit="s",
+                ),
+            ),
+            line(
+                graph(
+                    "Not read yet",
+                    f"Records behind what has been read; what is in flight is not among them. {_OWN}",
+                    Series(
+                        f"sum by (topic) (logpipe_consumer_unread_records{{{_TOPIC}}})",
+                        "{{topic}}",
+                    ),
+                    stacked=True,
+                ),
+                graph(
+                    "Age of the oldest record",
+                    "That is not settled, in flight or not read, and that is not read: how late the logs are at "
+                    f"worst. {_OWN}",
+                    Series(
+                        f"max by (topic) (logpipe_consumer_lag_seconds{{{_TOPIC}}})",
+                        "{{topic}}: not settled",
+                    ),
+                    Series(
+                        f"max by (topic) (logpipe_consumer_unread_seconds{{{_TOPIC}}})",
+                        "{{topic}}: not read",
+                    ),
+                    unit="s",
+                ),
+                graph(
+                    "Since the last answer",
+                    f"Seconds since Elasticsearch took a document, and since a Kafka broker answered. {_OWN}",
+                    Series("time() - max(logpipe_last_indexed_timestamp_seconds > 0)", "document indexed"),
+                    Series("max(logpipe_kafka_silent_seconds)", "Kafka's answer"),
+                    unit="s",
+                ),
+                graph(
+                    "Event-loop delay, P99",
+                    f"How late the event loops of the workers come round. {_OWN}",
+                    Series(quantile(0.99, "logpipe_event_loop_delay_seconds"), "P99"),
                     unit="s",
                 ),
             ),
