@@ -13,13 +13,19 @@
 - `*_created`, the time a counter began, is left out: a sum has none.
 """
 
+import gc
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar, Sample
+
+from pipeline.telemetry.families import dump_metrics, load_families
 
 __all__ = ["MergedMetrics", "SupervisorTelemetry"]
 
@@ -44,44 +50,171 @@ _DOCUMENTS = "logpipe_documents"
 _Key = tuple[str, tuple[tuple[str, str], ...]]
 
 
+class _Told(NamedTuple):
+    """What a worker has said last."""
+
+    families: bytes
+    """As `dump_families` writes them: in a tenth of the memory, and no garbage collection goes through them."""
+    answers: bool
+    """Whether it still does: what others measured holds for as long as they answer."""
+    ended: bool = False
+
+
 class MergedMetrics(Collector):
-    """Collect what the workers last said. A worker is known by the number of its run, never used again."""
+    """Collect what the workers last said. A worker is known by the number of its run, never used again.
+
+    `collect` takes seconds where there are many series, and may run in a thread of its own beside the other methods,
+    which take no time.
+    """
 
     def __init__(self) -> None:
-        self._ended: list[Metric] = []
-        self._running: dict[int, list[Metric]] = {}
+        self._lock = threading.Lock()
+        self._ended: list[_Told] = []
+        self._running: dict[int, _Told] = {}
 
     def begin(self, run: int) -> None:
         """Count this run in from now on."""
-        self._running[run] = []
+        self._tell(run, _Told(dump_metrics([]), answers=True))
 
-    def update(self, run: int, families: list[Metric]) -> None:
-        """Take what a worker exposes; of a run that has ended, nothing."""
+    def update(self, run: int, families: bytes) -> None:
+        """Take what a worker exposes, as `dump_families` writes it; of a run that has ended, nothing."""
         if run in self._running:
-            for family in families:
-                family.samples = [each for each in family.samples if not each.name.endswith("_created")]
-            self._running[run] = _with_times(families)
+            self._tell(run, _Told(families, answers=True))
 
     def silent(self, run: int) -> None:
         """Keep what a worker that does not answer has counted, and forget what it measured."""
         if run in self._running:
-            self._running[run] = _cumulative(self._running[run])
+            self._tell(run, self._running[run]._replace(answers=False))
 
     def end(self, run: int) -> None:
         """Keep what a worker that has ended has counted."""
-        counted = _cumulative(self._running.pop(run))
-        self._ended = list(_merge([*self._ended, *counted, *_read_again(counted)]))
+        with self._lock:
+            self._ended.append(self._running.pop(run)._replace(answers=False, ended=True))
+
+    def _tell(self, run: int, told: _Told) -> None:
+        with self._lock:
+            self._running[run] = told
 
     def collect(self) -> Iterator[Metric]:
         """Give the families of all workers, each once."""
-        return _merge(family for families in [self._ended, *self._running.values()] for family in families)
+        with self._lock:
+            ended, running = list(self._ended), list(self._running.values())
+        families = _Families()
+        with _no_collection():
+            for told in ended:
+                families.take(told)
+            if len(ended) > 1:
+                # The next time there is one to read for all of them.
+                told = _Told(dump_metrics(families.metrics()), answers=False)
+                with self._lock:
+                    self._ended[: len(ended)] = [told]
+            for told in running:
+                families.take(told)
+            yield from families.metrics()
 
 
-def _cumulative(families: Iterable[Metric]) -> list[Metric]:
-    return [family for family in families if family.type in _CUMULATIVE]
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep the garbage collector from going through what is read and merged, which holds no cycles.
+
+    It would hold up every thread while it does, for half a second where there are many series.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
-def _read_again(counted: Iterable[Metric]) -> Iterator[Metric]:
+class _Family:
+    """One family of all workers that have been taken."""
+
+    def __init__(self, first: Metric) -> None:
+        self._first = first
+        highest = first.name.endswith(_TIME_SUFFIX) or first.type == "info"
+        self._merge = max if highest else _NOT_SUMMED.get(first.name, float.__add__)
+        self._values: dict[_Key, float] = {}
+        self._times: dict[_Key, float] = {}
+        self._exemplars: dict[_Key, Exemplar] = {}
+
+    def add(self, family: Metric, times: Metric | None) -> None:
+        """Take what a worker has said of this family, and of the times at which it read it."""
+        if times is None:
+            self._add_up(family)
+        else:
+            self._take_newest(family, times)
+
+    def _add_up(self, family: Metric) -> None:
+        """Add the series up, or take the highest or lowest."""
+        values, merge = self._values, self._merge
+        for sample in family.samples:
+            if sample.name.endswith("_created"):
+                continue
+            key = _key_of(sample)
+            value = float(sample.value)
+            values[key] = merge(values[key], value) if key in values else value
+            if sample.exemplar is not None:
+                self._exemplars[key] = sample.exemplar
+
+    def _take_newest(self, family: Metric, times: Metric) -> None:
+        """Take each series from where it was read last."""
+        read_at = {_key_of(sample)[1]: float(sample.value) for sample in times.samples}
+        for sample in family.samples:
+            key = _key_of(sample)
+            when = read_at.get(key[1], 0.0)
+            if key not in self._values or when > self._times[key]:
+                self._values[key], self._times[key] = float(sample.value), when
+
+    def metric(self) -> Metric:
+        """Give the family as it is exposed."""
+        first = self._first
+        merged = Metric(first.name, first.documentation, first.type)
+        exemplars = self._exemplars
+        merged.samples = [
+            Sample(key[0], dict(key[1]), value, exemplar=exemplars.get(key))
+            for key, value in self._values.items()
+        ]
+        return merged
+
+
+class _Families:
+    """The families of all workers that have been taken, by name."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, _Family] = {}
+
+    def take(self, told: _Told) -> None:
+        """Merge what one worker has said."""
+        times: dict[str, Metric] = {}
+        if told.answers:
+            said_when = load_families(told.families, lambda name: name.endswith(_TIME_SUFFIX))
+            times = {family.name: family for family in said_when}
+        settled: list[Metric] = []
+        for family in load_families(told.families):
+            if not told.answers and family.type not in _CUMULATIVE:
+                continue
+            if family.name in {_CONSUMED, _DOCUMENTS}:
+                settled.append(family)
+            self._family(family).add(family, times.get(f"{family.name}{_TIME_SUFFIX}"))
+        if told.ended:
+            lost = _read_again(settled)
+            self._family(lost).add(lost, None)
+
+    def _family(self, family: Metric) -> _Family:
+        known = self._by_name.get(family.name)
+        if known is None:
+            known = self._by_name[family.name] = _Family(family)
+        return known
+
+    def metrics(self) -> Iterator[Metric]:
+        """Give each family once."""
+        return (family.metric() for family in self._by_name.values())
+
+
+def _read_again(counted: Iterable[Metric]) -> Metric:
     """Give the documents that a worker had made and not settled when it ended, by partition."""
     left: defaultdict[tuple[str, str], int] = defaultdict(int)
     for family in counted:
@@ -89,77 +222,16 @@ def _read_again(counted: Iterable[Metric]) -> Iterator[Metric]:
         if sign is not None:
             for sample in family.samples:
                 left[sample.labels["topic"], sample.labels["partition"]] += sign * int(sample.value)
+    documents = Metric(_DOCUMENTS, "", "counter")
     for (topic, partition), number in left.items():
         if number > 0:
-            documents = Metric(_DOCUMENTS, "", "counter")
             labels = {"topic": topic, "partition": partition, "outcome": "read_again"}
             documents.add_sample(f"{_DOCUMENTS}_total", labels, number)
-            yield documents
-
-
-def _with_times(families: list[Metric]) -> list[Metric]:
-    """Give the samples of gauges the times of their readings, by which they are chosen."""
-    times = {
-        family.name.removesuffix(_TIME_SUFFIX): family
-        for family in families
-        if family.name.endswith(_TIME_SUFFIX)
-    }
-    for family in families:
-        if family.name in times:
-            when = {_key_of(sample)[1]: float(sample.value) for sample in times[family.name].samples}
-            # OpenMetrics gives a sample a time of its own; here it carries what decides.
-            family.samples = [
-                sample._replace(timestamp=when.get(_key_of(sample)[1], 0.0)) for sample in family.samples
-            ]
-    return families
+    return documents
 
 
 def _key_of(sample: Sample) -> _Key:
     return sample.name, tuple(sorted(sample.labels.items()))
-
-
-def _merge(families: Iterable[Metric]) -> Iterator[Metric]:
-    grouped: dict[str, list[Metric]] = {}
-    for family in families:
-        grouped.setdefault(family.name, []).append(family)
-    for name, group in grouped.items():
-        yield _newest(group) if f"{name}{_TIME_SUFFIX}" in grouped else _combined(group)
-
-
-def _newest(group: list[Metric]) -> Metric:
-    """Take each series from where it was read last."""
-    samples: dict[_Key, Sample] = {}
-    for family in group:
-        for sample in family.samples:
-            key = _key_of(sample)
-            if key not in samples or float(sample.timestamp or 0) > float(samples[key].timestamp or 0):
-                samples[key] = sample
-    merged = Metric(group[0].name, group[0].documentation, group[0].type)
-    for sample in samples.values():
-        merged.add_sample(sample.name, sample.labels, sample.value)
-    return merged
-
-
-def _combined(group: list[Metric]) -> Metric:
-    """Add the series up, or take the highest or lowest."""
-    first = group[0]
-    name = first.name
-    highest = name.endswith(_TIME_SUFFIX) or first.type == "info"
-    merge = max if highest else _NOT_SUMMED.get(name, float.__add__)
-    values: dict[_Key, float] = {}
-    exemplars: dict[_Key, Exemplar] = {}
-    for family in group:
-        for sample in family.samples:
-            key = _key_of(sample)
-            value = float(sample.value)
-            values[key] = merge(values[key], value) if key in values else value
-            if sample.exemplar is not None:
-                exemplars[key] = sample.exemplar
-    merged = Metric(name, first.documentation, first.type)
-    for key, value in values.items():
-        sample_name, labels = key
-        merged.add_sample(sample_name, dict(labels), value, exemplar=exemplars.get(key))
-    return merged
 
 
 class SupervisorTelemetry:

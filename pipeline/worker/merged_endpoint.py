@@ -9,7 +9,7 @@ import orjson
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
 from pipeline.settings import Http
-from pipeline.telemetry.families import CONTENT_TYPE, load_families
+from pipeline.telemetry.families import CONTENT_TYPE
 from pipeline.telemetry.merged import SupervisorTelemetry
 from pipeline.telemetry.server import exposition, listen
 from pipeline.version import version
@@ -51,7 +51,8 @@ class _MergedEndpoint:
         async with self._scraping:
             answered = await asyncio.gather(*(self._scrape(worker) for worker in self._workers))
             self._telemetry.up.set(sum(answered))
-            return exposition(request, self._telemetry.registry)
+            # Seconds, where there are many series: health is asked for meanwhile, and workers are looked after.
+            return await asyncio.to_thread(exposition, request, self._telemetry.registry)
 
     async def _scrape(self, worker: Worker) -> bool:
         run, url, merged = worker.run, worker.url, self._telemetry.merged
@@ -59,8 +60,10 @@ class _MergedEndpoint:
             return False
         try:
             async with self._session.get(f"{url}/metrics", headers={"Accept": CONTENT_TYPE}) as response:
-                merged.update(run, load_families(await response.read()))
-        except (ClientError, TimeoutError, ValueError):
+                if response.content_type != CONTENT_TYPE:
+                    raise ClientError(f"what answers at {url} is no worker")
+                merged.update(run, await response.read())
+        except (ClientError, TimeoutError):
             merged.silent(run)
             self._telemetry.scrape_failures.inc()
             return False

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 from asyncio.subprocess import DEVNULL, Process
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import count
@@ -184,7 +185,8 @@ class Supervisor:
             line.close()
             code = await process.wait()
             with suppress(ValueError):  # it was killed, perhaps in the middle of a word
-                self._telemetry.merged.update(worker.run, load_families(last_words))
+                await asyncio.to_thread(deque, load_families(last_words), 0)
+                self._telemetry.merged.update(worker.run, last_words)
             return code
         finally:
             line.close()

@@ -225,7 +225,7 @@ def test_every_alert_of_the_guides_groups_has_one_row_and_its_runbook() -> None:
         if group["name"] in GROUPS
         for rule in group["rules"]
     }
-    assert {group["name"] for group in rules} - GROUPS == {"log-pipeline", "traces"}
+    assert {group["name"] for group in rules} - GROUPS == {"kafka", "log-pipeline", "traces"}
     items = [row.item for row in rows("Alerts")]
     assert len(items) == len(set(items))
     assert set(items) == wanted

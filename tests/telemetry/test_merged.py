@@ -7,7 +7,7 @@ from prometheus_client.metrics_core import Metric
 
 from pipeline.log_metrics.gather import LogMetrics
 from pipeline.log_metrics.rules import load_rules
-from pipeline.telemetry.families import dump_families, load_families
+from pipeline.telemetry.families import dump_families, dump_metrics, load_families
 from pipeline.telemetry.merged import MergedMetrics, SupervisorTelemetry
 from pipeline.telemetry.metrics import Telemetry
 
@@ -38,7 +38,7 @@ def merged_of(*expositions: bytes) -> MergedMetrics:
     merged = MergedMetrics()
     for run, text in enumerate(expositions):
         merged.begin(run)
-        merged.update(run, load_families(text))
+        merged.update(run, text)
     return merged
 
 
@@ -59,7 +59,7 @@ def test_labels_in_another_order_are_the_same_labels() -> None:
         family = Metric("a", "", "counter")
         family.add_sample("a_total", labels, 1)
         merged.begin(run)
-        merged.update(run, [family])
+        merged.update(run, dump_metrics([family]))
     assert values(merged) == {"a_total x=1 y=2": 2}
 
 
@@ -112,7 +112,7 @@ def test_an_ended_worker_leaves_its_counters_and_takes_its_gauges_along() -> Non
     assert after["logpipe_bulk_request_seconds_count"] == 2
     assert after["logpipe_in_flight_records"] == 20
     merged.begin(2)
-    merged.update(2, load_families(exposition(1, 5)))
+    merged.update(2, exposition(1, 5))
     merged.end(1)
     after = values(merged)
     assert after["logpipe_records_total topic=logs"] == 8
@@ -124,7 +124,7 @@ def test_a_silent_worker_leaves_its_counters_until_it_answers_again() -> None:
     merged.silent(0)
     quiet = values(merged)
     assert (quiet["logpipe_records_total topic=logs"], quiet["logpipe_in_flight_records"]) == (7, 20)
-    merged.update(0, load_families(exposition(5, 11)))
+    merged.update(0, exposition(5, 11))
     again = values(merged)
     assert (again["logpipe_records_total topic=logs"], again["logpipe_in_flight_records"]) == (9, 31)
 
@@ -132,22 +132,52 @@ def test_a_silent_worker_leaves_its_counters_until_it_answers_again() -> None:
 def test_an_answer_that_comes_after_the_end_counts_for_nothing() -> None:
     merged = merged_of(exposition(3, 10))
     merged.end(0)
-    merged.update(0, load_families(exposition(5, 10)))
+    merged.update(0, exposition(5, 10))
     merged.silent(0)
     assert values(merged)["logpipe_records_total topic=logs"] == 3
 
 
-@pytest.mark.parametrize("data", [b"<html>a page</html>", b"[1]", b'[{"name":"a"}]', b'{"a":1}', b""])
+@pytest.mark.parametrize(
+    "data",
+    [b"<html>a page</html>", b'[1]\n"end"', b'{"name":"a"}\n"end"', b'{"a":1}\n"end"', b'1}\n"end"', b""],
+)
 def test_what_is_no_exposition_is_refused(data: bytes) -> None:
-    with pytest.raises(ValueError, match=r"no metric families|JSON|character|empty"):
-        load_families(data)
+    with pytest.raises(ValueError, match=r"no metric famil|JSON|character|empty|content"):
+        list(load_families(data))
+
+
+def test_what_was_cut_anywhere_is_refused() -> None:
+    whole = exposition(3, 10)
+    for length in range(0, len(whole), 97):
+        with pytest.raises(ValueError, match="no metric families"):
+            list(load_families(whole[:length]))
+
+
+def test_workers_that_have_ended_are_kept_as_one() -> None:
+    merged = merged_of(*[exposition(3, 10)] * 20)
+    for run in range(20):
+        merged.end(run)
+    assert values(merged)["logpipe_records_total topic=logs"] == 60
+    assert len(merged._ended) == 1  # noqa: SLF001 - else each scrape reads all that ever ended
+    assert values(merged)["logpipe_records_total topic=logs"] == 60
+
+
+def test_a_worker_that_ends_while_all_are_merged_is_counted_once() -> None:
+    merged = merged_of(*[exposition(3, 10)] * 4)
+    for run in range(3):
+        merged.end(run)
+    scrape = merged.collect()
+    next(scrape)
+    merged.end(3)
+    assert sum(1 for family in scrape if family.name == "logpipe_documents") <= 1
+    assert values(merged)["logpipe_records_total topic=logs"] == 12
 
 
 def test_both_formats_are_written_with_the_supervisors_own_metrics() -> None:
     telemetry = SupervisorTelemetry()
     for run in (0, 1):
         telemetry.merged.begin(run)
-        telemetry.merged.update(run, load_families(exposition(3, 10)))
+        telemetry.merged.update(run, exposition(3, 10))
     telemetry.workers.set(2)
     telemetry.restarts.inc()
     text = generate_latest(telemetry.registry).decode()
@@ -190,7 +220,7 @@ def test_of_gauges_made_from_events_the_newest_reading_counts_whoever_has_it() -
 def test_exemplars_survive() -> None:
     telemetry = SupervisorTelemetry()
     telemetry.merged.begin(0)
-    telemetry.merged.update(0, load_families(derived(m10=900)))
+    telemetry.merged.update(0, derived(m10=900))
     assert '# {trace_id="trace-900"} 0.9' in openmetrics(telemetry.registry)
 
 

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,11 +16,13 @@ from typing import Any
 
 import psutil
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, web
 
 from pipeline.errors import SettingsError
 from pipeline.settings import load_settings
 from pipeline.telemetry.merged import SupervisorTelemetry
+from pipeline.telemetry.server import exposition
+from pipeline.worker.merged_endpoint import merged_endpoint
 from pipeline.worker.supervisor import Supervisor, available_cores
 from tests.logpipe import logpipe, running
 from tests.own_pipeline import SLOW, Pipeline, documents, stop
@@ -217,6 +220,26 @@ def test_a_wrong_number_of_workers_is_refused() -> None:
     result = logpipe("run", settings={"LOGPIPE_RUN__WORKERS": "-1"})
     assert result.returncode == 2
     assert "run.workers" in result.stderr.decode()
+
+
+async def test_metrics_are_merged_and_written_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With many series that takes seconds, in which health is to be answered and workers are to be looked after."""
+    threads = []
+
+    def noted(*arguments: Any) -> web.Response:
+        threads.append(threading.get_ident())
+        return exposition(*arguments)
+
+    monkeypatch.setattr("pipeline.worker.merged_endpoint.exposition", noted)
+    settings = load_settings(overrides={"http": {"host": "127.0.0.1", "port": 0}})
+    async with (
+        merged_endpoint(settings.http, [], SupervisorTelemetry()) as url,
+        ClientSession() as session,
+        session.get(f"{url}/metrics") as response,
+    ):
+        assert "logpipe_workers" in await response.text()
+    assert threads != [threading.get_ident()]
+    assert len(threads) == 1
 
 
 # --- on the real servers ----------------------------------------------------------------------------------
