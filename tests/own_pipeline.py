@@ -213,9 +213,10 @@ def documents(metrics: Mapping[str, float], outcome: str) -> float:
     )
 
 
-def stop(process: "subprocess.Popen[bytes]") -> None:
-    """End a worker in order."""
+def stop(process: "subprocess.Popen[bytes]") -> list[str]:
+    """End a worker in order; gives the lines of its log."""
     process.send_signal(signal.SIGTERM)
     output = process.communicate(timeout=40)[0].decode()
     assert process.returncode == 0, output
     assert "Traceback" not in output, output
+    return output.splitlines()

@@ -5,7 +5,6 @@ are refused would be read into memory.
 """
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
@@ -15,6 +14,7 @@ from aiokafka.errors import KafkaError
 
 from pipeline.bulk.backoff import backoff_seconds
 from pipeline.bulk.batch_traces import BatchTraces
+from pipeline.bulk.dead_letter_lines import DeadLetterLines
 from pipeline.bulk.in_flight import InFlight
 from pipeline.bulk.parts import Part, RecordFinder
 from pipeline.bulk.requests import BulkItem
@@ -26,8 +26,6 @@ from pipeline.settings import Elasticsearch
 from pipeline.telemetry.metrics import Telemetry
 
 __all__ = ["DeadLetterQueue", "DeadLetters"]
-
-log = logging.getLogger(__name__)
 
 # One write: as many letters as keep the producer busy between two acknowledgements.
 _LETTERS_A_WRITE = 2_000
@@ -70,6 +68,11 @@ class DeadLetterQueue:
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
         self.stalled = set[Partition]()
         """Partitions whose dead letters cannot be written: they must not go on."""
+        self.stalled_letters = 0
+        self.problem = ""
+        """Why they cannot be written."""
+        self.lines = DeadLetterLines()
+        """What the log says of them."""
 
     def give_up(self, part: Part, dead: Sequence[tuple[bytes, BulkItem]]) -> None:
         """Hand documents over: their action lines and what was answered; the part is settled when they are written."""
@@ -78,26 +81,20 @@ class DeadLetterQueue:
         for action, item in dead:
             (target,) = orjson.loads(action).values()
             record, element = records.find(target["_id"])
-            if not letters:
-                # One line for all: what is wrong with the first is mostly wrong with the others.
-                others = len(dead) - 1
-                log.warning(
-                    "dead letter: %s: HTTP %d %s (%d more with it)", target, item.status, item.reason, others
-                )
-            letters.append(
-                DeadLetter(
-                    record=Coordinates(*part.span.partition, record.offset, record.timestamp),
-                    key=record.key,
-                    value=record.value,
-                    headers=record.headers,
-                    error_type=item.error_type,
-                    reason=item.reason,
-                    field=field_of(item.reason) or "",
-                    status=item.status,
-                    attempts=part.attempts,
-                    element=element,
-                )
+            letter = DeadLetter(
+                record=Coordinates(*part.span.partition, record.offset, record.timestamp),
+                key=record.key,
+                value=record.value,
+                headers=record.headers,
+                error_type=item.error_type,
+                reason=item.reason,
+                field=field_of(item.reason) or "",
+                status=item.status,
+                attempts=part.attempts,
+                element=element,
             )
+            letters.append(letter)
+            self.lines.note(letter, target["_index"])
         size = sum(map(_size, letters))
         self._in_flight.bytes += size - len(part.body)
         # Not the other records that were read with these.
@@ -131,14 +128,10 @@ class DeadLetterQueue:
             if problem:
                 left = [*groups[number + 1 :], group]
                 self._telemetry.dead_letter_failures.inc()
-                partitions = {waiting.part.span.partition for waiting in group}
-                some = "{}/{}".format(*min(partitions))
-                log.error(
-                    "dead letters of %d partitions cannot be written (%s is one), they wait: %s",
-                    *(len(partitions), some, problem),
-                )
                 # Without the topic none can be written; all of them wait.
                 self.stalled = {waiting.part.span.partition for some in left for waiting in some}
+                self.stalled_letters = sum([len(waiting.letters) for some in left for waiting in some])
+                self.problem = problem
                 return left
             for waiting in group:
                 self._settle(waiting)

@@ -6,6 +6,7 @@ exactly one is told that the error is new. What fails here is tried again and ne
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -18,6 +19,7 @@ from pipeline.encode.fast_path import bulk_lines
 from pipeline.events.document import Document
 from pipeline.log_metrics.errors import FirstSeen, LogErrors
 from pipeline.telemetry.metrics import Telemetry
+from pipeline.telemetry.troubles import ELASTICSEARCH, Trouble
 
 __all__ = ["NewErrors", "fingerprints_index"]
 
@@ -45,6 +47,21 @@ class NewErrors:
         self._index = fingerprints_index(prefix)
         self._errors = errors
         self._telemetry = telemetry
+        self._problem: str | None = None
+
+    def troubles(self) -> Iterator[Trouble]:
+        """Say whether new errors cannot be written."""
+        if self._problem is not None:
+            yield Trouble(
+                key="new errors",
+                what=f"new errors cannot be written to the index {self._index}",
+                over=f"new errors can be written to the index {self._index} again",
+                why=self._problem,
+                means="Their events are indexed all the same; the first event of an error is kept later",
+                next_try=f"They are tried every {_WAIT_SECONDS:.0f} s",
+                grace_seconds=2 * _WAIT_SECONDS,
+                part_of=ELASTICSEARCH,
+            )
 
     async def run(self) -> None:
         """Look every second for errors that this worker had not seen, until cancelled."""
@@ -62,12 +79,13 @@ class NewErrors:
         try:
             response = await send_bulk(self._client, b"".join(bodies))
         except (ApiError, TransportError, UnsupportedProductError) as error:
-            log.warning("new errors cannot be written to %s yet: %s", self._index, error)
+            self._problem = str(error)
             return False
         answers = items_of(response.body, bodies, [1] * len(found))
         if answers is None:
-            log.warning("no answer to new errors written to %s: %r", self._index, response.body[:200])
+            self._problem = f"no answer but {response.body[:200]!r}"
             return False
+        self._problem = None
         again = []
         for first, answer in zip(found, answers, strict=True):
             if answer is None:

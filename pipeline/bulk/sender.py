@@ -93,9 +93,20 @@ class Sender:
         self._blamed: dict[str, int] = {}
         self._refused_since: float | None = None
         self._refusal = ""
+        self.failures = 0
+        """Requests that were refused as a whole, or not answered."""
+        self.problem = ""
+        """What became of the last of them, and where that is known on which node."""
+        self.slow_seconds = 0.0
+        """How long the last request took, where that is longer than `slow_request_seconds`."""
         self.reachable = True
         self.forbidden: str | None = None
         """Why nothing may be written at all, until that is mended."""
+
+    @property
+    def refuses_every_request(self) -> bool:
+        """Whether nothing but refusals has been answered since the first of them."""
+        return self._refused_since is not None
 
     @property
     def refused(self) -> str | None:
@@ -194,6 +205,7 @@ class Sender:
         self.forbidden = None
         self._answers += 1
         self._refused_since = None
+        self.slow_seconds = seconds if seconds > self._settings.slow_request_seconds else 0.0
         if summary := bulk_summary(answer):
             self._telemetry.took_seconds.observe(summary.took_ms / 1000)
         self._telemetry.requests.labels("answered").inc()
@@ -218,16 +230,14 @@ class Sender:
             outcome = RequestOutcome.FORBIDDEN
         if outcome is RequestOutcome.SPLIT:
             return self._halve(parts, item)
+        node = error.meta.node
+        self._note_problem(f"HTTP {status} of {node.scheme}://{node.host}:{node.port}: {item.reason}")
         self._telemetry.retries.labels(f"http_{status}").inc(documents)
         if outcome is RequestOutcome.FORBIDDEN:
             self.forbidden = f"HTTP {status}: {item.reason}"
-            log.error(
-                "Elasticsearch forbids writing, nothing is read until it allows it again: %s", self.forbidden
-            )
         else:
             if not trying:
                 self._overloaded(f"http_{status}")
-            log.warning("bulk request refused with HTTP %d, sending it again: %s", status, item.reason)
             if self._refused_since is None and not trying:
                 self._refused_since = asyncio.get_running_loop().time()
             self._refusal = f"HTTP {status}: {item.reason}"
@@ -241,8 +251,14 @@ class Sender:
         self._telemetry.retries.labels("failed").inc(documents)
         if not trying:
             self._overloaded("failed")
-        log.warning("bulk request failed, sending it again: %s", reason)
+        self._note_problem(reason)
         return Sent(0, parts, wait=True, refusal=BulkItem(_NO_ANSWER_STATUS, _NO_ANSWER, reason))
+
+    def _note_problem(self, problem: str) -> None:
+        """Keep what is wrong for `troubles.py`, which is asked once a second: here a line would be one of thousands."""
+        self.failures += 1
+        self.problem = problem
+        log.debug("bulk request in vain: %s", problem)
 
     def _fit(self, parts: list[Part]) -> list[Part]:
         """Give as much of a request as may be sent at a time now; the rest waits for its turn."""

@@ -6,7 +6,6 @@ for its index goes straight into it. The first document that is taken opens it, 
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -26,9 +25,6 @@ from pipeline.settings import Elasticsearch, IndexWait
 
 __all__ = ["Sent", "WaitingRooms"]
 
-log = logging.getLogger(__name__)
-
-_REMIND_SECONDS = 300.0
 _LOOK_SECONDS = 1.0
 # The client keeps as many connections beside those of the senders.
 _MOST_TRIES_AT_A_TIME = 2
@@ -136,7 +132,7 @@ class WaitingRooms:
         )
 
     def told(self) -> list[dict[str, Any]]:
-        """Say what waits, for readiness: each room that waits for long, or for something that does not pass."""
+        """Say what waits, for readiness."""
         now = asyncio.get_running_loop().time()
         return [
             {
@@ -146,9 +142,22 @@ class WaitingRooms:
                 "fault": room.outcome.value,
                 "reason": room.reason,
             }
+            for room in self.to_be_told()
+        ]
+
+    def to_be_told(self) -> list[WaitingRoom]:
+        """Give each room that waits for long, or for something that does not pass; the oldest first."""
+        now = asyncio.get_running_loop().time()
+        rooms = [
+            room
             for room in self._rooms.values()
             if room.waiting_documents and (now - room.since >= WARN_SECONDS or room.outcome in NEVER_GIVEN_UP)
         ]
+        return sorted(rooms, key=lambda room: room.since)
+
+    def end_of(self, room: WaitingRoom) -> str:
+        """Say how a wait will end."""
+        return self._giving_up.end_of(room)
 
     # --- in -----------------------------------------------------------------------------------------------
 
@@ -182,13 +191,6 @@ class WaitingRooms:
         if room is None:
             room = self._rooms[index] = WaitingRoom(index, now, self._in_flight.taken)
             room.next_try = now + backoff_seconds(self._settings, 0)
-        if outcome in NEVER_GIVEN_UP and now - room.shouted_at >= _REMIND_SECONDS:
-            room.shouted_at = now
-            log.error(
-                "%s: nothing is given up, it is tried until it is mended: %s",
-                "nothing more is read" if outcome in _STOPS_READING else "no document can be written",
-                f"{index}: HTTP {item.status} {item.error_type}: {item.reason}",
-            )
         if part.waiting_since is None:
             part = part._replace(waiting_since=now)
         room.add(Entry(own_records(part), outcome, item, now))
@@ -295,13 +297,6 @@ class WaitingRooms:
 
     def _open(self, room: WaitingRoom, now: float, put: Put) -> None:
         """Send all that waits: its index takes documents."""
-        if room.warned:
-            log.warning(
-                "index %s takes documents again after %.0f s, %d are sent",
-                room.index,
-                now - room.since,
-                room.documents,
-            )
         parts = [entry.part_to_send(now) for entry in room.take_all()]
         self._remove(room)
         while parts:
@@ -314,19 +309,8 @@ class WaitingRooms:
         for entry in room.forget_lost_partitions():
             self._in_flight.drop(entry.part)
         room.look(now, self._in_flight.taken)
-        waited = now - room.since
-        if room.waiting_documents and waited >= WARN_SECONDS and now - room.warned_at >= _REMIND_SECONDS:
-            room.warned_at = now
-            log.warning(
-                "index %s %s for %.0f s: %d wait for it and hold back the committed offsets of their partitions; "
-                "%s: %s",
-                room.index,
-                "has taken no document" if room.taken_at < room.since else "has refused some documents",
-                waited,
-                room.documents,
-                self._giving_up.end_of(room),
-                room.reason,
-            )
+        if room.waiting_documents and now - room.since >= WARN_SECONDS:
+            room.warned = True
         if not room.expired:
             self._giving_up.expire(room, now)
         if (

@@ -74,7 +74,8 @@ class WaitingRoom:
         self.retries = 0
         self.next_try = now
         self.last_entry = now
-        self.warned_at = self.shouted_at = float("-inf")
+        self.warned = False
+        """Whether it has waited for so long that somebody has been told."""
         self.outcome = Outcome.PASSING
         self.item = BulkItem(0, "", "")
         self.entries: deque[Entry] = deque()
@@ -83,11 +84,6 @@ class WaitingRoom:
         """Parts that are not given up because the flood breaker is open."""
         self.body_bytes = 0
         self.memory_bytes = 0
-
-    @property
-    def warned(self) -> bool:
-        """Whether somebody has been told."""
-        return self.warned_at > float("-inf")
 
     @property
     def waiting_documents(self) -> int:

@@ -1,12 +1,13 @@
 """Document lines → `_bulk` requests: collected by size and time, handed to the senders, each settled once."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from elasticsearch import AsyncElasticsearch
 
 from pipeline.bulk.batch_traces import NO_TRACES, BatchTraces
+from pipeline.bulk.dead_letter_lines import DeadLetterLines
 from pipeline.bulk.dead_letter_queue import DeadLetterQueue, DeadLetters
 from pipeline.bulk.flood import FloodBreaker
 from pipeline.bulk.in_flight import InFlight
@@ -14,12 +15,14 @@ from pipeline.bulk.parts import Part, split_payload
 from pipeline.bulk.request_limits import RequestLimits
 from pipeline.bulk.requests import BulkItem
 from pipeline.bulk.sender import Sender
+from pipeline.bulk.troubles import WriterTroubles
 from pipeline.bulk.waiting import WaitingRooms
 from pipeline.encode.fast_path import Payload
 from pipeline.kafka.dead_letters import SourceRecord
 from pipeline.kafka.ledger import Partition, Span
 from pipeline.settings import DeadLetterLimit, Elasticsearch, IndexWait
 from pipeline.telemetry.metrics import Telemetry
+from pipeline.telemetry.troubles import Trouble
 
 __all__ = ["BulkWriter", "DeadLetters"]
 
@@ -74,6 +77,9 @@ class BulkWriter:
             traces,
             max_salvaged_fields,
         )
+        self._troubles = WriterTroubles(
+            settings, self._sender, self._rooms, self._dead, self._breaker, self._in_flight
+        )
         self._buffer: list[Part] = []
         self._buffer_bytes = 0
         self._flush_timer: asyncio.TimerHandle | None = None
@@ -122,6 +128,15 @@ class BulkWriter:
     def stalled(self) -> set[Partition]:
         """Partitions whose dead letters cannot be written: they must not go on."""
         return self._dead.stalled
+
+    @property
+    def dead_letter_lines(self) -> DeadLetterLines:
+        """What the log says of dead letters."""
+        return self._dead.lines
+
+    def troubles(self) -> Iterator[Trouble]:
+        """Say what is wrong with Elasticsearch, an index or the dead letters; to be asked once a second."""
+        return self._troubles.now()
 
     def add(self, span: Span, records: Sequence[SourceRecord], payloads: Sequence[Payload]) -> None:
         """Take a span's documents; sends them by size, or after the flush interval.

@@ -1,11 +1,13 @@
 """The command `logpipe`: its options, and the commands joined."""
 
 import logging
+import os
 import sys
 from io import TextIOWrapper
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 from rich.markup import escape
 
 from pipeline.cli.audit import audit_command
@@ -34,6 +36,8 @@ from pipeline.cli.trace import trace_command
 from pipeline.cli.traces import traces
 from pipeline.cli.transform import transform_command
 from pipeline.errors import LogpipeError, SettingsError
+from pipeline.settings.log import LEVELS, Log
+from pipeline.telemetry.log_lines import log_is_json, set_up_log
 from pipeline.version import version
 
 __all__ = ["app", "main"]
@@ -60,7 +64,10 @@ def main() -> None:
     try:
         app()
     except LogpipeError as error:
-        err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+        if log_is_json():
+            logging.getLogger("pipeline").error("%s", error)  # noqa: TRY400 - no riddle
+        else:
+            err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         raise SystemExit(error.exit_code) from None
 
 
@@ -76,24 +83,22 @@ def top(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
     log_level: Annotated[
-        str, typer.Option(help="DEBUG, INFO, WARNING or ERROR of this program's own log, on stderr.")
-    ] = "INFO",
+        str | None,
+        typer.Option(
+            help="DEBUG, INFO, WARN or ERROR of this program's own log; else the setting log.level."
+        ),
+    ] = None,
 ) -> None:
     """Move logs from Kafka into date-rolled Elasticsearch indices: nothing lost, nothing twice."""
-    if log_level.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
-        raise SettingsError(f"--log-level = {log_level!r}: there are DEBUG, INFO, WARNING, ERROR")
-    logging.basicConfig(
-        level=log_level.upper(),
-        format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    # `bulk/writer.py` says once what these say for every attempt.
-    logging.getLogger("elastic_transport").setLevel(logging.ERROR)
-    logging.getLogger("aiokafka").setLevel(logging.WARNING)
-    # A new cluster makes the topic of the groups' offsets on the first request; aiokafka asks again by itself.
-    logging.getLogger("aiokafka.consumer.group_coordinator").addFilter(
-        lambda record: "GroupCoordinatorNotAvailableError" not in record.getMessage()
-    )
+    if log_level is not None:
+        try:
+            Log.model_validate({"level": log_level})
+        except ValidationError:
+            raise SettingsError(f"--log-level = {log_level!r}: there are {', '.join(LEVELS)}") from None
+        # For the settings, and for the workers that this process starts.
+        os.environ["LOGPIPE_LOG__LEVEL"] = log_level
+    # Until the settings are read.
+    set_up_log(Log())
 
 
 # In the order of `logpipe --help`.

@@ -10,11 +10,11 @@ from rich.text import Text
 from pipeline.cli.check import show_findings
 from pipeline.cli.init import init_command
 from pipeline.cli.options import ConfigOption
-from pipeline.cli.quantities import as_bytes, as_duration
 from pipeline.cli.tables import Column, print_json, print_table
 from pipeline.cli.terminal import harmless, out
 from pipeline.settings import Settings, load_settings
 from pipeline.settings.loading import secret, settings_origins
+from pipeline.telemetry.quantities import as_bytes, as_duration
 
 if TYPE_CHECKING:
     from pipeline.settings.origins import Origins

@@ -19,6 +19,7 @@ def index_command(config: ConfigOption = None, logstash: LogstashOption = None) 
 def _index(settings: Settings) -> None:
     import uvloop
 
+    from pipeline.kafka.client_log import fold_outages
     from pipeline.telemetry.health import Health
     from pipeline.telemetry.metrics import Telemetry
     from pipeline.telemetry.server import serve
@@ -33,6 +34,7 @@ def _index(settings: Settings) -> None:
             await run_until_signalled(Indexer(settings, telemetry, health), url)
 
     tune_memory()
+    fold_outages()
     try:
         uvloop.run(work())
     except asyncio.CancelledError:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.options import ConfigOption, load_run_settings
-from pipeline.cli.quantities import as_duration, as_rate
 from pipeline.cli.tables import Column, print_json, print_table
 from pipeline.cli.terminal import err, out
 from pipeline.errors import SettingsError
+from pipeline.telemetry.quantities import as_duration, as_rate
 
 if TYPE_CHECKING:
     from pipeline.diagnostics.lag import Lag, PartitionLag

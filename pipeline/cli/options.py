@@ -10,6 +10,7 @@ import typer
 from pipeline.errors import SettingsError
 from pipeline.events.timestamps import parse_timestamp
 from pipeline.settings import Settings, load_settings
+from pipeline.telemetry.log_lines import set_up_log
 
 __all__ = ["ConfigOption", "LogstashOption", "ago_milliseconds", "load_run_settings", "milliseconds"]
 
@@ -37,10 +38,13 @@ ConfigOption = Annotated[
 def load_run_settings(config: Path | None, logstash: Path | None = None) -> Settings:
     """Read the settings; beneath them what the inputs and outputs of a Logstash configuration say, if there is one.
 
+    From now on the log is written as they say.
+
     Raises SettingsError, and LogstashError for a configuration that cannot be run.
     """
     overrides = {"filters": {"file": logstash}} if logstash is not None else {}
     settings = load_settings(config, overrides)
+    set_up_log(settings.log)
     if settings.filters.file is None:
         return settings
     # Only then: the compiler and what it needs take a tenth of a second to import.

@@ -33,8 +33,7 @@ def run_command(
         os.environ["LOGPIPE_FILTERS__FILE"] = str(logstash)
     if not show_findings(settings):
         raise typer.Exit(3)
-    level = logging.getLevelName(logging.getLogger().level)
-    logpipe = [sys.executable, "-m", "pipeline", "--log-level", level]
+    logpipe = [sys.executable, "-m", "pipeline"]
     options = [] if config is None else ["--config", str(config)]
     beside = [[*logpipe, "traces", *options]] if settings.traces.enabled else []
     raise typer.Exit(asyncio.run(_supervise(settings, [*logpipe, "index", *options], beside, workers)))

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from rich.console import Console, Group
 from rich.text import Text
 
-from pipeline.cli.quantities import as_bytes, as_count, as_duration, as_rate
 from pipeline.diagnostics.top import PartitionView, View
+from pipeline.telemetry.quantities import as_bytes, as_count, as_duration, as_rate
 
 __all__ = ["draw", "sparkline"]
 

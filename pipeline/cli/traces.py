@@ -76,10 +76,6 @@ def _correlate(settings: Settings) -> None:
     from pipeline.worker.memory import tune_memory
     from pipeline.worker.signals import run_until_signalled
 
-    # At INFO Faust draws a table at each rebalance.
-    for name in ("faust", "mode", "aiokafka"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-
     async def work() -> None:
         telemetry, health = TraceTelemetry(), Health()
         async with serve(settings.http, telemetry.registry, health) as url:

@@ -26,7 +26,7 @@ from aiokafka.consumer import consumer
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, UnknownTopicOrPartitionError
 from aiokafka.producer import producer
 
-from pipeline.kafka import log_rate_limit  # noqa: F401 - set up by its import
+from pipeline.kafka import client_log  # noqa: F401 - set up by its import
 from pipeline.kafka.protocol import MetadataWithIds, without_ids
 
 __all__ = ["ClusterClient"]
@@ -52,6 +52,8 @@ class ClusterClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka has no ty
         """Topics that were asked for and do not exist."""
         self._heard_at: float | None = None
         self._refused = False
+        self.problem = ""
+        """Why the last one that was asked has not answered; empty once one has."""
         self._may_ask_at = 0.0
 
     @property
@@ -76,6 +78,7 @@ class ClusterClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka has no ty
     def _heard(self) -> None:
         self._heard_at = self._loop.time()
         self._refused = False
+        self.problem = ""
 
     async def _metadata_update(self, cluster_metadata: ClusterMetadata, topics: Collection[str]) -> bool:
         await asyncio.sleep(self._may_ask_at - self._loop.time())
@@ -102,7 +105,7 @@ class ClusterClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka has no ty
             try:
                 connection = await self._connect(host, port)
             except (OSError, KafkaError, TimeoutError) as error:
-                log.debug("no answer from %s:%d either: %s", host, port, error)
+                self._note(f"no answer from {host}:{port}: {error}")
                 continue
             try:
                 if await self._answered(connection, cluster_metadata, request):
@@ -123,7 +126,7 @@ class ClusterClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka has no ty
             # A broker from before the ids, which are the reason not to leave all this to aiokafka.
             return bool(await super()._metadata_update(cluster_metadata, self._topics))
         except (KafkaError, TimeoutError) as error:
-            log.debug("no metadata from %s:%d: %r", connection.host, connection.port, error)
+            self._note(f"no answer from {connection.host}:{connection.port}: {error!r}")
             return False
         if not answer.brokers:
             return False
@@ -133,6 +136,10 @@ class ClusterClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka has no ty
         if _BOOTSTRAP in self._conns and self.cluster.brokers():
             self._conns.pop(_BOOTSTRAP).close()
         return True
+
+    def _note(self, problem: str) -> None:
+        self.problem = problem
+        log.debug("%s", problem)
 
     def _learn(self, answer: Any) -> None:
         missing = set()

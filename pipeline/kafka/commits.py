@@ -1,4 +1,4 @@
-"""Committing positions with their notes: once, with an answer for each partition, and told of once."""
+"""Committing positions with their notes: once, with an answer for each partition."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -25,7 +25,8 @@ class Commits:
 
     def __init__(self, note: Callable[[Partition], CommitNote]) -> None:
         self._note = note
-        self._failing = False
+        self.problem: str | None = None
+        """Why the last commit was not taken, or not all of it."""
         self._ranges = True
 
     async def commit(self, member: GroupMember, positions: Mapping[Partition, int]) -> set[Partition]:
@@ -40,7 +41,7 @@ class Commits:
         try:
             refused = await member.commit_once(offsets)
         except (KafkaError, IllegalStateError) as error:
-            self._tell(f"{type(error).__name__}: {error}")
+            self.problem = f"{type(error).__name__}: {error}"
             return set()
         if OffsetMetadataTooLargeError in refused.values() and self._ranges:
             self._ranges = False
@@ -49,14 +50,6 @@ class Commits:
             )
         names = ", ".join(sorted({error.__name__ for error in refused.values()}))
         some = ", ".join(f"{topic}/{number}" for topic, number in sorted(refused)[:5])
-        self._tell(f"{names} for {len(refused)} partitions, such as {some}" if refused else None)
+        self.problem = f"{names} for {len(refused)} partitions, such as {some}" if refused else None
         gone = {each for each, error in refused.items() if error is UnknownTopicOrPartitionError}
         return {partition for partition in positions if partition not in refused.keys() - gone}
-
-    def _tell(self, problem: str | None) -> None:
-        """Say once that commits fail, and once that they do not any more."""
-        if problem is not None and not self._failing:
-            log.warning("commit refused, each later one includes it: %s", problem)
-        elif problem is None and self._failing:
-            log.info("commits are taken again")
-        self._failing = problem is not None

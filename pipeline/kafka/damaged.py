@@ -1,12 +1,13 @@
 """Partitions with a damaged batch: each stops there or skips it, as `kafka.corrupt_batches` says; the others go on."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from pipeline.kafka.fetched_records import CorruptBatch
 from pipeline.kafka.ledger import Partition
 from pipeline.telemetry.metrics import Telemetry
+from pipeline.telemetry.troubles import Trouble
 
 __all__ = ["DamagedPartitions"]
 
@@ -14,12 +15,16 @@ log = logging.getLogger(__name__)
 
 # The batch may be whole on another replica, or once the disk has been mended.
 _AGAIN_SECONDS = 30.0
+# Of more than these one line says how many they are.
+_MOST_TOLD = 5
 
 
 class _Stop(NamedTuple):
     """Where a partition has stopped, until when it waits, and whether it waits now or is being tried."""
 
     offset: int
+    reason: str
+    since: float
     until: float
     waits: bool
 
@@ -52,13 +57,10 @@ class DamagedPartitions:
             self._telemetry.corrupt_records.labels(*partition).inc(batch.behind - batch.offset)
             return True
         before = self._stops.get(partition)
-        self._stops[partition] = _Stop(batch.offset, now + _AGAIN_SECONDS, waits=True)
-        if before is None or before.offset != batch.offset:
-            log.error(
-                "%s/%d has a damaged batch at offset %d (%s): this partition stands still, the others go on; it is "
-                "tried every %.0f s, and skipped with kafka.corrupt_batches = skip",
-                *(topic, number, batch.offset, batch.reason, _AGAIN_SECONDS),
-            )
+        again = before is not None and before.offset == batch.offset
+        since = before.since if before is not None and again else now
+        self._stops[partition] = _Stop(batch.offset, batch.reason, since, now + _AGAIN_SECONDS, waits=True)
+        if not again:
             self._telemetry.corrupt_batches.labels(*partition, "stopped").inc()
             self._telemetry.stopped.labels(*partition).set(1)
         return False
@@ -74,8 +76,31 @@ class DamagedPartitions:
         """Note partitions that have been read after all."""
         for partition in partitions:
             if self._stops.pop(partition, None) is not None:
-                log.info("%s/%d can be read again", *partition)
                 self._telemetry.stopped.labels(*partition).set(0)
+
+    def troubles(self, now: float) -> Iterator[Trouble]:
+        """Say which partitions stand still; the time is that of `meet`."""
+        stops = sorted(self._stops.items(), key=lambda each: each[1].since)
+        for (topic, number), stop in stops[:_MOST_TOLD]:
+            yield Trouble(
+                key=f"partition {topic}/{number}",
+                what=f"{topic}/{number} stands still before a damaged batch at offset {stop.offset}",
+                over=f"{topic}/{number} is read again",
+                why=stop.reason,
+                means="The other partitions go on",
+                next_try=f"It is tried every {_AGAIN_SECONDS:.0f} s, and skipped with kafka.corrupt_batches = skip",
+                seconds=now - stop.since,
+                grace_seconds=0,
+                level=logging.ERROR,
+            )
+        if others := stops[_MOST_TOLD:]:
+            yield Trouble(
+                key="other partitions",
+                what=f"{len(others)} more partitions stand still before damaged batches",
+                over=f"no more than {_MOST_TOLD} partitions stand still",
+                grace_seconds=0,
+                level=logging.ERROR,
+            )
 
     def forget(self) -> None:
         """Forget all: whoever owns the partitions next finds out."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
 from typing import NamedTuple
@@ -38,9 +38,11 @@ from pipeline.kafka.ledger import Partition
 from pipeline.kafka.log_offsets import Ends, partition_ends
 from pipeline.kafka.partition_owner import PartitionOwner
 from pipeline.kafka.positions import Positions
+from pipeline.kafka.source_troubles import source_troubles
 from pipeline.kafka.starting_point import commit_the_end
 from pipeline.settings import Kafka
 from pipeline.telemetry.metrics import Telemetry
+from pipeline.telemetry.troubles import Trouble
 
 __all__ = ["Batch", "Source"]
 
@@ -115,6 +117,12 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
     def silent_seconds(self) -> float | None:
         """How long ago a broker has answered last; None before the first time."""
         return self._client.silent_seconds
+
+    def troubles(self) -> Iterator[Trouble]:
+        """Say what is wrong with Kafka, with commits and with partitions."""
+        return source_troubles(
+            self._settings, self._client, self._commits, self._damaged, asyncio.get_running_loop().time()
+        )
 
     # --- reading ------------------------------------------------------------------------------------------
 
@@ -217,6 +225,7 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self._batches.corrupt.clear()
         self._damaged.forget()
         self._skipped.clear()
+        self._commits.problem = None
         # Nothing is fetched before the position is known.
         self._apply_holds()
         self._owner.assigned(partitions)

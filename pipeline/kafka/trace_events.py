@@ -1,7 +1,6 @@
 """The topic of trace events: its name, and the producer that fills it."""
 
 import asyncio
-import logging
 from collections.abc import Iterable
 
 from aiokafka import AIOKafkaProducer
@@ -13,8 +12,6 @@ from pipeline.settings import Settings
 from pipeline.trace_stories.emission import FORMAT_VERSION, Bucket
 
 __all__ = ["TraceEventProducer", "trace_event_partitions", "trace_events_topic", "traces_group"]
-
-log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 1.0
 _MAX_REQUEST_BYTES = 4 << 20
@@ -52,6 +49,8 @@ class TraceEventProducer:
         self._topic = trace_events_topic(settings)
         self._options = connection_options(settings.kafka, "trace-events")
         self._producer: AIOKafkaProducer | None = None
+        self.problem: str | None = None
+        """Why nothing can be written now; it is tried every second."""
 
     async def write(self, buckets: Iterable[Bucket]) -> None:
         """Return when every record is acknowledged by all in-sync replicas; tried for as long as it takes.
@@ -69,7 +68,7 @@ class TraceEventProducer:
                     for bucket in waiting
                 ]
             except (KafkaError, OSError) as error:
-                log.warning("trace events cannot be written to %s yet: %s", self._topic, error)
+                self.problem = f"{type(error).__name__}: {error}"
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
             answers = await asyncio.gather(*sent, return_exceptions=True)
@@ -77,10 +76,8 @@ class TraceEventProducer:
             for answer in failed:
                 if not isinstance(answer, KafkaError):
                     raise answer
+            self.problem = f"{type(failed[0]).__name__}: {failed[0]}" if failed else None
             if failed:
-                log.warning(
-                    "trace events could not be written to %s, trying again: %s", self._topic, failed[0]
-                )
                 await asyncio.sleep(_RETRY_SECONDS)
             waiting = [
                 bucket

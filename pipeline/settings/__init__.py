@@ -11,6 +11,7 @@ from pipeline.settings.index import Index
 from pipeline.settings.inputs import Input
 from pipeline.settings.kafka import Kafka, is_own_topic
 from pipeline.settings.loading import CONFIG_FILE_VARIABLE, WORKER_PIPE_VARIABLE, load_settings
+from pipeline.settings.log import Log
 from pipeline.settings.metrics import Metrics
 from pipeline.settings.model import Settings
 from pipeline.settings.otlp import Otlp
@@ -31,6 +32,7 @@ __all__ = [
     "IndexWait",
     "Input",
     "Kafka",
+    "Log",
     "Metrics",
     "Otlp",
     "Run",

@@ -26,6 +26,7 @@ from pipeline.settings.filters import Filters
 from pipeline.settings.index import Index
 from pipeline.settings.inputs import Input
 from pipeline.settings.kafka import Kafka, is_own_topic
+from pipeline.settings.log import Log
 from pipeline.settings.metrics import Metrics
 from pipeline.settings.otlp import Otlp
 from pipeline.settings.processes import Http, Run, Shutdown
@@ -61,6 +62,7 @@ class Settings(BaseSettings):
     metrics: Metrics = Metrics()
     traces: Traces = Traces()
     otlp: Otlp = Otlp()
+    log: Log = Log()
     http: Http = Http()
     run: Run = Run()
     shutdown: Shutdown = Shutdown()

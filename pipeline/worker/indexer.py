@@ -24,10 +24,12 @@ from pipeline.settings import Settings
 from pipeline.telemetry.families import dump_families
 from pipeline.telemetry.health import Health
 from pipeline.telemetry.metrics import Telemetry
+from pipeline.telemetry.troubles import Trouble
 from pipeline.worker.clock import Clock
 from pipeline.worker.filters import Filters, filters_of
 from pipeline.worker.offsets import Offsets
 from pipeline.worker.open_traces import open_traces
+from pipeline.worker.own_log import WorkerLog
 from pipeline.worker.trace_emission import TraceEmission
 from pipeline.worker.watch import Watch
 
@@ -81,6 +83,10 @@ class Indexer:
         )
         self._emission = TraceEmission(settings, self._ledger, telemetry)
         self._watch = Watch(self._offsets, self._writer, telemetry, health)
+        self._new_errors: NewErrors | None = None
+        if self._errors is not None and settings.metrics.new_errors:
+            self._new_errors = NewErrors(self._client, settings.index.prefix, self._errors, telemetry)
+        self._log = WorkerLog(telemetry, self._ledger, self._writer.dead_letter_lines, self._troubles)
         self._stopping = asyncio.Event()
         self._held = False
 
@@ -106,11 +112,13 @@ class Indexer:
             try:
                 async with asyncio.TaskGroup() as tasks:
                     watching = tasks.create_task(self._watch.run(), name="watch")
+                    telling = tasks.create_task(self._log.run(), name="log")
                     if self._settings.traces.enabled:
                         await self._emission.start(self._encoder)
                     if await self._started():
                         await self._work()
                     watching.cancel()
+                    telling.cancel()
             except ExceptionGroup as group:
                 # What one task has to say to the user, not that there were several.
                 said, _ = group.split(LogpipeError)
@@ -145,10 +153,8 @@ class Indexer:
                 await self._clock.ask()
                 asking = tasks.create_task(self._clock.run(), name="clock")
                 others = [sending, committing, measuring, emitting, asking]
-                if self._errors is not None and self._settings.metrics.new_errors:
-                    prefix = self._settings.index.prefix
-                    new_errors = NewErrors(self._client, prefix, self._errors, self._telemetry)
-                    others.append(tasks.create_task(new_errors.run(), name="new errors"))
+                if self._new_errors is not None:
+                    others.append(tasks.create_task(self._new_errors.run(), name="new errors"))
                 await self._read()
                 await self._drain()
                 for task in others:
@@ -159,6 +165,14 @@ class Indexer:
                 log.warning(
                     "the last commit was not taken: what it was about is read again, and is there already"
                 )
+            self._log.end()
+
+    def _troubles(self) -> Iterator[Trouble]:
+        yield from self._source.troubles()
+        yield from self._writer.troubles()
+        yield from self._emission.troubles()
+        if self._new_errors is not None:
+            yield from self._new_errors.troubles()
 
     async def _read(self) -> None:
         while not self._stopping.is_set():
@@ -257,10 +271,7 @@ class Indexer:
     async def _drain(self) -> None:
         """Settle what is in flight, within the shutdown timeout; the rest is read again next time."""
         log.info("stopping: %d records in flight", self._ledger.in_flight())
-        if not await self._settled(None, self._settings.shutdown.timeout_seconds):
-            log.warning(
-                "stopped with %d records not settled; they will be read again", self._ledger.in_flight()
-            )
+        await self._settled(None, self._settings.shutdown.timeout_seconds)
 
     async def _settled(self, partitions: Collection[Partition] | None, timeout: float) -> bool:
         """Wait until nothing of these partitions is in flight; False when the time did not suffice."""

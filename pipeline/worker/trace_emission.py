@@ -1,12 +1,14 @@
 """Trace events on their way to Kafka: a batch is settled only when its trace events are acknowledged."""
 
 import asyncio
+from collections.abc import Iterator
 
 from pipeline.encode.fast_path import BatchEncoder
 from pipeline.kafka.ledger import Ledger, Span
-from pipeline.kafka.trace_events import TraceEventProducer, trace_event_partitions
+from pipeline.kafka.trace_events import TraceEventProducer, trace_event_partitions, trace_events_topic
 from pipeline.settings import Settings
 from pipeline.telemetry.metrics import Telemetry
+from pipeline.telemetry.troubles import KAFKA, Trouble
 from pipeline.trace_stories.emission import MOST_EVENTS, Bucket, TraceEvents
 
 __all__ = ["TraceEmission"]
@@ -74,6 +76,20 @@ class TraceEmission:
             for span in spans:
                 self._ledger.settle_part(span)
             self._written.set()
+
+    def troubles(self) -> Iterator[Trouble]:
+        """Say whether trace events cannot be written."""
+        if self._producer.problem is not None:
+            yield Trouble(
+                key="trace events",
+                what=f"trace events cannot be written to {trace_events_topic(self._settings)}",
+                over="trace events can be written again",
+                why=self._producer.problem,
+                means="Events are indexed, but their offsets are committed later, and soon nothing more is read",
+                waits=f"{self._windows.qsize()} windows of at most {_MOST_WINDOWS} wait",
+                next_try="They are tried every second",
+                part_of=KAFKA,
+            )
 
     async def wait_for_change(self, timeout: float) -> None:
         """Wait until a window has been written, at most so many seconds."""

@@ -1,7 +1,6 @@
 """Documents whose index takes none: they wait by themselves, others go on, and in the end each has its outcome."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,6 +11,7 @@ from aiohttp import web
 
 from pipeline.bulk import waiting_room
 from pipeline.settings import IndexWait
+from pipeline.telemetry.troubles import Trouble
 from tests.answering_server import answer_by_document
 from tests.bulk.delivery import PARTITION, Delivery, delivery, payload
 
@@ -61,6 +61,10 @@ async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+def troubles(to: Delivery) -> dict[str, Trouble]:
+    return {each.key: each for each in to.writer.troubles()}
 
 
 @pytest.fixture
@@ -123,32 +127,87 @@ async def test_a_blocked_index_is_tried_with_one_document() -> None:
 
 
 @pytest.mark.usefixtures("at_once")
-async def test_after_the_longest_wait_documents_become_dead_letters_that_name_the_index(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+async def test_after_the_longest_wait_documents_become_dead_letters_that_name_the_index() -> None:
     server = Server(old=BLOCKED)
-    with caplog.at_level(logging.WARNING, "pipeline.bulk.waiting"):
-        async with delivery(server, index_wait=IndexWait(max_seconds=0.3)) as to:
-            to.add(3, payload(0, 1, index="old"), payload(2, index="new"))
-            assert await to.settled() == {PARTITION: 3}
-            assert sorted(letter.record.offset for letter in to.letters.written) == [0, 1]
-            assert {letter.error_type for letter in to.letters.written} == {"index_unavailable"}
-            assert {letter.status for letter in to.letters.written} == {403}
-            assert "index old has refused it for" in to.letters.written[0].reason
-            assert "FORBIDDEN/8" in to.letters.written[0].reason
-            assert to.count("logpipe_dead_letters_total", error_type="index_unavailable") == 2
-            # What comes later for it waits no longer than until it is tried once more.
-            to.add(5, payload(3, 4, index="old"))
-            assert await to.settled() == {PARTITION: 5}
-            del server.refused["old"]
-            to.add(6, payload(5, index="old"))
-            assert await to.settled() == {PARTITION: 6}
-            assert len(to.letters.written) == 4
-            assert to.writer.in_flight_bytes == 0
-    told = [line.getMessage() for line in caplog.records]
-    assert "index old has taken no document for" in told[0]
-    assert "after 0 s (index_wait.max_seconds) they become dead letters" in told[0]
-    assert "takes documents again" in told[-1]
+    async with delivery(server, index_wait=IndexWait(max_seconds=0.3)) as to:
+        to.add(3, payload(0, 1, index="old"), payload(2, index="new"))
+        to.writer.flush()
+        await until(lambda: troubles(to))
+        assert list(troubles(to)) == ["index old"]
+        told = troubles(to)["index old"]
+        assert told.what == "index old has taken no document"
+        assert "FORBIDDEN/8" in told.why
+        assert told.waits == "2 documents wait; after 0 s (index_wait.max_seconds) they become dead letters"
+        assert await to.settled() == {PARTITION: 3}
+        assert troubles(to) == {}
+        assert sorted(letter.record.offset for letter in to.letters.written) == [0, 1]
+        assert {letter.error_type for letter in to.letters.written} == {"index_unavailable"}
+        assert {letter.status for letter in to.letters.written} == {403}
+        assert "index old has refused it for" in to.letters.written[0].reason
+        assert "FORBIDDEN/8" in to.letters.written[0].reason
+        assert to.count("logpipe_dead_letters_total", error_type="index_unavailable") == 2
+        # What comes later for it waits no longer than until it is tried once more.
+        to.add(5, payload(3, 4, index="old"))
+        assert await to.settled() == {PARTITION: 5}
+        del server.refused["old"]
+        to.add(6, payload(5, index="old"))
+        assert await to.settled() == {PARTITION: 6}
+        assert len(to.letters.written) == 4
+        assert to.writer.in_flight_bytes == 0
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize(
+    ("refusal", "key"), [(NO_RIGHT, "elasticsearch rights"), (DISK_FULL, "elasticsearch cluster")]
+)
+async def test_what_all_indices_have_together_is_one_trouble(refusal: Refusal, key: str) -> None:
+    server = Server(**{f"i{number}": refusal for number in range(8)})
+    async with delivery(server) as to:
+        to.add(8, *(payload(number, index=f"i{number}") for number in range(8)))
+        to.writer.flush()
+        await until(lambda: troubles(to) and troubles(to)[key].waits == "8 documents wait")
+        assert list(troubles(to)) == [key]
+        assert " 8 indices, such as i" in troubles(to)[key].what
+        server.refused.clear()
+        assert await to.settled() == {PARTITION: 8}
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_of_many_indices_five_have_a_trouble_of_their_own() -> None:
+    server = Server(**{f"i{number}": BLOCKED for number in range(8)})
+    async with delivery(server) as to:
+        to.add(8, *(payload(number, index=f"i{number}") for number in range(8)))
+        to.writer.flush()
+        await until(
+            lambda: "other indices" in troubles(to) and "3 more" in troubles(to)["other indices"].what
+        )
+        assert len(troubles(to)) == 6
+        server.refused.clear()
+        assert await to.settled() == {PARTITION: 8}
+
+
+async def test_requests_in_vain_are_a_trouble_of_elasticsearch_with_its_node_and_reason() -> None:
+    refused = True
+
+    def answer(_: list[str], __: int, body: bytes) -> web.Response:
+        if refused:
+            return web.json_response({"error": {"type": "x", "reason": "no master"}}, status=503)
+        return answer_by_document(body, lambda *_: None)
+
+    async with delivery(answer) as to:
+        assert troubles(to) == {}
+        to.add(1, payload(0))
+        to.writer.flush()
+        await until(lambda: troubles(to))
+        (trouble,) = troubles(to).values()
+        assert trouble.key == "elasticsearch"
+        assert trouble.what.endswith(" refuses every request")
+        assert trouble.why.startswith("HTTP 503 of http://127.0.0.1:")
+        assert trouble.why.endswith(": no master")
+        refused = False
+        assert await to.settled() == {PARTITION: 1}
+        list(to.writer.troubles())
+        assert troubles(to) == {}
 
 
 async def test_one_document_that_is_blocked_does_not_keep_the_others_of_its_index() -> None:

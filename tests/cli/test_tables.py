@@ -5,8 +5,8 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from pipeline.cli.quantities import as_bytes, as_count, as_duration, as_rate
 from pipeline.cli.tables import Column, print_table
+from pipeline.telemetry.quantities import as_bytes, as_count, as_duration, as_rate
 
 COLUMNS = (Column("topic"), Column("lag", number=True))
 ROWS = [["claude-code-bot.logs", "1,234"], ["b", "5"]]

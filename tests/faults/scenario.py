@@ -15,7 +15,10 @@ from tests.faults.report import FaultReport, Row
 from tests.logpipe import running
 from tests.own_pipeline import SLOW, Pipeline, stop
 
-__all__ = ["QUICK", "Scenario"]
+__all__ = ["MOST_LINES", "QUICK", "Scenario"]
+
+MOST_LINES = 40
+"""Of a worker's log in a scenario: what is wrong is told once, and not for each attempt."""
 
 # Small requests that give up and try again soon: more happens in a minute.
 QUICK = {
@@ -49,7 +52,7 @@ class Scenario:
         self.sent += count
 
     @contextmanager
-    def worker(self, log_level: str = "ERROR", **settings: str) -> Iterator["subprocess.Popen[bytes]"]:
+    def worker(self, log_level: str = "INFO", **settings: str) -> Iterator["subprocess.Popen[bytes]"]:
         """Run a worker whose memory is watched."""
         environment = self.pipeline.environment(**{**QUICK, **self.settings, **settings})
         with running("--log-level", log_level, "index", settings=environment) as process:
@@ -99,12 +102,14 @@ class Scenario:
             while await self.pipeline.committed() != ends:
                 await asyncio.sleep(0.3)
 
-    async def finish(self, process: "subprocess.Popen[bytes]", *, dead: int = 0) -> None:
-        """Wait for the last commit, stop the worker, and count."""
+    async def finish(self, process: "subprocess.Popen[bytes]", *, dead: int = 0) -> list[str]:
+        """Wait for the last commit, stop the worker, and count; gives the lines of its log, which are few."""
         await self.committed()
         self.look()
-        stop(process)
+        lines = stop(process)
+        assert len(lines) <= MOST_LINES, "\n".join(lines)
         await self.count(dead=dead)
+        return lines
 
     async def count(self, *, dead: int = 0) -> None:
         """Audit: nothing missing, nothing twice, and as many dead letters as expected."""

@@ -139,7 +139,9 @@ async def test_poison_in_every_tenth_record(scenario: Scenario) -> None:
     await scenario.pipeline.send(values)
     scenario.sent, scenario.faults = 2000, 200
     with scenario.worker(**ONE_FIELD) as process:
-        await scenario.finish(process, dead=200)
+        lines = await scenario.finish(process, dead=200)
+    letters = [line for line in lines if "document_parsing_exception" in line]
+    assert 1 <= len(letters) <= 4, letters  # one reason for each of two fields, and the rest at the end
 
 
 async def test_oversized_documents(scenario: Scenario) -> None:
@@ -179,7 +181,11 @@ async def test_dead_letter_topic_unwritable(scenario: Scenario) -> None:
         assert sum((await scenario.pipeline.committed()).values()) == 0
         assert process.poll() is None
         await scenario.pipeline.alter_topic(topic, {"max.message.bytes": str(16 << 20)})
-        await scenario.finish(process, dead=1)
+        lines = "\n".join(await scenario.finish(process, dead=1))
+    for told in ("dead letters cannot be written, since", "dead letters can be written again, after"):
+        assert lines.count(told) == 1, lines
+    # Of the letter itself once as well.
+    assert lines.count("dead letter: document_parsing_exception for the field context.n, such as") == 1, lines
 
 
 async def test_every_document_refused_and_no_letter_can_be_written(scenario: Scenario) -> None:

@@ -1,7 +1,6 @@
 """The command `logpipe dlq replay`: parse, call, print."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
@@ -53,10 +52,6 @@ def replay_letters(
     settings = load_run_settings(config)
     selection = selection_of(
         reason, service, topic, since, until, partition=partition, offset=offset, limit=limit
-    )
-    # The writer's word on each refused document: they are listed at the end.
-    logging.getLogger("pipeline.bulk.dead_letter_queue").addFilter(
-        lambda line: not line.getMessage().startswith("dead letter:")
     )
     total = asyncio.run(_count(settings, selection))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

@@ -1,0 +1,96 @@
+"""What a worker writes to its log of its own accord: troubles, dead letters, progress, and a summary at the end."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from prometheus_client import Counter, Gauge
+
+from pipeline.bulk.dead_letter_lines import DeadLetterLines
+from pipeline.kafka.ledger import Ledger
+from pipeline.telemetry.metrics import Telemetry
+from pipeline.telemetry.progress import Figures, Progress, summary
+from pipeline.telemetry.troubles import (
+    COMMITS_AGAIN,
+    DOCUMENTS_AGAIN,
+    LETTERS_AGAIN,
+    LOST,
+    OngoingTroubles,
+    Trouble,
+    write,
+)
+
+__all__ = ["WorkerLog"]
+
+_SECONDS = 1.0
+
+
+class WorkerLog:
+    """Look at a worker once a second, and write what is due."""
+
+    def __init__(
+        self,
+        telemetry: Telemetry,
+        ledger: Ledger,
+        dead_letters: DeadLetterLines,
+        troubles: Callable[[], Iterable[Trouble]],
+    ) -> None:
+        self._telemetry = telemetry
+        self._ledger = ledger
+        self._dead_letters = dead_letters
+        self._troubles = troubles
+        self._ongoing = OngoingTroubles(self._counts)
+        self._start = self._figures()
+        self._progress = Progress(self._start)
+
+    async def run(self) -> None:
+        """Look once a second, until cancelled."""
+        while True:
+            await asyncio.sleep(_SECONDS)
+            now = time.monotonic()
+            write(self._ongoing.due(now, time.time(), self._troubles()))
+            write(self._dead_letters.due(now))
+            if self._progress.is_due(now):
+                told = bool(self._ongoing.told)
+                write(self._progress.line(self._figures(), told_otherwise=told))
+
+    def end(self) -> None:
+        """Write what is not written yet, and the summary."""
+        write(self._ongoing.end(time.monotonic(), self._troubles()))
+        write(self._dead_letters.rest())
+        write([summary(self._start, self._figures(), self._counts(), self._ongoing.told)])
+
+    def _figures(self) -> Figures:
+        telemetry = self._telemetry
+        return Figures(
+            time.monotonic(),
+            _total(telemetry.consumed),
+            dict(telemetry.outcomes()),
+            self._ledger.in_flight(),
+            _sum(telemetry.lag.records),
+        )
+
+    def _counts(self) -> Mapping[str, int]:
+        telemetry = self._telemetry
+        return {
+            DOCUMENTS_AGAIN: _total(telemetry.retries),
+            COMMITS_AGAIN: _total(telemetry.commit_failures),
+            LETTERS_AGAIN: _total(telemetry.dead_letter_failures),
+            LOST: _total(telemetry.expired) + _total(telemetry.corrupt_records),
+        }
+
+
+def _total(counter: Counter) -> int:
+    return sum(
+        [
+            int(sample.value)
+            for metric in counter.collect()
+            for sample in metric.samples
+            if sample.name.endswith("_total")
+        ]
+    )
+
+
+def _sum(gauge: Gauge) -> int | None:
+    samples = [int(sample.value) for metric in gauge.collect() for sample in metric.samples]
+    return sum(samples) if samples else None
