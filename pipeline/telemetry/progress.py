@@ -83,7 +83,7 @@ def summary(start: Figures, end: Figures, counts: Mapping[str, int], troubles: l
     if end.in_flight:
         sentences.append(f"{end.in_flight:,} records are read again by the worker that comes next")
     if troubles:
-        sentences.append(f"still: {'; '.join(troubles)}")
+        sentences.append(f"Still so: {'; '.join(troubles)}")
     context = {
         "events": end.events,
         **outcomes,

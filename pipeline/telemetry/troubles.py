@@ -30,8 +30,6 @@ __all__ = [
     "write",
 ]
 
-log = logging.getLogger(__name__)
-
 _OVER_AFTER_SECONDS = 10.0
 _REMIND_SECONDS = 60.0
 _REMINDERS_EACH_MINUTE = 5
@@ -196,8 +194,8 @@ class OngoingTroubles:
         return [Line(logging.WARNING if lost else logging.INFO, text, context)]
 
 
-def write(lines: Iterable[Line]) -> None:
-    """Write lines to the log."""
+def write(log: logging.Logger, lines: Iterable[Line]) -> None:
+    """Write lines to a log."""
     for line in lines:
         log.log(line.level, "%s", line.text, extra={"context": line.context, "trace_id": line.trace_id})
 

@@ -1,6 +1,7 @@
 """What a worker writes to its log of its own accord: troubles, dead letters, progress, and a summary at the end."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 
@@ -21,6 +22,8 @@ from pipeline.telemetry.troubles import (
 )
 
 __all__ = ["WorkerLog"]
+
+log = logging.getLogger("pipeline.worker")
 
 _SECONDS = 1.0
 
@@ -48,17 +51,17 @@ class WorkerLog:
         while True:
             await asyncio.sleep(_SECONDS)
             now = time.monotonic()
-            write(self._ongoing.due(now, time.time(), self._troubles()))
-            write(self._dead_letters.due(now))
+            write(log, self._ongoing.due(now, time.time(), self._troubles()))
+            write(log, self._dead_letters.due(now))
             if self._progress.is_due(now):
                 told = bool(self._ongoing.told)
-                write(self._progress.line(self._figures(), told_otherwise=told))
+                write(log, self._progress.line(self._figures(), told_otherwise=told))
 
     def end(self) -> None:
         """Write what is not written yet, and the summary."""
-        write(self._ongoing.end(time.monotonic(), self._troubles()))
-        write(self._dead_letters.rest())
-        write([summary(self._start, self._figures(), self._counts(), self._ongoing.told)])
+        write(log, self._ongoing.end(time.monotonic(), self._troubles()))
+        write(log, self._dead_letters.rest())
+        write(log, [summary(self._start, self._figures(), self._counts(), self._ongoing.told)])
 
     def _figures(self) -> Figures:
         telemetry = self._telemetry

@@ -19,12 +19,13 @@ LONG_ENOUGH_TO_BE_TOLD = 6
 
 
 def told_once(server: str, lines: list[str]) -> None:
-    """Both ends of the outage are in the log, each once, and no library's word on it."""
+    """Both ends of the outage are in the log, and no library's word on it."""
     over = {"kafka": "Kafka answers again", "elasticsearch": "takes documents again"}[server]
     begins = [line for line in lines if f"{server.title()} at" in line and ", since " in line]
     ends = [line for line in lines if over in line]
-    assert len(begins) == len(ends) == 1, "\n".join(lines)
-    assert "Nothing was lost." in ends[0]
+    # On a busy machine the one that comes back may have to be waited for a second time.
+    assert 1 <= len(begins) == len(ends) <= 2, "\n".join(lines)
+    assert all("Nothing was lost." in line for line in ends)
     assert not [line for line in lines if "aiokafka" in line or "elastic_transport" in line]
     assert "ended after" in lines[-1]
 

@@ -99,14 +99,15 @@ def as_it_was() -> Iterator[None]:
 def test_the_settings_say_how_and_what_is_written(capsys: pytest.CaptureFixture[str]) -> None:
     set_up_log(Log(format="json", level="WARN"))
     assert log_is_json()
-    write([Line(logging.INFO, "not this", {}), Line(logging.WARNING, "100 % of it", {"a": 1}, TRACE)])
+    log = logging.getLogger("pipeline.worker")
+    write(log, [Line(logging.INFO, "not this", {}), Line(logging.WARNING, "100 % of it", {"a": 1}, TRACE)])
     set_up_log(Log())
     assert not log_is_json()
-    write([Line(logging.INFO, "as text", {})])
+    write(log, [Line(logging.INFO, "as text", {})])
     first, second = capsys.readouterr().err.splitlines()
     assert orjson.loads(first)["message"] == "100 % of it"
     assert orjson.loads(first)["trace_id"] == TRACE
-    assert re.fullmatch(r"\S+Z INFO \d+ telemetry\.troubles: as text", second)
+    assert re.fullmatch(r"\S+Z INFO \d+ worker: as text", second)
 
 
 @pytest.mark.parametrize("written", ["warning", "WARN", "Warning"])

@@ -43,5 +43,5 @@ def test_the_summary() -> None:
     line = summary(START, end, {"documents were sent again": 50, "records were lost": 0}, ["Kafka is away"])
     assert line.text == (
         "ended after 2 h: 1,234 events read, 1,200 indexed, 4 already there. 50 documents were sent again. "
-        "30 records are read again by the worker that comes next. still: Kafka is away."
+        "30 records are read again by the worker that comes next. Still so: Kafka is away."
     )
