@@ -69,22 +69,30 @@ class DeadLetterLines:
 def _line(key: tuple[str, str], reason: _Reason) -> Line:
     error_type, field = key
     letter = reason.example
-    topic, partition, offset, _ = letter.record
+    place, see = _place(letter)
     several = f"{reason.letters:,} dead letters" if reason.letters > 1 else "dead letter"
     of = f" for the field {field}" if field else ""
     text = (
-        f"{several}: {error_type}{of}, such as {topic}/{partition}/{offset} for the index {reason.index}: "
-        f"HTTP {letter.status} {letter.reason[:_LONGEST_REASON]}. `logpipe explain {topic}/{partition}/{offset}` "
-        "says more; after what is wrong has been mended, `logpipe dlq replay` indexes them."
+        f"{several}: {error_type}{of}, such as {place} for the index {reason.index}: "
+        f"HTTP {letter.status} {letter.reason[:_LONGEST_REASON]}. {see} says more; after what is wrong has been "
+        "mended, `logpipe dlq replay` indexes them."
     )
     context = {
         "dead_letters": reason.letters,
         "error_type": error_type,
         "field": field,
         "index": reason.index,
-        "example": f"{topic}/{partition}/{offset}",
+        "example": place,
     }
     return Line(logging.WARNING, text, context, _trace_id(letter.value))
+
+
+def _place(letter: DeadLetter) -> tuple[str, str]:
+    """Name what a letter stands for, and the command that says more."""
+    topic, partition, offset, _ = letter.record
+    if offset < 0:  # the summary of a trace, which is of no single record
+        return f"the trace {(letter.key or b'').decode('utf-8', 'replace')}", "`logpipe dlq list`"
+    return f"{topic}/{partition}/{offset}", f"`logpipe explain {topic}/{partition}/{offset}`"
 
 
 def _trace_id(value: bytes | None) -> str | None:

@@ -69,6 +69,7 @@ def list_command(
 def _correlate(settings: Settings) -> None:
     import uvloop
 
+    from pipeline.kafka.client_log import fold_outages
     from pipeline.telemetry.health import Health
     from pipeline.telemetry.server import serve
     from pipeline.traces.correlator import Correlator
@@ -83,6 +84,7 @@ def _correlate(settings: Settings) -> None:
             await run_until_signalled(Correlator(settings, telemetry, health), url)
 
     tune_memory()
+    fold_outages()
     try:
         uvloop.run(work())
     except asyncio.CancelledError:

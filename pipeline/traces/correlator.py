@@ -10,7 +10,7 @@ import logging
 import ssl
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from itertools import islice
 from typing import Any
@@ -25,6 +25,7 @@ from pipeline.kafka.trace_events import trace_event_partitions, trace_events_top
 from pipeline.settings import Settings
 from pipeline.telemetry.families import dump_families
 from pipeline.telemetry.health import Health
+from pipeline.telemetry.troubles import KAFKA, OngoingTroubles, Trouble, write
 from pipeline.trace_stories.flows import NO_FLOW, chosen_flows
 from pipeline.trace_stories.lines import lines_of
 from pipeline.trace_stories.shapes import Shapes
@@ -69,6 +70,8 @@ class Correlator:
         self._failure: BaseException | None = None
         self._last_offsets: dict[int, int] = {}
         self._last_record = time.monotonic()
+        self._kafka_problem: str | None = None
+        self._ongoing = OngoingTroubles()
 
     def stop(self) -> None:
         """Ask for the end: what is open is read again next time."""
@@ -215,6 +218,7 @@ class Correlator:
             self._show()
             await asyncio.sleep(_LOOK_SECONDS)
             self._health.beat()
+            self._tell(time.monotonic())
             if time.monotonic() - looked < _WATCH_SECONDS or not self._health.assigned:
                 continue
             looked = time.monotonic()
@@ -238,11 +242,30 @@ class Correlator:
                     for tp in ends
                 }
         except Exception as error:  # noqa: BLE001 - shown as not ready; Faust passes on whatever the client raises
-            log.warning("Kafka does not say how much there is to read: %s: %s", type(error).__name__, error)
+            self._kafka_problem = f"{type(error).__name__}: {error}"
             self._health.kafka = False
             return None
         self._health.kafka = True
+        self._kafka_problem = None
         return sum([max(end - read[tp], 0) for tp, end in ends.items()])
+
+    def _tell(self, now: float) -> None:
+        """Write to the log what is due."""
+        write(log, self._ongoing.due(now, time.time(), self._troubles()))
+        write(log, self._summaries.dead_letter_lines.due(now))
+
+    def _troubles(self) -> Iterator[Trouble]:
+        if self._kafka_problem is not None:
+            yield Trouble(
+                key=KAFKA,
+                what=f"Kafka at {', '.join(self._settings.kafka.bootstrap_servers)} does not answer",
+                over="Kafka answers again",
+                why=self._kafka_problem,
+                means="No trace events are read; what is open stays open, and is read again after a restart",
+                next_try=f"It is asked every {_WATCH_SECONDS:.0f} s",
+                level=logging.ERROR,
+            )
+        yield from self._summaries.troubles()
 
     def _show(self) -> None:
         self._health.elasticsearch = self._summaries.reachable

@@ -8,7 +8,7 @@ it meanwhile (`if_seq_no`); else the same is done again. The bulk writer of the 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -17,6 +17,7 @@ from elasticsearch import ApiError, AsyncElasticsearch, UnsupportedProductError
 
 from pipeline.bulk.backoff import backoff_seconds
 from pipeline.bulk.client import make_client
+from pipeline.bulk.dead_letter_lines import DeadLetterLines
 from pipeline.bulk.requests import bulk_serializers
 from pipeline.bulk.writer import BulkWriter
 from pipeline.encode.fast_path import Payload
@@ -25,6 +26,7 @@ from pipeline.kafka.ledger import Ledger, Partition, Span
 from pipeline.kafka.trace_events import trace_events_topic
 from pipeline.settings import Settings
 from pipeline.telemetry.metrics import Telemetry
+from pipeline.telemetry.troubles import ELASTICSEARCH, Trouble
 from pipeline.trace_stories.fold import Story, time_ms
 from pipeline.trace_stories.lines import key_of, read_lines
 from pipeline.trace_stories.shapes import Shapes
@@ -90,11 +92,32 @@ class Summaries:
             on_conflict=self._conflict,
         )
         self._answers = True
+        self._problem: str | None = None
 
     @property
     def reachable(self) -> bool:
         """Whether Elasticsearch answered last, and lets summaries be written."""
         return self._answers and self._writer.reachable and self._writer.forbidden is None
+
+    @property
+    def dead_letter_lines(self) -> DeadLetterLines:
+        """What the log says of summaries that were refused."""
+        return self._writer.dead_letter_lines
+
+    def troubles(self) -> Iterator[Trouble]:
+        """Say what is wrong with Elasticsearch; to be asked once a second."""
+        yield from self._writer.troubles()
+        if self._problem is not None:
+            yield Trouble(
+                key="summaries",
+                what="summaries cannot be read back from Elasticsearch at "
+                f"{', '.join(self._settings.elasticsearch.hosts)}",
+                over="summaries can be read back again",
+                why=self._problem,
+                means="What continues an earlier part of a trace waits, and its offsets are not committed",
+                next_try="They are tried again until they can",
+                part_of=ELASTICSEARCH,
+            )
 
     async def run(self) -> None:
         """Send what is written, until cancelled."""
@@ -269,13 +292,14 @@ class Summaries:
             answer: list[dict[str, Any]] = (await self._reader.mget(docs=docs))["docs"]
         except (ApiError, TransportError, UnsupportedProductError) as error:
             self._answers = False
-            log.warning("summaries cannot be read back yet: %s", error)
+            self._problem = str(error)
             return None
         for doc in answer:
             # An index that there is not has no summary; anything else passes.
             error_type = doc.get("error", {}).get("type", "index_not_found_exception")
             if error_type != "index_not_found_exception":
-                log.warning("the summary of trace %s cannot be read back yet: %s", doc["_id"], doc["error"])
+                self._problem = f"trace {doc['_id']}: {doc['error']}"
                 return None
         self._answers = True
+        self._problem = None
         return answer

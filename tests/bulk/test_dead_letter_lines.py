@@ -54,6 +54,14 @@ def test_each_reason_has_a_line_and_reasons_have_a_bound() -> None:
     assert [line.context["field"] for line in lines.due(62.0)] == ["another"]
 
 
+def test_a_summary_of_a_trace_is_named_by_the_trace() -> None:
+    lines = DeadLetterLines()
+    lines.note(letter(-1)._replace(key=TRACE.encode()), "i")
+    (line,) = lines.due(0.0)
+    assert f"such as the trace {TRACE} for the index i" in line.text
+    assert "`logpipe dlq list` says more" in line.text
+
+
 def test_at_the_end_the_rest_is_told() -> None:
     lines = DeadLetterLines()
     lines.note(letter(1), "i")
