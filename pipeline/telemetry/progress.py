@@ -41,7 +41,9 @@ class Progress:
     def line(self, now: Figures, *, told_otherwise: bool = False) -> list[Line]:
         """Give the line, if there is one; `told_otherwise` is whether another line says why nothing moves."""
         before, self._before = self._before, now
-        moved = now.events != before.events or now.outcomes != before.outcomes or now.lag != before.lag
+        # A lag that is not known says nothing.
+        fell_or_grew = None not in {now.lag, before.lag} and now.lag != before.lag
+        moved = now.events != before.events or now.outcomes != before.outcomes or fell_or_grew
         if not moved and (self._quiet or told_otherwise):
             return []
         self._quiet = not moved

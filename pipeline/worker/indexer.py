@@ -24,7 +24,7 @@ from pipeline.settings import Settings
 from pipeline.telemetry.families import dump_families
 from pipeline.telemetry.health import Health
 from pipeline.telemetry.metrics import Telemetry
-from pipeline.telemetry.troubles import Trouble
+from pipeline.telemetry.troubles import KAFKA, Trouble
 from pipeline.worker.clock import Clock
 from pipeline.worker.filters import Filters, filters_of
 from pipeline.worker.offsets import Offsets
@@ -168,7 +168,9 @@ class Indexer:
             self._log.end()
 
     def _troubles(self) -> Iterator[Trouble]:
-        yield from self._source.troubles()
+        for trouble in self._source.troubles():
+            in_flight = f"{self._ledger.in_flight():,} records are in flight"
+            yield trouble._replace(waits=in_flight) if trouble.key == KAFKA else trouble
         yield from self._writer.troubles()
         yield from self._emission.troubles()
         if self._new_errors is not None:

@@ -37,11 +37,13 @@ class WorkerLog:
         ledger: Ledger,
         dead_letters: DeadLetterLines,
         troubles: Callable[[], Iterable[Trouble]],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._telemetry = telemetry
         self._ledger = ledger
         self._dead_letters = dead_letters
         self._troubles = troubles
+        self._clock = clock
         self._ongoing = OngoingTroubles(self._counts)
         self._start = self._figures()
         self._progress = Progress(self._start)
@@ -50,23 +52,27 @@ class WorkerLog:
         """Look once a second, until cancelled."""
         while True:
             await asyncio.sleep(_SECONDS)
-            now = time.monotonic()
-            write(log, self._ongoing.due(now, time.time(), self._troubles()))
-            write(log, self._dead_letters.due(now))
-            if self._progress.is_due(now):
-                told = bool(self._ongoing.told)
-                write(log, self._progress.line(self._figures(), told_otherwise=told))
+            self.look()
+
+    def look(self) -> None:
+        """Write what is due now."""
+        now = self._clock()
+        write(log, self._ongoing.due(now, time.time(), self._troubles()))
+        write(log, self._dead_letters.due(now))
+        if self._progress.is_due(now):
+            told = bool(self._ongoing.told)
+            write(log, self._progress.line(self._figures(), told_otherwise=told))
 
     def end(self) -> None:
         """Write what is not written yet, and the summary."""
-        write(log, self._ongoing.end(time.monotonic(), self._troubles()))
+        write(log, self._ongoing.end(self._clock(), self._troubles()))
         write(log, self._dead_letters.rest())
         write(log, [summary(self._start, self._figures(), self._counts(), self._ongoing.told)])
 
     def _figures(self) -> Figures:
         telemetry = self._telemetry
         return Figures(
-            time.monotonic(),
+            self._clock(),
             _total(telemetry.consumed),
             dict(telemetry.outcomes()),
             self._ledger.in_flight(),
