@@ -68,7 +68,7 @@ class WriterTroubles:
             over=f"Elasticsearch at {self._hosts} takes documents again",
             why=sender.problem,
             means="Documents wait in memory, and no more is read than fits there; nothing is given up",
-            waits=f"{as_bytes(self._in_flight.bytes)} of documents wait, after {sender.failures:,} vain requests",
+            waits=f"{as_bytes(self._in_flight.bytes)} of documents wait",
             next_try=again,
             counted=DOCUMENTS_AGAIN,
         )

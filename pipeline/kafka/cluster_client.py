@@ -109,7 +109,7 @@ class ClusterClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka has no ty
                 continue
             try:
                 if await self._answered(connection, cluster_metadata, request):
-                    log.info("found Kafka again by %s:%d (kafka.bootstrap_servers)", host, port)
+                    log.debug("found Kafka again by %s:%d (kafka.bootstrap_servers)", host, port)
                     return True
             finally:
                 connection.close()

@@ -6,6 +6,7 @@ killed between its letters and its commit, is read once. The record's own key is
 
 import hashlib
 import logging
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager, closing
 from typing import Any, NamedTuple, Protocol
@@ -47,6 +48,7 @@ _KEY = f"{_PREFIX}key"
 # A dead letter is the record and its headers; the topic takes 16 MiB.
 _MAX_REQUEST_BYTES = 16 << 20
 _LONGEST_REASON = 2000
+_TELL_SECONDS = 60.0
 # What is left of a letter that the broker finds too large: first this, then nothing of the record.
 _CUT_BYTES = (64 << 10, 0)
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
@@ -120,6 +122,7 @@ class DeadLetterProducer:
         self._settings = settings
         self._topic = dead_letter_topic(settings)
         self._producer: AIOKafkaProducer | None = None
+        self._cut_told_at = float("-inf")
 
     async def write(self, letters: Iterable[DeadLetter]) -> None:
         """Write letters; when this returns every one is acknowledged by all in-sync replicas.
@@ -137,15 +140,22 @@ class DeadLetterProducer:
             large = [letter for letter, error in failed if isinstance(error, _TOO_LARGE)]
             if not large or most_bytes is None:
                 raise failed[0][1]
+            self._tell_cut(large, most_bytes)
+            left = [
+                letter.cut(most_bytes) if isinstance(error, _TOO_LARGE) else letter
+                for letter, error in failed
+            ]
+
+    def _tell_cut(self, large: Sequence[DeadLetter], most_bytes: int) -> None:
+        """Say that letters are cut, once a minute: a topic that takes none makes it so at every attempt."""
+        now = time.monotonic()
+        if now - self._cut_told_at >= _TELL_SECONDS:
+            self._cut_told_at = now
             log.warning(
                 "%d dead letters are too large for the topic %s (max.message.bytes): cut to %d bytes, such as %s; "
                 "their records are still in Kafka, where `logpipe dlq replay` finds them",
                 *(len(large), self._topic, most_bytes, large[0].id),
             )
-            left = [
-                letter.cut(most_bytes) if isinstance(error, _TOO_LARGE) else letter
-                for letter, error in failed
-            ]
 
     async def _try(self, letters: Iterable[DeadLetter]) -> list[tuple[DeadLetter, KafkaError]]:
         """Write each once; gives those that failed, and why. Raises KafkaError when there is no connection."""

@@ -216,3 +216,20 @@ def test_ctrl_c_at_any_moment_is_no_traceback() -> None:
         # Before Python's own start-up is done, its word on it is not ours.
         assert b"pipeline/cli" not in told, told.decode()
         assert process.returncode != 0
+
+
+def test_errors_are_lines_of_json_where_the_log_is() -> None:
+    settings = {"LOGPIPE_LOG__FORMAT": "json", "LOGPIPE_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    result = logpipe("lag", settings=settings)
+    assert result.returncode == 3
+    told = [json.loads(line) for line in result.stderr.splitlines()]
+    assert told[-1]["level"] == "ERROR"
+    assert "127.0.0.1:1 (kafka.bootstrap_servers)" in told[-1]["message"]
+    assert {each["service"] for each in told} == {"log-pipeline"}
+
+
+def test_log_level_of_one_command_wins_over_the_setting() -> None:
+    settings = {"LOGPIPE_LOG__LEVEL": "ERROR", "LOGPIPE_LOG__FORMAT": "json"}
+    shown = logpipe("--log-level", "warning", "config", "show", "--json", settings=settings)
+    values = {name: each["value"] for name, each in json.loads(shown.stdout).items()}
+    assert (values["log.level"], values["log.format"]) == ("WARN", "json")
