@@ -71,10 +71,12 @@ def _line(key: tuple[str, str], reason: _Reason) -> Line:
     letter = reason.example
     place, see = _place(letter)
     several = f"{reason.letters:,} dead letters" if reason.letters > 1 else "dead letter"
+    # Without an HTTP status Elasticsearch was not asked.
+    status = f"HTTP {letter.status} " if letter.status else ""
     of = f" for the field {field}" if field else ""
     text = (
         f"{several}: {error_type}{of}, such as {place} for the index {reason.index}: "
-        f"HTTP {letter.status} {letter.reason[:_LONGEST_REASON]}. {see} says more; after what is wrong has been "
+        f"{status}{letter.reason[:_LONGEST_REASON].rstrip('.')}. {see} says more; after what is wrong has been "
         "mended, `logpipe dlq replay` indexes them."
     )
     context = {

@@ -1,7 +1,7 @@
 """aiokafka's own log lines: it tells of every attempt with every broker, several times a second.
 
-- What says that a broker is away is not written where a service says so itself (`fold_outages`): once when it begins,
-  once when it is over, with the reason, see `pipeline/telemetry/troubles.py`.
+- What says that a broker is away, or that a group rebalances, is not written where a service says so itself
+  (`fold_outages`): once when it begins and once when it is over, see `pipeline/telemetry/troubles.py`.
 - Each other kind of line is written once a minute, whatever is filled in.
 
 Importing this module has it so.
@@ -24,12 +24,14 @@ _NAMES = (
     "aiokafka.consumer.group_coordinator",
     "aiokafka.producer.sender",
 )
-# What follows from a lost connection, as aiokafka 0.13 words it; lines with an error that it retries need no words.
+# What follows from a lost connection, or from a rebalance, as aiokafka words it; lines with an error that it retries
+# need no words.
 _FOLLOWS = (
     "Heartbeat session expired",
     "Marking the coordinator dead",
     "Unable to update metadata from",
     "Heartbeat failed for group %s: coordinator",
+    "Heartbeat failed for group %s because it is rebalancing",
 )
 
 

@@ -201,7 +201,8 @@ def write(log: logging.Logger, lines: Iterable[Line]) -> None:
 
 
 def _because(trouble: Trouble) -> str:
-    return f": {trouble.why}" if trouble.why else ""
+    why = trouble.why.rstrip(" .;:")
+    return f": {why}" if why else ""
 
 
 def _sentences(*texts: str) -> str:
