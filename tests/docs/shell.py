@@ -195,6 +195,8 @@ KNOWN: dict[str, Callable[[list[str]], None]] = {
             "kafka-console-consumer.sh",
             "kafka-consumer-groups.sh",
             "kafka-topics.sh",
+            "kafka-broker-api-versions.sh",
+            "kafka-metadata-quorum.sh",
             "kafka-configs.sh",
             "kafka-acls.sh",
             "kafka-transactions.sh",
