@@ -12,6 +12,7 @@ from typing import Any
 
 import typer
 
+from benchmarks.formats import FormatRow
 from docs.source.formats_page import formats_page
 from pipeline.cli.app import app
 from pipeline.log_metrics.rules import load_rules
@@ -57,6 +58,14 @@ def _replace(text: str, name: str, part: str) -> str:
 _INLINE = re.compile(r"(<!-- =(\w+) -->)[^<]*(<!-- = -->)")
 
 
+def _missed() -> str:
+    """Count the bounds that are not met, of all."""
+    missed, met = (
+        len(re.findall(rf"\| {what} \|$", all_figures(), re.MULTILINE)) for what in ("not met", "met")
+    )
+    return f"{missed} of {missed + met}"
+
+
 def _value(found: re.Match[str]) -> str:
     return f"{found[1]}{_VALUES[found[2]]()}{found[3]}"
 
@@ -100,6 +109,21 @@ def readme_figures() -> str:
             ),
         ),
         (
+            "Other formats, CPU against the guide's own",
+            f"**{_span(figures, _LOGGERS)}** loggers, **{_span(figures, _SHIPPERS)}** shippers",
+            f"the guide's: {_guides_us(figures):.1f} µs in memory",
+        ),
+        (
+            "Ten of Logstash's filters on an event",
+            f"**{_filter(figures, 'ten filters'):.1f} µs**",
+            f"{_filter(figures, 'ten filters and a grok'):.1f} µs with a grok as well",
+        ),
+        (
+            "Telling traces, CPU per event",
+            f"**{figures['traces']['us_per_event']:.1f} µs**, in a process of its own",
+            "",
+        ),
+        (
             "Long fault run: missing, duplicated",
             f"**{soak['missing']}**, **{soak['duplicated']}**",
             f"of {soak['events']} events under {soak['faults']} faults",
@@ -110,6 +134,31 @@ def readme_figures() -> str:
         f"together, Python {machine['python']}. Medians of rounds in which the contenders take turns."
     )
     return "\n".join([*(f"| {' | '.join(row)} |" for row in rows), "", about])
+
+
+# What formats of a kind may cost at most tells which kind they are.
+_LOGGERS, _SHIPPERS = 2.0, 3.0
+
+
+def _guides_us(figures: dict[str, Any]) -> float:
+    return next(row.us_per_event for row in _formats(figures) if row.name == "guide")
+
+
+def _formats(figures: dict[str, Any]) -> list[FormatRow]:
+    return [FormatRow(**row) for row in figures["formats"]]
+
+
+def _span(figures: dict[str, Any], most: float) -> str:
+    """Give the least and the most that formats of a kind cost; traffic that is mixed is none."""
+    times = [
+        row.times_guide for row in _formats(figures) if row.most_times_guide == most and row.name[0].isalpha()
+    ]
+    return f"{min(times):.1f} to {max(times):.1f} x"
+
+
+def _filter(figures: dict[str, Any], name: str) -> float:
+    (row,) = [each for each in figures["filters"] if each["name"] == name]
+    return float(row["us_per_event"])
 
 
 def all_figures() -> str:
@@ -225,6 +274,7 @@ _PARTS: dict[str, dict[str, Callable[[], str]]] = {
 
 _VALUES: dict[str, Callable[[], str]] = {
     "rules": lambda: str(len({rule.name for rule in load_rules()})),
+    "missed": _missed,
     "ours": lambda: f"{latest()['end_to_end']['ours_us_per_event']:.1f}",
 }
 
