@@ -5,8 +5,8 @@ Each is called once a chunk, so that a function and a module of its own cost not
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import chain, repeat
-from operator import itemgetter
+from itertools import chain, compress, repeat
+from operator import is_, itemgetter
 from typing import Any, cast
 
 import orjson
@@ -26,6 +26,8 @@ __all__ = [
     "sizes_of",
 ]
 
+# Nearly all ids are of these; others may be normal as well.
+_HEX_AND_DASH = b"0123456789abcdef-"
 # What `str.strip` takes away, of ASCII, and the x of `0x`.
 _NOT_NORMAL = "\t\n\v\f\r\x1c\x1d\x1e\x1f x"
 
@@ -99,9 +101,8 @@ def normalise_ids(chunk: RecordChunk, traces: Sequence[Any], spans: Sequence[Any
         text = _joined(traces) + _joined(spans)
         if (
             text.isascii()
-            and text.lower() == text
+            and (not text.encode().translate(None, _HEX_AND_DASH) or _is_normal(text))
             and _ZEROS not in text
-            and not any(map(text.__contains__, _NOT_NORMAL))
             and _NONES.isdisjoint(traces)
             and _NONES.isdisjoint(spans)
         ):
@@ -118,6 +119,10 @@ def normalise_ids(chunk: RecordChunk, traces: Sequence[Any], spans: Sequence[Any
             if type(identifier) is not str:
                 continue
             event[name] = normalise_trace_id(identifier)
+
+
+def _is_normal(text: str) -> bool:
+    return text.lower() == text and not any(map(text.__contains__, _NOT_NORMAL))
 
 
 def _joined(identifiers: Sequence[Any]) -> str:
@@ -162,8 +167,9 @@ def leave_large_integers(
     suspects: Sequence[int] = range(len(events))
     if chunk.owners is None:
         with suppress(TypeError):  # a tombstone
-            exact = map(bytes.endswith, cast("Sequence[bytes]", values), tails)
-            suspects = [at for at, same in enumerate(exact) if not same]
+            # What does not end so stays the object that it is; `bytes.endswith` takes twice as long.
+            left = map(bytes.removesuffix, cast("Sequence[bytes]", values), tails)
+            suspects = list(compress(range(len(events)), map(is_, left, values)))
             if not suspects:
                 return
     if len(suspects) > len(events) // 4 and _SCALARS.issuperset(
