@@ -188,7 +188,9 @@ async def _filling(
 ) -> AsyncIterator[_Filling]:
     ledger, telemetry, letters = Ledger(), Telemetry(), DeadLetterProducer(settings)
     total = sum(one.end - one.start for one in ranges)
-    async with make_client(settings.elasticsearch, serializers=bulk_serializers()) as client:
+    async with make_client(
+        settings.elasticsearch, serializers=bulk_serializers(), tries_next_host=False
+    ) as client:
         writer = BulkWriter(
             client,
             settings.elasticsearch,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
+from aiokafka import TopicPartition
 from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 
 from pipeline.audit.comparison import Comparison
@@ -76,6 +77,12 @@ async def audit(
             )
             ends = await reading.consumer.end_offsets(wanted)
         results = [PartitionAudit(one) for one in ranges]
+        nothing_because = _why_nothing(
+            settings,
+            partition,
+            wanted,
+            committed=not committed_only or any(each in commits for each in wanted),
+        )
         if committed_only:
             for each, audited in zip(wanted, results, strict=True):
                 audited.not_committed = max(0, ends[each] - audited.range.end)
@@ -93,7 +100,27 @@ async def audit(
                 with server_errors(settings.elasticsearch, "give the documents to be counted"):
                     targets = filtering.targets if filtering is not None else None
                     await _Proof(settings, results, client, comparison, report, targets).run()
-                    return AuditResult(results)
+                    return AuditResult(results, nothing_because)
+
+
+def _why_nothing(
+    settings: Settings, partition: int | None, wanted: Sequence[TopicPartition], *, committed: bool
+) -> str:
+    """Say why nothing can be compared, whatever Kafka holds; nothing where something may be."""
+    if not wanted:
+        return (
+            f"no topic matches kafka.topic_pattern = {settings.kafka.topic_pattern}"
+            if partition is None
+            else f"no topic has a partition {partition}"
+        )
+    if not committed:
+        topics = ", ".join(sorted({each.topic for each in wanted}))
+        return (
+            f"the group {settings.kafka.group_id} (kafka.group_id) has committed nothing of {topics}: it does not "
+            "exist, no worker has indexed anything yet, or its commits have expired; --to-end looks at all that "
+            "Kafka holds"
+        )
+    return ""
 
 
 class _Proof:

@@ -83,6 +83,8 @@ class AuditResult:
     """What was counted in all partitions."""
 
     partitions: Sequence[PartitionAudit]
+    nothing_because: str = ""
+    """Why there was nothing to compare, where that is known before anything is read."""
 
     @property
     def records(self) -> int:

@@ -32,11 +32,15 @@ PASSING = frozenset({408, 429, 502, 503, 504})
 
 
 def make_client(
-    settings: Elasticsearch, *, serializers: Mapping[str, Serializer] | None = None
+    settings: Elasticsearch,
+    *,
+    serializers: Mapping[str, Serializer] | None = None,
+    tries_next_host: bool = True,
 ) -> AsyncElasticsearch:
     """Make a client by the settings; it connects with its first request.
 
-    It never repeats a request by itself: what may be sent again, and when, is for the caller to decide.
+    A request that a host does not answer, or cannot for now, goes to the next host, each once. Without
+    `tries_next_host` it is never repeated: what may be sent again, and when, is for the caller to decide.
 
     Raises SettingsError when `ca_certs` is no certificate file, or is set without an https host.
     """
@@ -54,8 +58,8 @@ def make_client(
         request_timeout=settings.request_timeout_seconds,
         http_compress=settings.compress,
         connections_per_node=settings.max_concurrent_requests + _SPARE_CONNECTIONS,
-        max_retries=0,
-        retry_on_timeout=False,
+        max_retries=len(settings.hosts) - 1 if tries_next_host else 0,
+        retry_on_timeout=tries_next_host,
         **options,
     )
 

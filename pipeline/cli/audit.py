@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
@@ -13,7 +14,7 @@ from rich.text import Text
 from pipeline.cli.options import ConfigOption, load_run_settings, milliseconds
 from pipeline.cli.tables import Column, print_json, print_table
 from pipeline.cli.terminal import err, out
-from pipeline.errors import SettingsError
+from pipeline.errors import SettingsError, TopicMissing
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def audit_command(
     """Prove that no record is lost or indexed twice: compare Kafka, Elasticsearch and the dead letters.
 
     Exit code 0 when nothing is missing, duplicated, damaged in Kafka or expired before it was read, else 1; also 1
-    when there was nothing to compare.
+    when there was nothing to compare, as of a topic or a group that does not exist.
     """
     from pipeline.audit import audit
 
@@ -93,19 +94,24 @@ def audit_command(
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True, disable=as_json) as bar:
         task = bar.add_task("compared", total=None)
-        result = asyncio.run(
-            audit(
-                settings,
-                topics=topic or (),
-                partition=partition,
-                from_offset=from_offset,
-                to_offset=to_offset,
-                since_ms=milliseconds("--since", since),
-                until_ms=milliseconds("--until", until),
-                to_end=to_end,
-                report=lambda done, total: bar.update(task, completed=done, total=total),
-            )
+        looking = audit(
+            settings,
+            topics=topic or (),
+            partition=partition,
+            from_offset=from_offset,
+            to_offset=to_offset,
+            since_ms=milliseconds("--since", since),
+            until_ms=milliseconds("--until", until),
+            to_end=to_end,
+            report=lambda done, total: bar.update(task, completed=done, total=total),
         )
+        try:
+            result = asyncio.run(looking)
+        except TopicMissing as error:
+            # Not that a server has refused something, but that nothing is proved.
+            bar.stop()
+            err.print(f"[bold red]error:[/] {escape(str(error))}: nothing was compared", soft_wrap=True)
+            raise typer.Exit(1) from None
     if as_json:
         print_json(result_as_json(result))
     else:
@@ -156,6 +162,7 @@ def result_as_json(result: "AuditResult") -> dict[str, Any]:
     )
     return {
         "clean": result.clean,
+        "nothing_because": result.nothing_because,
         **{name: getattr(result, name) for name in totals},
         "partitions": [
             {
@@ -205,7 +212,8 @@ def print_audit(result: "AuditResult", settings: Settings) -> None:
             style="yellow",
         )
     if not result.records:
-        out.print("Nothing was compared: that proves nothing.", style="red")
+        why = result.nothing_because or "there is no record in these ranges"
+        out.print(Text(f"Nothing was compared, and that proves nothing: {why}.", style="red"), soft_wrap=True)
     elif result.own_ids and result.own_ids == result.expected - result.dropped:
         out.print("Nothing was proved: all ids are the configuration's own.", style="yellow")
     elif result.clean:

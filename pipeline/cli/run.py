@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.check import show_findings
 from pipeline.cli.options import ConfigOption, LogstashOption, load_run_settings
 from pipeline.settings import Settings
 
@@ -25,14 +24,15 @@ def run_command(
 ) -> None:
     """Check both servers, then index in several processes until SIGTERM: the command of a service.
 
+    What is found is logged. A server that is away is waited for, not ready; what does not pass by itself, as a topic or
+    a template that is missing, is exit code 3.
+
     With `traces.enabled` a correlator of the traces runs beside them.
     """
     settings = load_run_settings(config, logstash)
     if logstash is not None:
         # For the workers, and for the correlator.
         os.environ["LOGPIPE_FILTERS__FILE"] = str(logstash)
-    if not show_findings(settings):
-        raise typer.Exit(3)
     logpipe = [sys.executable, "-m", "pipeline"]
     options = [] if config is None else ["--config", str(config)]
     beside = [[*logpipe, "traces", *options]] if settings.traces.enabled else []
@@ -44,6 +44,7 @@ async def _supervise(
 ) -> int:
     from pipeline.telemetry.merged import SupervisorTelemetry
     from pipeline.worker.merged_endpoint import merged_endpoint
+    from pipeline.worker.preparation import until_servers_answer
     from pipeline.worker.supervisor import Supervisor, available_cores
 
     telemetry = SupervisorTelemetry()
@@ -51,4 +52,4 @@ async def _supervise(
     supervisor = Supervisor(settings, command, number, telemetry, beside)
     async with merged_endpoint(settings.http, supervisor.workers, telemetry) as url:
         logging.getLogger(__name__).info("metrics of %d workers at %s/metrics", number, url)
-        return await supervisor.run()
+        return await supervisor.run(lambda: until_servers_answer(settings, telemetry))

@@ -2,16 +2,19 @@
 
 import ssl
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import certifi
 from aiohttp import ClientError, ClientSession, ClientTimeout
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
+from elastic_transport import TlsError
 from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 
-from pipeline.bulk.client import credentials_hint, make_client, reason_of
+from pipeline.bulk.client import PASSING, credentials_hint, make_client, reason_of
 from pipeline.encode.run_filters import targets_of
+from pipeline.events.indices import log_index_patterns
+from pipeline.install.server_version import server_version
 from pipeline.kafka.client import admin_client
 from pipeline.kafka.groups import describe_group, explain_conflict
 from pipeline.kafka.trace_events import trace_events_topic
@@ -20,6 +23,7 @@ from pipeline.settings import Otlp, Settings
 __all__ = ["Finding", "check_servers", "remarks"]
 
 _COLLECTOR_SECONDS = 5
+_SHOWN_INDICES = 3
 
 
 class Finding(NamedTuple):
@@ -28,6 +32,8 @@ class Finding(NamedTuple):
     subject: str
     good: bool | None
     detail: str
+    run: Literal["refuses", "waits", "starts"] = "refuses"
+    """What `logpipe run` does when it is not good: what passes by itself keeps no worker from working."""
 
 
 async def check_servers(settings: Settings) -> list[Finding]:
@@ -48,7 +54,9 @@ async def _check_kafka(settings: Settings) -> list[Finding]:
             known = set(await admin.list_topics())
             group = await _check_group(admin, kafka.group_id)
     except (KafkaError, OSError) as error:
-        return [Finding("kafka", False, f"no answer from {where} (kafka.bootstrap_servers): {error}")]
+        detail = f"no answer from {where} (kafka.bootstrap_servers): {error}"
+        passes = isinstance(error, OSError | KafkaConnectionError) or error.retriable
+        return [Finding("kafka", False, detail, "waits" if passes else "refuses")]
     findings = [Finding("kafka", True, f"answers at {where}"), group]
     if kafka.topic_pattern is not None:
         return [*findings, Finding("topics", None, f"read by pattern {kafka.topic_pattern}")]
@@ -77,34 +85,52 @@ async def _check_elasticsearch(settings: Settings) -> list[Finding]:
     where = ", ".join(settings.elasticsearch.hosts)
     async with make_client(settings.elasticsearch) as client:
         try:
+            found = await server_version(client)
+            if found.supported is False:
+                return [Finding("elasticsearch", False, f"{where}: {found.detail}")]
             health = await client.cluster.health()
+            version = Finding("elasticsearch version", found.supported, found.detail)
+            return [
+                await _check_color(client, settings.index.prefix, where, str(health["status"])),
+                version,
+                await _check_template(client, settings.index.prefix),
+            ]
         except ApiError as error:
             status = error.meta.status
             hint = ""
             if status == HTTPStatus.UNAUTHORIZED:
                 hint = f"; {credentials_hint(settings.elasticsearch)}"
             detail = f"{where} answers HTTP {status}: {reason_of(error)}{hint}"
-            return [Finding("elasticsearch", False, detail)]
+            return [Finding("elasticsearch", False, detail, "waits" if status in PASSING else "refuses")]
         except TransportError as error:
+            detail = f"no answer from {where} (elasticsearch.hosts): {error.message}"
+            # That what answers has the wrong certificate does not pass.
             return [
-                Finding(
-                    "elasticsearch", False, f"no answer from {where} (elasticsearch.hosts): {error.message}"
-                ),
+                Finding("elasticsearch", False, detail, "refuses" if isinstance(error, TlsError) else "waits")
             ]
-        color = str(health["status"])
-        return [
-            Finding("elasticsearch", color != "red", f"answers at {where}, cluster is {color}"),
-            await _check_template(client, settings.index.prefix),
-        ]
+
+
+async def _check_color(client: AsyncElasticsearch, prefix: str, where: str, color: str) -> Finding:
+    """Tell of the cluster, and of a red one whose indices make it so: a worker cares for its own alone."""
+    subject, detail = "elasticsearch", f"answers at {where}, cluster is {color}"
+    if color != "red":
+        return Finding(subject, True, detail)
+    health = await client.cluster.health(
+        index=[*log_index_patterns(prefix), f"{prefix}.*"], level="indices", timeout="1s"
+    )
+    red = sorted(name for name, index in health.get("indices", {}).items() if index["status"] == "red")
+    if not red:
+        return Finding(subject, None, f"{detail}, by indices that are not this pipeline's")
+    shown = ", ".join(red[:_SHOWN_INDICES])
+    more = f" and {len(red) - _SHOWN_INDICES} more" if len(red) > _SHOWN_INDICES else ""
+    return Finding(
+        subject, False, f"{detail}: {shown}{more}; GET _cluster/allocation/explain says why", "starts"
+    )
 
 
 async def _check_template(client: AsyncElasticsearch, name: str) -> Finding:
     subject = f"index template {name}"
-    try:
-        exists = await client.indices.exists_index_template(name=name)
-    except (ApiError, TransportError) as error:
-        return Finding(subject, False, str(error))
-    if exists:
+    if await client.indices.exists_index_template(name=name):
         return Finding(subject, True, "is installed")
     return Finding(subject, False, "is missing; `logpipe setup` installs it")
 
@@ -124,9 +150,11 @@ async def _check_trace_collector(otlp: Otlp) -> list[Finding]:
         ):
             status = response.status
     except (ClientError, TimeoutError) as error:
-        return [Finding(subject, False, f"no answer from {where}: {str(error) or type(error).__name__}")]
+        # Spans are worth less than logs: without a collector they are dropped, and the rest goes on.
+        detail = f"no answer from {where}: {str(error) or type(error).__name__}"
+        return [Finding(subject, False, detail, "starts")]
     if status != HTTPStatus.OK:
-        return [Finding(subject, False, f"{where} answers HTTP {status}")]
+        return [Finding(subject, False, f"{where} answers HTTP {status}", "starts")]
     return [Finding(subject, True, f"answers at {otlp.endpoint}")]
 
 

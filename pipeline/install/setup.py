@@ -18,6 +18,7 @@ from pipeline.install.other_templates import (
 )
 from pipeline.install.plan import Change, plan_changes
 from pipeline.install.resources import Kind, Resource, load_resources
+from pipeline.install.server_version import server_version
 from pipeline.install.topics import TopicPlan, TopicSpec, create_topics, plan_topics, wanted_topics
 from pipeline.settings import Settings
 
@@ -108,6 +109,7 @@ async def run_setup(
         specs = wanted_topics(settings, partitions=partitions, replication_factor=replication_factor)
         topics = await plan_topics(settings.kafka, specs)
     async with make_client(settings.elasticsearch) as client:
+        report(f"Elasticsearch: {await _supported_server(client, settings)}")
         plan = await _plan(client, settings, wanted, without_ilm=without_ilm)
         if dry_run:
             _report_plan(plan, topics, settings, report)
@@ -132,6 +134,16 @@ async def run_setup(
         topics=tuple(spec.name for spec in topics.missing),
         saved_objects=imported,
     )
+
+
+async def _supported_server(client: AsyncElasticsearch, settings: Settings) -> str:
+    """Name the server; raises ServerRefused for one that is not supported."""
+    with server_errors(settings.elasticsearch, "say which version it is"):
+        found = await server_version(client)
+    if found.supported is False:
+        where = ", ".join(settings.elasticsearch.hosts)
+        raise ServerRefused(f"{where} (elasticsearch.hosts): {found.detail}")
+    return found.detail
 
 
 async def _plan(

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,
@@ -84,31 +85,60 @@ async def start_client(client: _Client, kafka: Kafka) -> None:
     The clients have one time-out for all their requests, 40 s: right for a fetch or the creation of a topic, too
     long for whoever has mistyped a port. So a connection of its own, with a time-out of its own, goes ahead.
 
+    The client connects to the broker that has answered: else it would wait those 40 s for each that does not.
+
     Raises KafkaConnectionError when no broker answers, else what the client's own `start` does.
     """
-    await _wait_for_an_answer(kafka)
-    await client.start()
+    answers = await _first_that_answers(kafka)
+    # The consumer and the admin client have it under the one name, the producer under the other.
+    connecting = getattr(client, "_client", None) or getattr(client, "client", None)
+    if not isinstance(connecting, AIOKafkaClient):
+        await client.start()
+        return
+    # aiokafka has no other way to it, and goes through them in an order of its own. All are tried again later on.
+    every, connecting._bootstrap_servers = connecting._bootstrap_servers, [answers]  # noqa: SLF001
+    try:
+        await client.start()
+    finally:
+        connecting._bootstrap_servers = every  # noqa: SLF001
 
 
-async def _wait_for_an_answer(kafka: Kafka) -> None:
+async def _first_that_answers(kafka: Kafka) -> str:
     seconds = kafka.connect_timeout_seconds
     # They are asked one after the other: one that is silent must leave time for the next.
     each = seconds / len(kafka.bootstrap_servers)
-    ahead = AIOKafkaAdminClient(
-        **connection_options(kafka, "connect"), request_timeout_ms=max(1, int(each * 1000))
-    )
+    refused: list[str] = []
+    silent: BaseException | None = None
+    for server in kafka.bootstrap_servers:
+        try:
+            await _ask(kafka, server, each)
+        except TimeoutError as error:
+            silent = error
+        except KafkaConnectionError as error:
+            refused.append(str(error))
+        else:
+            return server
+    if silent is None:
+        raise KafkaConnectionError("; ".join(refused))
+    raise KafkaConnectionError(
+        f"no broker has answered within {seconds:g} s (kafka.connect_timeout_seconds). What listens there may "
+        f"not be Kafka, or not with kafka.security_protocol = {kafka.security_protocol}"
+    ) from silent
+
+
+async def _ask(kafka: Kafka, server: str, seconds: float) -> None:
+    """Have one broker answer; raises TimeoutError when it is silent, KafkaConnectionError when it refuses."""
+    options = {**connection_options(kafka, "connect"), "bootstrap_servers": [server]}
+    ahead = AIOKafkaAdminClient(**options, request_timeout_ms=max(1, int(seconds * 1000)))
     loop = asyncio.get_running_loop()
     began = loop.time()
     try:
         async with asyncio.timeout(seconds):
             await ahead.start()
-    except (TimeoutError, KafkaConnectionError) as error:
-        if loop.time() - began < each:
+    except KafkaConnectionError as error:
+        if loop.time() - began < seconds:
             raise
-        raise KafkaConnectionError(
-            f"no broker has answered within {seconds:g} s (kafka.connect_timeout_seconds). What listens there may "
-            f"not be Kafka, or not with kafka.security_protocol = {kafka.security_protocol}"
-        ) from error
+        raise TimeoutError from error
     finally:
         await ahead.close()
 

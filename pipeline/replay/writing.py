@@ -81,7 +81,9 @@ async def replay_writer(
         with server_errors(settings.elasticsearch, "tell how it is"):
             await client.cluster.health()
     ledger, telemetry = Ledger(), Telemetry()
-    async with make_client(settings.elasticsearch, serializers=bulk_serializers()) as client:
+    async with make_client(
+        settings.elasticsearch, serializers=bulk_serializers(), tries_next_host=False
+    ) as client:
         bulk = BulkWriter(
             client,
             settings.elasticsearch,

@@ -16,7 +16,7 @@
 import gc
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -44,6 +44,8 @@ _NOT_SUMMED: dict[str, Callable[[float, float], float]] = {
     "trace_expected_seconds": max,
 }
 _TIME_SUFFIX = "_updated_timestamp_seconds"
+# The number of no run: what the supervisor says itself, before there are workers to say it.
+_BEFORE_ALL = -1
 _CONSUMED = "logpipe_documents_consumed"
 _DOCUMENTS = "logpipe_documents"
 
@@ -90,6 +92,11 @@ class MergedMetrics(Collector):
         """Keep what a worker that has ended has counted."""
         with self._lock:
             self._ended.append(self._running.pop(run)._replace(answers=False, ended=True))
+
+    def forget(self, run: int) -> None:
+        """Keep nothing of this run."""
+        with self._lock:
+            self._running.pop(run, None)
 
     def _tell(self, run: int, told: _Told) -> None:
         with self._lock:
@@ -251,3 +258,19 @@ class SupervisorTelemetry:
             "Times a worker did not answer; what it had counted before is in the sums",
             registry=registry,
         )
+        self.waiting: tuple[str, ...] = ()
+        """Why no worker has been started yet: what is waited for, in words."""
+
+    def wait_for(self, reasons: Sequence[str], dependencies: Mapping[str, bool]) -> None:
+        """Show that no worker has been started, why, and which dependencies answer; nothing to wait for ends it."""
+        self.waiting = tuple(reasons)
+        if not reasons:
+            self.merged.forget(_BEFORE_ALL)
+            return
+        ready = Metric("logpipe_ready", "Whether /health/ready says so", "gauge")
+        ready.add_sample(ready.name, {}, 0)
+        up = Metric("logpipe_dependency_up", "Whether a dependency answers", "gauge")
+        for name, answers in dependencies.items():
+            up.add_sample(up.name, {"dependency": name}, answers)
+        self.merged.begin(_BEFORE_ALL)
+        self.merged.update(_BEFORE_ALL, dump_metrics([ready, up]))

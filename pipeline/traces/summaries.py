@@ -71,7 +71,9 @@ class Summaries:
         self._prefix = settings.index.prefix
         self._partition = Partition(trace_events_topic(settings), 0)
         self._reader = make_client(settings.elasticsearch)
-        self._client: AsyncElasticsearch = make_client(settings.elasticsearch, serializers=bulk_serializers())
+        self._client: AsyncElasticsearch = make_client(
+            settings.elasticsearch, serializers=bulk_serializers(), tries_next_host=False
+        )
         # Of the requests; what becomes of summaries is counted by the correlator itself.
         self._ledger = Ledger()
         self._delivered = 0

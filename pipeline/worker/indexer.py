@@ -67,7 +67,9 @@ class Indexer:
             self._errors,
             self._filters.filtering if self._filters is not None else None,
         )
-        self._client = make_client(settings.elasticsearch, serializers=bulk_serializers())
+        self._client = make_client(
+            settings.elasticsearch, serializers=bulk_serializers(), tries_next_host=False
+        )
         self._clock = Clock(self._client, telemetry.clock_difference)
         self._dead_letters = DeadLetterProducer(settings)
         self._writer = BulkWriter(

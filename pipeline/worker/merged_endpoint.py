@@ -74,13 +74,20 @@ class _MergedEndpoint:
         return True, {"status": "alive"}
 
     async def ready(self) -> tuple[bool, dict[str, Any]]:
-        """Tell whether every worker is ready."""
+        """Tell whether every worker is ready; none is before it has been started."""
+        if waiting := self._telemetry.waiting:
+            return False, {"status": "not ready", "reason": "; ".join(waiting)}
         answers = await self._ask("ready")
         good = all(answer["status"] == "ready" for answer in answers.values())
         return good, {"status": "ready" if good else "not ready", "workers": answers}
 
     async def startup(self) -> tuple[bool, dict[str, Any]]:
-        """Tell whether every worker has joined the group, once."""
+        """Tell whether every worker has joined the group, once.
+
+        Also while a server is waited for before any is started: a restart would not bring it back.
+        """
+        if self._telemetry.waiting:
+            return True, {"status": "waiting", "version": version()}
         if not self._started:
             answers = await self._ask("startup")
             self._started = all(answer["status"] == "started" for answer in answers.values())

@@ -333,12 +333,22 @@ async def test_a_topic_that_does_not_exist_is_named(pipeline: Pipeline) -> None:
         await look(pipeline, topics=["none-such"])
 
 
+async def test_a_topic_or_a_partition_that_does_not_exist_is_no_proof(pipeline: Pipeline) -> None:
+    for arguments, why in (
+        (("--topic", "none-such"), "the topic none-such does not exist"),
+        (("--partition", "99"), "no topic has a partition 99"),
+    ):
+        command = await asyncio.to_thread(logpipe, "audit", *arguments, settings=pipeline.environment())
+        assert command.returncode == 1, command.stderr.decode()
+        assert why in " ".join((command.stdout + command.stderr).decode().split())
+
+
 async def test_without_any_commit_nothing_was_compared_and_that_is_no_proof(pipeline: Pipeline) -> None:
     await pipeline.send([b"{}"])
     command = await asyncio.to_thread(logpipe, "audit", settings=pipeline.environment())
     assert command.returncode == 1, command.stderr.decode()
     said = " ".join(command.stdout.decode().split())
-    assert "Nothing was compared" in said
+    assert f"Nothing was compared, and that proves nothing: the group {pipeline.name}" in said
     assert f"1 offsets that the group {pipeline.name} has not committed" in said
 
 

@@ -289,7 +289,7 @@ async def test_check_finds_what_is_missing_and_what_is_there(pipeline: Pipeline)
         logpipe, "run", settings=pipeline.environment(LOGPIPE_INDEX__PREFIX="none-such")
     )
     assert bad.returncode == 3
-    assert "logpipe setup" in bad.stdout.decode()
+    assert "logpipe setup" in bad.stderr.decode()
 
 
 async def test_generate_writes_what_it_says(pipeline: Pipeline) -> None:

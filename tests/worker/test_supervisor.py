@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,14 @@ import psutil
 import pytest
 from aiohttp import ClientSession, web
 
-from pipeline.errors import SettingsError
-from pipeline.settings import load_settings
+from pipeline.errors import ServerUnavailable, SettingsError
+from pipeline.install.check import Finding
+from pipeline.sandbox.ports import free_port
+from pipeline.settings import Settings, load_settings
 from pipeline.telemetry.merged import SupervisorTelemetry
 from pipeline.telemetry.server import exposition
 from pipeline.worker.merged_endpoint import merged_endpoint
+from pipeline.worker.preparation import until_servers_answer
 from pipeline.worker.supervisor import Supervisor, available_cores
 from tests.logpipe import logpipe, running
 from tests.own_pipeline import SLOW, Pipeline, documents, stop
@@ -240,6 +243,78 @@ async def test_metrics_are_merged_and_written_beside_the_event_loop(monkeypatch:
         assert "logpipe_workers" in await response.text()
     assert threads != [threading.get_ident()]
     assert len(threads) == 1
+
+
+async def test_run_without_its_servers_waits_is_not_ready_and_says_why() -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    away = {
+        "LOGPIPE_HTTP__PORT": str(port),
+        "LOGPIPE_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9",
+        "LOGPIPE_ELASTICSEARCH__HOSTS": "http://127.0.0.1:9",
+    }
+    with running("run", "--workers", "2", settings=away) as process:
+        async with asyncio.timeout(60):
+            while True:
+                with suppress(OSError):
+                    status, body = await get(f"{url}/health/ready")
+                    if "reason" in body:
+                        break
+                await asyncio.sleep(0.1)
+        started, said = await get(f"{url}/health/startup")
+        async with ClientSession() as session, session.get(f"{url}/metrics") as response:
+            exposed = await response.text()
+        assert workers(process.pid) == []
+        process.send_signal(signal.SIGTERM)
+        output = (await asyncio.to_thread(process.communicate, timeout=60))[0].decode()
+    assert process.returncode == 0, output
+    assert status == 503
+    assert "kafka.bootstrap_servers" in body["reason"]
+    assert "elasticsearch.hosts" in body["reason"]
+    # A restart would bring no server back.
+    assert (started, said["status"]) == (200, "waiting")
+    assert 'logpipe_dependency_up{dependency="kafka"} 0.0' in exposed
+    assert 'logpipe_dependency_up{dependency="elasticsearch"} 0.0' in exposed
+    assert "logpipe_ready 0.0" in exposed
+    assert output.count("kafka: no answer") == 1, output
+
+
+async def test_workers_start_when_what_was_away_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    away = Finding("kafka", False, "no answer", "waits")
+    red = Finding("elasticsearch", False, "cluster is red: mine-1", "starts")
+    looks = iter([[away, red], [away, red], [Finding("kafka", True, "answers"), red]])
+
+    async def look(_: Settings) -> list[Finding]:
+        return next(looks)
+
+    monkeypatch.setattr("pipeline.worker.preparation.check_servers", look)
+    monkeypatch.setattr("pipeline.worker.preparation._AGAIN_SECONDS", 0.01)
+    telemetry = SupervisorTelemetry()
+    shown = []
+
+    async def watch() -> None:
+        while True:
+            shown.append((telemetry.waiting, telemetry.registry.get_sample_value("logpipe_ready")))
+            await asyncio.sleep(0.001)
+
+    watching = asyncio.create_task(watch())
+    await until_servers_answer(load_settings(), telemetry)
+    watching.cancel()
+    assert (("kafka: no answer",), 0) in shown
+    assert telemetry.waiting == ()
+    assert telemetry.registry.get_sample_value("logpipe_ready") is None, "the workers say so from now on"
+
+
+async def test_what_does_not_pass_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def look(_: Settings) -> list[Finding]:
+        return [
+            Finding("kafka", False, "no answer", "waits"),
+            Finding("index template x", False, "is missing; `logpipe setup` installs it"),
+        ]
+
+    monkeypatch.setattr("pipeline.worker.preparation.check_servers", look)
+    with pytest.raises(ServerUnavailable, match="index template x: is missing; `logpipe setup`"):
+        await until_servers_answer(load_settings(), SupervisorTelemetry())
 
 
 # --- on the real servers ----------------------------------------------------------------------------------
