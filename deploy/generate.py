@@ -15,7 +15,7 @@ __all__ = ["GENERATED", "Value", "documented_values"]
 
 ROOT = Path(__file__).parents[1]
 CHART = ROOT / "deploy/helm/logpipe"
-RULES = ("recording", "alerts")
+RULES = ("recording", "alerts", "platform")
 _FROM = "# Written by `make deploy` from monitoring/prometheus/rules.\n"
 _RULE = """\
 apiVersion: monitoring.coreos.com/v1

@@ -6,8 +6,8 @@
 - What a worker had read but not settled when it was last heard is read again by another, and counted again: its
   documents get the outcome `read_again`, so that what was consumed is what was settled, in flight or read again.
 - Gauges are summed over the workers that answer, `process_*` of the workers (not the supervisor) included.
-  Offsets and `*_info` are the highest; `process_start_time_seconds` and what says whether something is up are
-  the lowest of all.
+  Offsets, the difference of the clocks, Elasticsearch's fullest disk and `*_info` are the highest;
+  `process_start_time_seconds` and what says whether something is up are the lowest of all.
 - Of a gauge that has an `…_updated_timestamp_seconds`, the newest reading counts.
 - Of exemplars any worker's counts.
 - `*_created`, the time a counter began, is left out: a sum has none.
@@ -31,12 +31,14 @@ __all__ = ["MergedMetrics", "SupervisorTelemetry"]
 
 _CUMULATIVE = frozenset({"counter", "histogram", "summary"})
 _NOT_SUMMED: dict[str, Callable[[float, float], float]] = {
+    "logpipe_clock_difference_seconds": max,
     "logpipe_committed_offset": max,
     "logpipe_consumer_lag_seconds": max,
     "logpipe_consumer_unread_seconds": max,
     "logpipe_dependency_up": min,
     "logpipe_kafka_silent_seconds": max,
     "logpipe_last_indexed_timestamp_seconds": max,
+    "logpipe_elasticsearch_disk_used_ratio": max,
     "logpipe_ready": min,
     "logpipe_topics_missing": max,
     "logpipe_traces_oldest_seconds": max,

@@ -92,11 +92,7 @@ class Telemetry:
             ["index"],
             registry=registry,
         )
-        self.clock_difference = Gauge(
-            "logpipe_clock_difference_seconds",
-            "How far this machine's clock is ahead of Elasticsearch's, whose time is used",
-            registry=registry,
-        )
+        self.clock_difference, self.disk_used = _told_by_elasticsearch(registry)
         self._formats: set[str] = set()
         self.input_events = Counter(
             "logpipe_input_events",
@@ -347,3 +343,18 @@ class Telemetry:
                     name = _OTHER_FORMATS  # noqa: PLW2901 - so that no input makes series without end
                 self._formats.add(name)
             self.input_events.labels(topic, name).inc(number)
+
+
+def _told_by_elasticsearch(registry: CollectorRegistry) -> tuple[Gauge, Gauge]:
+    """Make the gauges of what Elasticsearch is asked once a minute."""
+    clock_difference = Gauge(
+        "logpipe_clock_difference_seconds",
+        "How far this machine's clock is ahead of Elasticsearch's, whose time is used",
+        registry=registry,
+    )
+    disk_used = Gauge(
+        "logpipe_elasticsearch_disk_used_ratio",
+        "Part of its disk that Elasticsearch's fullest node has used, 0 to 1",
+        registry=registry,
+    )
+    return clock_difference, disk_used

@@ -26,6 +26,7 @@ from pipeline.telemetry.health import Health
 from pipeline.telemetry.metrics import Telemetry
 from pipeline.telemetry.troubles import KAFKA, Trouble
 from pipeline.worker.clock import Clock
+from pipeline.worker.disks import Disks
 from pipeline.worker.filters import Filters, filters_of
 from pipeline.worker.offsets import Offsets
 from pipeline.worker.open_traces import open_traces
@@ -71,6 +72,7 @@ class Indexer:
             settings.elasticsearch, serializers=bulk_serializers(), tries_next_host=False
         )
         self._clock = Clock(self._client, telemetry.clock_difference)
+        self._disks = Disks(self._client, telemetry.disk_used)
         self._dead_letters = DeadLetterProducer(settings)
         self._writer = BulkWriter(
             self._client,
@@ -154,7 +156,8 @@ class Indexer:
                 emitting = tasks.create_task(self._emission.run(), name="trace events")
                 await self._clock.ask()
                 asking = tasks.create_task(self._clock.run(), name="clock")
-                others = [sending, committing, measuring, emitting, asking]
+                disks = tasks.create_task(self._disks.run(), name="disks")
+                others = [sending, committing, measuring, emitting, asking, disks]
                 if self._new_errors is not None:
                     others.append(tasks.create_task(self._new_errors.run(), name="new errors"))
                 await self._read()

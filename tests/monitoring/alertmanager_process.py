@@ -41,6 +41,11 @@ class Alertmanager:
             answer: list[dict[str, Any]] = await response.json()
             return answer
 
+    async def reload(self) -> None:
+        """Have it read its configuration again."""
+        async with self._session.post("/-/reload") as response:
+            assert response.status == 200, await response.text()
+
 
 @asynccontextmanager
 async def running_alertmanager(configuration: Path, directory: Path) -> AsyncIterator[Alertmanager]:

@@ -99,7 +99,8 @@ def quicker(rules: Mapping[str, Any], factor: int) -> dict[str, Any]:
     for group in rules["groups"]:
         made = [dict(rule, expr=_DURATION.sub(divided, rule["expr"])) for rule in group["rules"]]
         for rule in made:
-            if "for" in rule:
-                rule["for"] = f"{int(rule['for'][:-1]) * _MS[rule['for'][-1]] // factor}ms"
+            for name in ("for", "keep_firing_for"):
+                if name in rule:
+                    rule[name] = f"{int(rule[name][:-1]) * _MS[rule[name][-1]] // factor}ms"
         groups.append({"name": group["name"], "interval": "500ms", "rules": made})
     return {"groups": groups}

@@ -423,6 +423,7 @@ def test_metrics_are_found_in_an_expression(expression: str, names: set[str]) ->
         "logpipe_records_implausible_timestamp_total",
         "logpipe_documents_without_day_total",
         "logpipe_clock_difference_seconds",
+        "logpipe_elasticsearch_disk_used_ratio",
     ],
 )
 def test_what_an_alert_of_the_pipeline_asks_for_is_on_its_dashboard(metric: str) -> None:

@@ -54,9 +54,9 @@ def _health() -> Row:
     uptime = [
         number(
             f"Uptime, {window}",
-            "Part of the time in which at least one instance answered Prometheus; green from 99.95 %, yellow from "
-            "the objective of 99.9 %. Only time in which the recording rule service:up:max ran is counted.",
-            Series(f"min(avg_over_time(service:up:max[{window}]))"),
+            "Part of the time in which at least one instance of each service answered Prometheus; green from 99.95 %, "
+            "yellow from the objective of 99.9 %. Only time in which the recording rule service:up:max ran is counted.",
+            Series(f"avg_over_time(service:up:max[{window}])", "{{service}}"),
             unit="percentunit",
             limits=limits.AVAILABILITY,
             none="not scraped",

@@ -39,7 +39,8 @@ _CONTAINER: Final = (_IN_NAMESPACE, 'container!=""', 'container!="POD"')
 _REAL_DISK: Final = 'fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660"'
 
 # Every minute in which an alert fires, and every minute in which one fires that did not a minute before.
-_FIRING: Final = 'ALERTS{alertstate="firing"}'
+# Watchdog, the one without a severity, always fires.
+_FIRING: Final = 'ALERTS{alertstate="firing", severity!="none"}'
 _MINUTES_FIRING: Final = f"sum by (severity) (count_over_time({_FIRING}[1d:1m]))"
 _TIMES_FIRED: Final = f"sum by (severity) (sum_over_time(({_FIRING} unless {_FIRING} offset 1m)[1d:1m]))"
 MEAN_TIME_FIRING: Final = f"60 * {_MINUTES_FIRING} / clamp_min(({_TIMES_FIRED} or 0 * {_MINUTES_FIRING}), 1)"
@@ -63,8 +64,10 @@ def _system() -> Row:
             line(
                 status(
                     "Service status",
-                    "Whether at least one instance of each scraped job answers. From Prometheus' own `up`.",
-                    Series("max by (job) (up)", "{{job}}"),
+                    "Whether at least one instance of each service answers; one that has vanished is DOWN for a day. "
+                    "Beside the services what else is scraped, by its job. From Prometheus' own `up`.",
+                    Series('service:up:max{service!=""}', "{{service}}"),
+                    Series('max by (job) (up{job!="claude-code-bot"})', "{{job}}"),
                 ),
                 bars(
                     "Log events of each service, last 5 minutes",

@@ -398,6 +398,15 @@ def _waiting() -> Row:
                     Series("max by (instance) (logpipe_clock_difference_seconds)", "{{instance}}"),
                     unit="s",
                 ),
+                graph(
+                    "Elasticsearch's fullest disk",
+                    "From 85 % on it takes no new shards (ElasticsearchDiskHigh), from 95 % on its indices are "
+                    f"read-only. {_OWN}",
+                    Series("max(logpipe_elasticsearch_disk_used_ratio)", "fullest node"),
+                    unit="percentunit",
+                    limits=limits.DISK,
+                    maximum=1,
+                ),
             ),
         ],
     )
