@@ -17,9 +17,9 @@ from pipeline.settings import Elasticsearch, Settings, Shutdown, load_settings
 ROOT = Path(__file__).parent.parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = ["setup", "pipeline", "demo"]
+OURS = ["setup", "dashboards", "pipeline", "demo"]
 TRACES = ["otel-collector", "jaeger"]
-ONE_SHOT = {"setup", "demo"}
+ONE_SHOT = {"setup", "dashboards", "demo"}
 
 # A tag that names one release: python:3.13.7-slim-bookworm, prom/prometheus:v3.5.0.
 PINNED = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)?:v?\d+\.\d+\.\d+(-[a-z0-9.-]+)?")
@@ -146,13 +146,32 @@ def test_dependencies_can_be_waited_for(service: str) -> None:
 
 
 def test_nothing_of_ours_starts_before_setup_is_done() -> None:
-    for service in ("pipeline", "demo"):
+    for service in ("pipeline", "demo", "dashboards"):
         assert SERVICES[service]["depends_on"]["setup"] == {"condition": "service_completed_successfully"}
-    assert {"kafka", "elasticsearch", "kibana"} <= set(SERVICES["setup"]["depends_on"])
+    assert {"kafka", "elasticsearch"} <= set(SERVICES["setup"]["depends_on"])
 
 
-def test_setup_brings_the_dashboards_to_kibana() -> None:
-    command, option, url = SERVICES["setup"]["command"]
+def waited_for(service: str) -> set[str]:
+    """Name everything that a service waits for, directly or not."""
+    direct = set(SERVICES[service].get("depends_on", {}))
+    return direct.union(*map(waited_for, direct))
+
+
+def test_delivery_waits_for_nothing_that_only_shows() -> None:
+    assert waited_for("pipeline") == {"setup", "kafka", "elasticsearch"}
+
+
+def test_the_password_of_grafana_is_said_where_one_starts() -> None:
+    password = SERVICES["grafana"]["environment"]["GF_SECURITY_ADMIN_PASSWORD"]
+    (variable,) = re.findall(r"\$\{(\w+):-admin\}", password)
+    for page in (ROOT / "docker-compose.yml", ROOT / "docs/try-it.md"):
+        said = page.read_text().partition("services:")[0]
+        assert f"{variable}" in said
+        assert "`admin`" in said
+
+
+def test_the_dashboards_are_brought_to_kibana() -> None:
+    command, option, url = SERVICES["dashboards"]["command"]
     assert (command, option) == ("setup", "--kibana")
     assert Kibana(url, Elasticsearch()).url == "http://kibana:5601"
     assert "127.0.0.1:5601:5601" in SERVICES["kibana"]["ports"]
