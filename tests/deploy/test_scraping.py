@@ -1,5 +1,6 @@
 """Prometheus finds the pods that the manifests make: its own relabelling, applied to their labels by promtool."""
 
+import copy
 import json
 import re
 import subprocess
@@ -24,6 +25,25 @@ from tests.monitoring.tools import find
 PLAIN = kustomized(DEPLOY / "kubernetes")
 MONITORS = kustomized(DEPLOY / "kubernetes/prometheus-operator")
 OTHER_PODS = [one for one in kustomized(MONITORING / "synthetic") if one["kind"] == "CronJob"]
+WITH_PODS = {"Deployment", "CronJob"}
+# Every pod that this project's manifests make.
+PODS = [
+    one
+    for directory in (
+        DEPLOY / "kubernetes",
+        *(MONITORING / name for name in ("otel-collector", "synthetic", "load")),
+    )
+    for one in kustomized(directory)
+    if one["kind"] in WITH_PODS
+]
+CONFIG: dict[str, Any] = yaml.safe_load((MONITORING / "prometheus/prometheus-kubernetes.yml").read_text())
+JOBS_OF_PODS = [
+    job["job_name"]
+    for job in CONFIG["scrape_configs"]
+    if [each["role"] for each in job.get("kubernetes_sd_configs", [])] == ["pod"]
+]
+# Job -> the names of the manifests whose pods it scrapes; the product and the exporters are not ours to make.
+SCRAPED = {"log-pipeline": ["log-pipeline"], "otel-collector": ["otel-collector"]}
 
 needs_helm = pytest.mark.skipif(find_helm() is None, reason="no helm and no Go: the chart is not rendered")
 
@@ -79,8 +99,7 @@ def targets_in_a_cluster(manifest: Manifest) -> Iterator[dict[str, Any]]:
 
 def scraped(job: str, pods: list[Manifest], directory: Path) -> list[dict[str, str]]:
     """Give the labels of what a job of the shipped configuration scrapes of these pods."""
-    config = yaml.safe_load((MONITORING / "prometheus/prometheus-kubernetes.yml").read_text())
-    (wanted,) = (each for each in config["scrape_configs"] if each["job_name"] == job)
+    (wanted,) = (copy.deepcopy(each) for each in CONFIG["scrape_configs"] if each["job_name"] == job)
     assert [each["role"] for each in wanted.pop("kubernetes_sd_configs")] == ["pod"]
     # Debian's promtool is built without Kubernetes: the same labels come from a file.
     targets = directory / "targets.json"
@@ -121,6 +140,23 @@ def test_the_shipped_prometheus_scrapes_each_pod_of_the_pipeline_once(made: Any,
 @each_way
 def test_the_products_job_leaves_the_pipeline_alone(made: Any, tmp_path: Path) -> None:
     assert scraped("claude-code-bot", [of_kind(made(), "Deployment"), *OTHER_PODS], tmp_path) == []
+
+
+@pytest.mark.parametrize("job", JOBS_OF_PODS)
+def test_each_job_scrapes_of_all_our_pods_those_that_are_meant(job: str, tmp_path: Path) -> None:
+    assert {"log-pipeline", "otel-collector", "load-test"} <= {pod["metadata"]["name"] for pod in PODS}
+    targets = scraped(job, PODS, tmp_path)
+    assert {target["job"] for target in targets} <= {job}
+    expected = [f"{name}-0" for name in SCRAPED.get(job, [])]
+    assert [target.get("pod", target["instance"]) for target in targets] == expected
+
+
+def test_a_pod_of_the_product_is_scraped_as_its_service(tmp_path: Path) -> None:
+    product = copy.deepcopy(of_kind(PLAIN, "Deployment"))
+    product["metadata"]["name"] = "api-deployment"
+    pod_labels(product)["app"] = "api"
+    (target,) = scraped("claude-code-bot", [product, *PODS], tmp_path)
+    assert (target["service"], target["pod"], target["namespace"]) == ("api", "api-deployment-0", NAMESPACE)
 
 
 def test_a_pod_with_another_label_or_port_would_not_be_scraped(tmp_path: Path) -> None:
