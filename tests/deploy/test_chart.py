@@ -14,6 +14,7 @@ from pipeline.settings import load_settings
 from pipeline.version import version
 from tests.deploy import helm
 from tests.deploy.custom_resources import assert_fits_its_operator, is_of_an_operator
+from tests.monitoring.alerting import ALERTS, runbook
 from tests.monitoring.manifests import (
     DEPLOY,
     Manifest,
@@ -233,3 +234,13 @@ def test_keda_connects_as_the_worker_does(
     assert ("TriggerAuthentication" in made) == (authentication == "log-pipeline")
     for one in made.values():
         (assert_fits_its_operator if is_of_an_operator(one) else assert_valid)(one)
+
+
+def test_the_address_of_the_runbooks_is_one_setting() -> None:
+    options = ("--set", "prometheusRule.runbookBaseUrl=https://wiki.example.com/on-call/")
+    rules = rendered(*ALL, *options)["PrometheusRule"]
+    alerts = [rule for group in rules["spec"]["groups"] for rule in group["rules"] if "alert" in rule]
+    assert {alert["alert"] for alert in alerts} == {alert.name for alert in ALERTS}
+    for alert in alerts:
+        page = f"https://wiki.example.com/on-call/{runbook(alert['alert']).stem}"
+        assert alert["annotations"]["runbook_url"] == page
