@@ -69,6 +69,7 @@ def setup_command(
         print_json(
             {
                 "dry_run": result.dry_run,
+                "server": result.server,
                 "changed": result.changed,
                 "changes": [
                     {
@@ -85,5 +86,7 @@ def setup_command(
                 "notes": [note.removeprefix("note: ") for note in notes if note.startswith("note: ")],
             }
         )
-    elif not result.changed:
+        return
+    say(f"the server is {result.server}")
+    if not result.changed:
         say("nothing to change")

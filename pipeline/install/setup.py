@@ -41,6 +41,8 @@ class SetupResult:
     """The topics that were (or are to be) created."""
     saved_objects: tuple[str, ...] = ()
     """What was (or is to be) imported into Kibana; whether that changes anything Kibana does not say."""
+    server: str = ""
+    """Product and version of what was found at `elasticsearch.hosts`."""
 
     @property
     def changed(self) -> bool:
@@ -109,7 +111,7 @@ async def run_setup(
         specs = wanted_topics(settings, partitions=partitions, replication_factor=replication_factor)
         topics = await plan_topics(settings.kafka, specs)
     async with make_client(settings.elasticsearch) as client:
-        report(f"Elasticsearch: {await _supported_server(client, settings)}")
+        found = await _supported_server(client, settings)
         plan = await _plan(client, settings, wanted, without_ilm=without_ilm)
         if dry_run:
             _report_plan(plan, topics, settings, report)
@@ -133,6 +135,7 @@ async def run_setup(
         write_index=write_index,
         topics=tuple(spec.name for spec in topics.missing),
         saved_objects=imported,
+        server=found,
     )
 
 
