@@ -391,7 +391,7 @@ async def test_a_kafka_that_is_away_is_named_by_its_setting(
     [
         (401, ServerRefused, r"elasticsearch\.api_key"),
         (403, ServerRefused, "lacks a privilege"),
-        (429, ServerUnavailable, "cannot show its templates and policies now"),
+        (429, ServerUnavailable, "cannot say which version it is now"),
         (503, ServerUnavailable, "no master"),
         (500, ServerRefused, "HTTP 500"),
     ],
