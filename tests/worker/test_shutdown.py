@@ -86,7 +86,7 @@ async def test_sigterm_while_elasticsearch_is_away(pipeline: Pipeline) -> None:
         process.send_signal(signal.SIGTERM)
         output = await ended(process, 2 + SPARE_SECONDS)
     assert process.returncode == 0, output
-    assert "100 records not settled" in output
+    assert "100 records are read again by the worker that comes next" in output
     await finish(pipeline, 100)
 
 
