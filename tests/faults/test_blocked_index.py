@@ -15,7 +15,8 @@ from tests.own_pipeline import documents, stop
 
 EVENTS_A_TURN = 2000
 LATE_A_TURN = 2
-MOST_WAITING = 2000  # as many as the index's waiting room surely holds, `index_wait.max_index_bytes`
+# What half of QUICK's max_in_flight_bytes holds (`index_wait.max_share`): more would be given up.
+MOST_WAITING = 1000
 ROOM_MB = 25.0  # what may wait, and what the allocator makes of it
 
 
