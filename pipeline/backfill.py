@@ -13,9 +13,8 @@ from typing import NamedTuple
 
 from pipeline.audit.records import RangeReader, partitions_of, ranges_of, reader
 from pipeline.audit.result import Range
-from pipeline.bulk.client import make_client, server_errors
+from pipeline.bulk.client import make_bulk_client, make_client, server_errors
 from pipeline.bulk.outcomes import Outcome
-from pipeline.bulk.requests import bulk_serializers
 from pipeline.bulk.running_writer import RunningWriter
 from pipeline.bulk.writer import BulkWriter
 from pipeline.encode.fast_path import BatchEncoder, Record
@@ -188,9 +187,7 @@ async def _filling(
 ) -> AsyncIterator[_Filling]:
     ledger, telemetry, letters = Ledger(), Telemetry(), DeadLetterProducer(settings)
     total = sum(one.end - one.start for one in ranges)
-    async with make_client(
-        settings.elasticsearch, serializers=bulk_serializers(), tries_next_host=False
-    ) as client:
+    async with make_bulk_client(settings.elasticsearch) as client:
         writer = BulkWriter(
             client,
             settings.elasticsearch,

@@ -10,6 +10,7 @@ from elastic_transport import Serializer, TlsError
 from elasticsearch import ApiError, AsyncElasticsearch, TransportError, UnsupportedProductError
 
 from pipeline.bulk.outcomes import innermost_cause
+from pipeline.bulk.requests import bulk_serializers
 from pipeline.errors import LogpipeError, ServerRefused, ServerUnavailable, SettingsError
 from pipeline.settings import Elasticsearch
 
@@ -17,6 +18,7 @@ __all__ = [
     "PASSING",
     "credentials_hint",
     "cut_tracebacks",
+    "make_bulk_client",
     "make_client",
     "make_ssl_context",
     "reason_of",
@@ -32,34 +34,39 @@ PASSING = frozenset({408, 429, 502, 503, 504})
 
 
 def make_client(
-    settings: Elasticsearch,
-    *,
-    serializers: Mapping[str, Serializer] | None = None,
-    tries_next_host: bool = True,
+    settings: Elasticsearch, *, serializers: Mapping[str, Serializer] | None = None
 ) -> AsyncElasticsearch:
     """Make a client by the settings; it connects with its first request.
 
-    A request that a host does not answer, or cannot for now, goes to the next host, each once. Without
-    `tries_next_host` it is never repeated: what may be sent again, and when, is for the caller to decide.
+    A request that a host does not answer, or cannot for now, goes to the next host, each once.
 
     Raises SettingsError when `ca_certs` is no certificate file, or is set without an https host.
     """
-    options: dict[str, Any] = {}
+    options = {} if serializers is None else {"serializers": serializers}
+    return _make(settings, max_retries=len(settings.hosts) - 1, retry_on_timeout=True, **options)
+
+
+def make_bulk_client(settings: Elasticsearch) -> AsyncElasticsearch:
+    """Make a client for bulk requests: it takes and gives bytes.
+
+    It never repeats a request by itself: what may be sent again, and when, is for the caller to decide. Raises what
+    `make_client` does.
+    """
+    return _make(settings, serializers=bulk_serializers(), max_retries=0, retry_on_timeout=False)
+
+
+def _make(settings: Elasticsearch, **options: Any) -> AsyncElasticsearch:
     if settings.api_key is not None:
         options["api_key"] = settings.api_key.get_secret_value()
     if settings.username is not None and settings.password is not None:
         options["basic_auth"] = (settings.username, settings.password.get_secret_value())
     if settings.ca_certs is not None or any(host.startswith("https://") for host in settings.hosts):
         options["ssl_context"] = make_ssl_context(settings)
-    if serializers is not None:
-        options["serializers"] = serializers
     return AsyncElasticsearch(
         list(settings.hosts),
         request_timeout=settings.request_timeout_seconds,
         http_compress=settings.compress,
         connections_per_node=settings.max_concurrent_requests + _SPARE_CONNECTIONS,
-        max_retries=len(settings.hosts) - 1 if tries_next_host else 0,
-        retry_on_timeout=tries_next_host,
         **options,
     )
 

@@ -3,9 +3,8 @@
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from pipeline.bulk.client import make_client, server_errors
+from pipeline.bulk.client import make_bulk_client, make_client, server_errors
 from pipeline.bulk.outcomes import Outcome
-from pipeline.bulk.requests import bulk_serializers
 from pipeline.bulk.running_writer import RunningWriter
 from pipeline.bulk.writer import BulkWriter
 from pipeline.encode.fast_path import payload_of
@@ -81,9 +80,7 @@ async def replay_writer(
         with server_errors(settings.elasticsearch, "tell how it is"):
             await client.cluster.health()
     ledger, telemetry = Ledger(), Telemetry()
-    async with make_client(
-        settings.elasticsearch, serializers=bulk_serializers(), tries_next_host=False
-    ) as client:
+    async with make_bulk_client(settings.elasticsearch) as client:
         bulk = BulkWriter(
             client,
             settings.elasticsearch,

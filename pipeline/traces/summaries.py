@@ -16,9 +16,8 @@ from elastic_transport import TransportError
 from elasticsearch import ApiError, AsyncElasticsearch, UnsupportedProductError
 
 from pipeline.bulk.backoff import backoff_seconds
-from pipeline.bulk.client import make_client
+from pipeline.bulk.client import make_bulk_client, make_client
 from pipeline.bulk.dead_letter_lines import DeadLetterLines
-from pipeline.bulk.requests import bulk_serializers
 from pipeline.bulk.writer import BulkWriter
 from pipeline.encode.fast_path import Payload
 from pipeline.events.timestamps import from_epoch_ms
@@ -71,9 +70,7 @@ class Summaries:
         self._prefix = settings.index.prefix
         self._partition = Partition(trace_events_topic(settings), 0)
         self._reader = make_client(settings.elasticsearch)
-        self._client: AsyncElasticsearch = make_client(
-            settings.elasticsearch, serializers=bulk_serializers(), tries_next_host=False
-        )
+        self._client: AsyncElasticsearch = make_bulk_client(settings.elasticsearch)
         # Of the requests; what becomes of summaries is counted by the correlator itself.
         self._ledger = Ledger()
         self._delivered = 0

@@ -7,9 +7,8 @@ from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import AsyncExitStack
 
 from pipeline.bulk.batch_traces import CLOSE_SECONDS
-from pipeline.bulk.client import make_client
+from pipeline.bulk.client import make_bulk_client
 from pipeline.bulk.new_errors import NewErrors
-from pipeline.bulk.requests import bulk_serializers
 from pipeline.bulk.writer import BulkWriter
 from pipeline.encode.fast_path import BatchEncoder
 from pipeline.errors import LogpipeError
@@ -68,9 +67,7 @@ class Indexer:
             self._errors,
             self._filters.filtering if self._filters is not None else None,
         )
-        self._client = make_client(
-            settings.elasticsearch, serializers=bulk_serializers(), tries_next_host=False
-        )
+        self._client = make_bulk_client(settings.elasticsearch)
         self._clock = Clock(self._client, telemetry.clock_difference)
         self._disks = Disks(self._client, telemetry.disk_used)
         self._dead_letters = DeadLetterProducer(settings)

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 from aiohttp import web
 from aiokafka.errors import KafkaError
 
-from pipeline.bulk.client import make_client
-from pipeline.bulk.requests import bulk_serializers
+from pipeline.bulk.client import make_bulk_client
 from pipeline.bulk.writer import BulkWriter
 from pipeline.encode.fast_path import Payload
 from pipeline.kafka.dead_letters import DeadLetter
@@ -113,7 +112,7 @@ async def delivery(
             },
         )
         ledger, telemetry, letters = Ledger(), Telemetry(), Letters()
-        async with make_client(options, serializers=bulk_serializers()) as client:
+        async with make_bulk_client(options) as client:
             writer = BulkWriter(
                 client,
                 options,

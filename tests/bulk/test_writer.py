@@ -11,9 +11,8 @@ import pytest
 from aiohttp import web
 from hypothesis import given, settings as hypothesis_settings, strategies as st
 
-from pipeline.bulk.client import make_client
+from pipeline.bulk.client import make_bulk_client
 from pipeline.bulk.parts import split_payload
-from pipeline.bulk.requests import bulk_serializers
 from pipeline.bulk.writer import BulkWriter
 from pipeline.encode.fast_path import Payload, Unreadable
 from pipeline.events.document import Coordinates
@@ -192,7 +191,7 @@ async def test_failed_requests_leave_nothing_for_the_garbage_collector(fault: st
             retry_max_seconds=0.02,
         )
         ledger, telemetry = Ledger(), Telemetry()
-        async with make_client(options, serializers=bulk_serializers()) as client:
+        async with make_bulk_client(options) as client:
             writer = BulkWriter(client, options, ledger.settle_part, Letters(), telemetry)
             running = asyncio.create_task(writer.run())
             gc.collect()
@@ -220,7 +219,7 @@ def _failed(telemetry: Telemetry) -> float:
 async def test_an_unreachable_server_is_tried_again() -> None:
     options = Elasticsearch(hosts=("http://127.0.0.1:9",), retry_initial_seconds=0.01, retry_max_seconds=0.02)
     ledger, telemetry = Ledger(), Telemetry()
-    async with make_client(options, serializers=bulk_serializers()) as client:
+    async with make_bulk_client(options) as client:
         writer = BulkWriter(client, options, ledger.settle_part, Letters(), telemetry)
         running = asyncio.create_task(writer.run())
         writer.add(ledger.deliver(PARTITION, 1, 1), [Record(0)], [payload(0)])

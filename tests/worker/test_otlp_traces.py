@@ -20,8 +20,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from pipeline.bulk.batch_traces import NO_TRACES
-from pipeline.bulk.client import make_client
-from pipeline.bulk.requests import bulk_serializers
+from pipeline.bulk.client import make_bulk_client
 from pipeline.bulk.writer import BulkWriter
 from pipeline.encode.fast_path import Payload
 from pipeline.errors import SettingsError
@@ -232,7 +231,7 @@ async def send(answer: Answer, *batches: tuple[Partition, int], letters: Letters
     traced = Traced()
     async with answering_server(answer) as (url, _):
         options = Elasticsearch(hosts=(url,), retry_initial_seconds=0.01, retry_max_seconds=0.02)
-        async with make_client(options, serializers=bulk_serializers()) as client:
+        async with make_bulk_client(options) as client:
             writer = BulkWriter(
                 client,
                 options,
