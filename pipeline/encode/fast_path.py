@@ -284,14 +284,13 @@ class BatchEncoder:
     def _has_unusual_inside(chunk: RecordChunk, names: Iterable[str]) -> bool:
         """Tell whether one of the odd events may not be as `_is_usual_inside` wants it."""
         looked_into = _LOOKED_INTO.intersection(names)
-        if not looked_into:
-            return False
+        if not looked_into or "error" in looked_into:
+            return bool(looked_into)
         odd = list(map(chunk.events.__getitem__, chunk.odd))
-        for name in looked_into:
-            kinds = set(map(type, map(dict.get, odd, repeat(name), repeat(_EMPTY))))
-            if kinds != _DICTIONARY:
-                return True
-        return "error" in looked_into
+        return any(
+            set(map(type, map(dict.get, odd, repeat(name), repeat(_EMPTY)))) != _DICTIONARY
+            for name in looked_into
+        )
 
     def _take_ids_of_headers(
         self, chunk: RecordChunk, records: Sequence[Record], traces: Sequence[Any]

@@ -1,7 +1,7 @@
 """The pipeline's own metrics, counted per batch and never per event."""
 
 import collections
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from prometheus_client import (
     CollectorRegistry,
@@ -15,7 +15,7 @@ from prometheus_client import (
 
 from pipeline.version import version
 
-__all__ = ["LagGauges", "Telemetry"]
+__all__ = ["LagGauges", "Telemetry", "counted"]
 
 # Each counter would have a `…_created` beside it, a gauge in Prometheus' own format: as many series again, for the
 # time at which the process began, which `process_start_time_seconds` says.
@@ -32,6 +32,14 @@ _MOST_INDICES = 20
 # Shippers around shippers around loggers: more than this many are counted as one.
 _MOST_FORMATS = 200
 _OTHER_FORMATS = "other"
+
+
+def counted(counter: Counter) -> Iterator[tuple[dict[str, str], int]]:
+    """Give the labels and the value of each series of a counter."""
+    for metric in counter.collect():
+        for sample in metric.samples:
+            if sample.name.endswith("_total"):
+                yield sample.labels, int(sample.value)
 
 
 class LagGauges:
@@ -319,10 +327,8 @@ class Telemetry:
     def outcomes(self) -> collections.Counter[str]:
         """Count the documents by what became of them, over all partitions."""
         counts: collections.Counter[str] = collections.Counter()
-        for metric in self.documents.collect():
-            for sample in metric.samples:
-                if sample.name.endswith("_total"):
-                    counts[sample.labels["outcome"]] += int(sample.value)
+        for labels, value in counted(self.documents):
+            counts[labels["outcome"]] += value
         return counts
 
     def show_waiting(self, documents: Sequence[tuple[str, int]]) -> None:

@@ -4,13 +4,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from typing import Any
 
-import orjson
-from elastic_transport import TransportError
-from elasticsearch import ApiError, AsyncElasticsearch, UnsupportedProductError
+from elasticsearch import AsyncElasticsearch
 from prometheus_client import Gauge
 
 from pipeline.events.indices import EARLIEST_MS
+from pipeline.worker.cat import ask_cat
 
 __all__ = ["Clock"]
 
@@ -18,7 +18,6 @@ log = logging.getLogger(__name__)
 
 _ASK_SECONDS = 60.0
 _ASK_UNTIL_KNOWN_SECONDS = 5.0
-_ANSWER_SECONDS = 5.0
 # `_cat/health` tells whole seconds, and is asked over a network.
 _MOST_DIFFERENCE_SECONDS = 60.0
 _REMIND_SECONDS = 3600.0
@@ -31,8 +30,9 @@ def _boot_time() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
-def _plausible(epoch: float) -> float:
-    """Give the time back; raises ValueError when it is none that Elasticsearch can be living at."""
+def _epoch(rows: list[dict[str, Any]]) -> float:
+    """Give the time; raises ValueError when it is none that Elasticsearch can be living at."""
+    epoch = float(rows[0]["epoch"])
     if not EARLIEST_MS / 1000 <= epoch <= _LATEST:
         raise ValueError(f"{epoch} is no time of today")
     return epoch
@@ -74,17 +74,8 @@ class Clock:
 
     async def ask(self) -> None:
         """Ask once; without an answer in time what was known stays."""
-        try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                answer = await self._client.perform_request(
-                    "GET", "/_cat/health?format=json&h=epoch", headers={"accept": "application/json"}
-                )
-            epoch = _plausible(float(orjson.loads(answer.body)[0]["epoch"]))
-        except (ApiError, TransportError, UnsupportedProductError, TimeoutError) as error:
-            log.debug("Elasticsearch does not tell its time: %s", error)
-            return
-        except (ValueError, TypeError, LookupError) as error:
-            log.debug("Elasticsearch's answer is not its time: %r", error)
+        epoch = await ask_cat(self._client, "health?format=json&h=epoch", _epoch)
+        if epoch is None:
             return
         self._zero = epoch - self._monotonic()
         ahead = self._system_time() - epoch

@@ -1,20 +1,17 @@
 """How full Elasticsearch's disks are: above its watermarks a node takes no shards, and at last no documents."""
 
 import asyncio
-import logging
+from typing import Any
 
-import orjson
-from elastic_transport import TransportError
-from elasticsearch import ApiError, AsyncElasticsearch, UnsupportedProductError
+from elasticsearch import AsyncElasticsearch
 from prometheus_client import Gauge
+
+from pipeline.worker.cat import ask_cat
 
 __all__ = ["Disks"]
 
-log = logging.getLogger(__name__)
-
 _ASK_SECONDS = 60.0
-_ANSWER_SECONDS = 5.0
-_PATH = "/_cat/allocation?format=json&h=disk.percent"
+_QUESTION = "allocation?format=json&h=disk.percent"
 
 
 class Disks:
@@ -33,20 +30,12 @@ class Disks:
 
     async def ask(self) -> None:
         """Ask once; without an answer in time what was known stays."""
-        try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                answer = await self._client.perform_request(
-                    "GET", _PATH, headers={"accept": "application/json"}
-                )
-            nodes = [
-                float(node["disk.percent"]) for node in orjson.loads(answer.body) if node["disk.percent"]
-            ]
-        except (ApiError, TransportError, UnsupportedProductError, TimeoutError) as error:
-            log.debug("Elasticsearch does not tell how full its disks are: %s", error)
-            return
-        except (ValueError, TypeError, LookupError) as error:
-            log.debug("Elasticsearch's answer is not how full its disks are: %r", error)
-            return
-        # The row of shards without a node has no disk.
-        if nodes:
-            self._used.set(max(nodes) / 100)
+        used = await ask_cat(self._client, _QUESTION, _fullest)
+        if used is not None:
+            self._used.set(used)
+
+
+def _fullest(nodes: list[dict[str, Any]]) -> float | None:
+    """Give the part of the fullest disk; the row of shards without a node has none."""
+    percent = [float(node["disk.percent"]) for node in nodes if node["disk.percent"]]
+    return max(percent) / 100 if percent else None

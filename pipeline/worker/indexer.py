@@ -30,6 +30,7 @@ from pipeline.worker.filters import Filters, filters_of
 from pipeline.worker.offsets import Offsets
 from pipeline.worker.open_traces import open_traces
 from pipeline.worker.own_log import WorkerLog
+from pipeline.worker.signals import done_unless
 from pipeline.worker.trace_emission import TraceEmission
 from pipeline.worker.watch import Watch
 
@@ -116,7 +117,7 @@ class Indexer:
                     telling = tasks.create_task(self._log.run(), name="log")
                     if self._settings.traces.enabled:
                         await self._emission.start(self._encoder)
-                    if await self._started():
+                    if await done_unless(self._stopping, self._source.start()):
                         await self._work()
                     watching.cancel()
                     telling.cancel()
@@ -128,21 +129,6 @@ class Indexer:
                 raise next(_leaves(said)) from group
             finally:
                 self._health.kafka = False
-
-    async def _started(self) -> bool:
-        """Join the group; False when told to stop before that was possible."""
-        starting = asyncio.create_task(self._source.start())
-        stopping = asyncio.create_task(self._stopping.wait())
-        try:
-            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if starting.done():
-                await starting
-                return True
-            return False
-        finally:
-            starting.cancel()
-            stopping.cancel()
-            await asyncio.gather(starting, stopping, return_exceptions=True)
 
     async def _work(self) -> None:
         try:

@@ -9,7 +9,7 @@ from prometheus_client import Counter, Gauge
 
 from pipeline.bulk.dead_letter_lines import DeadLetterLines
 from pipeline.kafka.ledger import Ledger
-from pipeline.telemetry.metrics import Telemetry
+from pipeline.telemetry.metrics import Telemetry, counted
 from pipeline.telemetry.progress import Figures, Progress, summary
 from pipeline.telemetry.troubles import (
     COMMITS_AGAIN,
@@ -90,14 +90,7 @@ class WorkerLog:
 
 
 def _total(counter: Counter) -> int:
-    return sum(
-        [
-            int(sample.value)
-            for metric in counter.collect()
-            for sample in metric.samples
-            if sample.name.endswith("_total")
-        ]
-    )
+    return sum([value for _, value in counted(counter)])
 
 
 def _sum(gauge: Gauge) -> int | None:

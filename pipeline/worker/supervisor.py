@@ -7,16 +7,18 @@ import signal
 import socket
 from asyncio.subprocess import DEVNULL, Process
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import SettingsError
 from pipeline.settings import WORKER_PIPE_VARIABLE, Settings
 from pipeline.telemetry.families import load_families
 from pipeline.telemetry.merged import SupervisorTelemetry
 from pipeline.worker.indexer import LEAVE_SECONDS
+from pipeline.worker.signals import done_unless
 from pipeline.worker.worker_pipe import LAST_WORDS_SECONDS, Order
 
 __all__ = ["Supervisor", "Worker", "available_cores"]
@@ -84,7 +86,7 @@ class Supervisor:
         self.workers = [Worker(each, command) for each, command in enumerate(commands)]
         telemetry.workers.set(len(commands))
 
-    async def run(self, before: Callable[[], Awaitable[None]] | None = None) -> int:
+    async def run(self, before: Callable[[], Coroutine[Any, Any, None]] | None = None) -> int:
         """Work until SIGTERM or SIGINT, then let the workers end in order; a second signal ends them at once.
 
         `before` is waited for before any worker is started. Gives the exit code: 0, or the first that is not of a
@@ -95,8 +97,10 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled)
-        if before is not None and not await self._unless_stopped(before):
-            return 0
+        if before is not None:
+            await done_unless(self._stopping, before())
+            if self._stopping.is_set():
+                return 0
         async with asyncio.TaskGroup() as tasks:
             enforcing = tasks.create_task(self._enforce_the_end())
             async with asyncio.TaskGroup() as keeping:
@@ -106,20 +110,6 @@ class Supervisor:
         if self._failure == SettingsError.exit_code:
             raise SettingsError("a worker found a setting wrong, see above; all workers are stopped")
         return self._failure
-
-    async def _unless_stopped(self, before: Callable[[], Awaitable[None]]) -> bool:
-        """Wait for something; False when told to stop meanwhile."""
-        first = asyncio.ensure_future(before())
-        stopping = asyncio.create_task(self._stopping.wait())
-        try:
-            await asyncio.wait({first, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if first.done():
-                await first
-            return not self._stopping.is_set()
-        finally:
-            first.cancel()
-            stopping.cancel()
-            await asyncio.gather(first, stopping, return_exceptions=True)
 
     def _signalled(self) -> None:
         if self._stopping.is_set():
