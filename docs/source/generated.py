@@ -14,6 +14,7 @@ import typer
 
 from benchmarks.formats import FormatRow
 from docs.source.formats_page import formats_page
+from docs.source.scaling_tables import costs_table, plan_table
 from pipeline.cli.app import app
 from pipeline.log_metrics.rules import load_rules
 from pipeline.settings.reference import reference
@@ -269,6 +270,7 @@ _PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"figures": readme_figures},
     "docs/figures.md": {"figures": all_figures},
     "docs/faults.md": {"soak": soak},
+    "docs/scaling.md": {"plan": plan_table, "costs": costs_table},
 }
 
 

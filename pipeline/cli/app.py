@@ -24,6 +24,7 @@ from pipeline.cli.index import index_command
 from pipeline.cli.init import init_command
 from pipeline.cli.lag import lag_command
 from pipeline.cli.logstash import logstash
+from pipeline.cli.plan import plan_command
 from pipeline.cli.probe import probe_command
 from pipeline.cli.run import run_command
 from pipeline.cli.sandbox import sandbox_command
@@ -118,6 +119,7 @@ app.command("top")(top_command)
 app.command("tap")(tap_command)
 app.command("explain")(explain_command)
 app.command("doctor")(doctor_command)
+app.command("plan")(plan_command)
 app.command("audit")(audit_command)
 app.command("probe")(probe_command)
 app.add_typer(dlq, name="dlq")

@@ -13,6 +13,7 @@ __all__ = [
     "FieldCounts",
     "IndexFacts",
     "Stay",
+    "age_days",
     "count_fields",
     "days_kept",
     "field_findings",
@@ -153,10 +154,11 @@ def shard_finding(
 
 def days_kept(phases: Mapping[str, str]) -> float | None:
     """Give the age at which an index is deleted, in days, by the minimum ages of the phases."""
-    return _age(phases["delete"]) if "delete" in phases else None
+    return age_days(phases["delete"]) if "delete" in phases else None
 
 
-def _age(text: str) -> float:
+def age_days(text: str) -> float:
+    """Read a minimum age of a policy, such as `7d`, in days; 0 for what is none."""
     match = _AGE.fullmatch(text)
     return int(match[1]) * _DAYS[match[2]] if match else 0.0
 
@@ -166,7 +168,7 @@ def lifecycle_plan(phases: Mapping[str, str], indices: Iterable[str], on: date) 
 
     phases -- the minimum age of each phase, as in the policy: `{"hot": "0ms", "warm": "7d", …}`
     """
-    ages = sorted(((_age(text), phase) for phase, text in phases.items()), key=lambda each: each[0])
+    ages = sorted(((age_days(text), phase) for phase, text in phases.items()), key=lambda each: each[0])
     plan = []
     for index in sorted(indices):
         match = _DAY.search(index)
