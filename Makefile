@@ -75,9 +75,11 @@ pictures: $(STAMP)  ## Draw the pictures of docs/ again; runs the demonstration
 	$(BIN)/python -m docs.source.pictures
 	$(BIN)/python -m docs.source.demo_picture
 
-dashboards: $(STAMP)  ## Regenerate the dashboards of Grafana and Kibana
+dashboards: $(STAMP)  ## Regenerate the dashboards; with VALUES=file OUT=directory also write the pack of that product
+	$(if $(VALUES),$(if $(OUT),,$(error VALUES=$(VALUES) needs OUT=directory: the committed files keep the guide's values)))
 	$(BIN)/python -m monitoring.grafana.source
 	$(BIN)/python -m monitoring.kibana.source
+	$(if $(OUT),$(BIN)/python -m monitoring.pack "$(or $(VALUES),monitoring/values.toml)" "$(OUT)")
 
 deploy: $(STAMP)  ## Regenerate what deploy/ takes from the rules and from the chart's values
 	$(BIN)/python -m deploy.generate

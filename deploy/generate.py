@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-__all__ = ["GENERATED", "Value", "documented_values"]
+__all__ = ["GENERATED", "RULES", "Value", "chart_rules", "documented_values", "prometheus_rule"]
 
 ROOT = Path(__file__).parents[1]
 CHART = ROOT / "deploy/helm/logpipe"
@@ -36,16 +36,24 @@ class Value(NamedTuple):
     description: str
 
 
-def rule_groups() -> str:
+def rule_files() -> list[str]:
+    """Read the rules that are copied."""
+    return [(ROOT / f"monitoring/prometheus/rules/{name}.rules.yml").read_text() for name in RULES]
+
+
+def chart_rules(files: list[str]) -> str:
     """Give all rules as one YAML text with the key `groups`, their comments kept."""
-    texts = [(ROOT / f"monitoring/prometheus/rules/{name}.rules.yml").read_text() for name in RULES]
-    return "groups:\n" + "\n".join(text.partition("groups:\n")[2] for text in texts)
+    return _FROM + _rule_groups(files)
 
 
-def prometheus_rule() -> str:
+def prometheus_rule(files: list[str]) -> str:
     """Give the manifest for the Prometheus operator."""
-    lines = [f"  {line}" if line.strip() else line for line in rule_groups().splitlines(keepends=True)]
+    lines = [f"  {line}" if line.strip() else line for line in _rule_groups(files).splitlines(keepends=True)]
     return _FROM + _RULE + "".join(lines)
+
+
+def _rule_groups(files: list[str]) -> str:
+    return "groups:\n" + "\n".join(text.partition("groups:\n")[2] for text in files)
 
 
 def documented_values(text: str) -> list[Value]:
@@ -83,8 +91,10 @@ def readme() -> str:
 
 # File -> its content as it should be.
 GENERATED = {
-    ROOT / "deploy/kubernetes/prometheus-operator/prometheus-rule.yaml": prometheus_rule,
-    CHART / "files/prometheus-rules.yaml": lambda: _FROM + rule_groups(),
+    ROOT / "deploy/kubernetes/prometheus-operator/prometheus-rule.yaml": lambda: prometheus_rule(
+        rule_files()
+    ),
+    CHART / "files/prometheus-rules.yaml": lambda: chart_rules(rule_files()),
     CHART / "README.md": readme,
 }
 

@@ -5,17 +5,17 @@ from typing import Final
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from monitoring.grafana.source import limits
-from monitoring.grafana.source.layout import SERVICES, Row, arrange, line, text_box
+from monitoring.grafana.source.layout import Row, arrange, line
 from monitoring.grafana.source.log_panels import SERVICE_OF_LOGS, log_lines
 from monitoring.grafana.source.panels import Series, bars, dial, graph, number
 from monitoring.grafana.source.queries import (
     DATABASE_TIME,
     FROM_LOGS,
-    SERVICE,
     quantile,
     rate,
     total,
 )
+from monitoring.grafana.source.variables import POSTGRES, REDIS, SERVICES, text_box
 
 __all__ = ["database"]
 
@@ -34,8 +34,8 @@ def database() -> Dashboard:
         "Claude Code Bot - Database",
         "Database performance: PostgreSQL and Redis",
         [_connections(), _queries(), _resources(), _replication(), _redis()],
-        variables=[SERVICES, _SLOW],
-        refresh="1m",
+        choices=[SERVICES, POSTGRES, REDIS],
+        texts=[_SLOW],
     )
 
 
@@ -67,9 +67,7 @@ def _connections() -> Row:
                     "TimeoutError per second, by service: with SQLAlchemy it says that a pool was exhausted. "
                     + FROM_LOGS,
                     Series(
-                        total(
-                            rate("log_exceptions_total", SERVICE, 'exception_type="TimeoutError"'), "service"
-                        ),
+                        total(rate("log_exceptions_total", 'exception_type="TimeoutError"'), "service"),
                         "{{service}}",
                     ),
                     unit="eps",
@@ -100,7 +98,7 @@ def _connections() -> Row:
 def _queries() -> Row:
     calls = total(rate("pg_stat_statements_calls_total"), "queryid")
     seconds = total(rate("pg_stat_statements_seconds_total"), "queryid")
-    frequent = total(rate(f"{DATABASE_TIME}_count", SERVICE, window="$__range"), "operation", "table")
+    frequent = total(rate(f"{DATABASE_TIME}_count", window="$__range"), "operation", "table")
     return Row(
         "Query performance",
         [
@@ -109,9 +107,9 @@ def _queries() -> Row:
                     "Query execution time percentiles",
                     "As the services saw it, with the way there and back: PostgreSQL itself keeps no percentiles. "
                     + FROM_LOGS,
-                    Series(quantile(0.5, DATABASE_TIME, SERVICE), "P50"),
-                    Series(quantile(0.95, DATABASE_TIME, SERVICE), "P95"),
-                    Series(quantile(0.99, DATABASE_TIME, SERVICE), "P99"),
+                    Series(quantile(0.5, DATABASE_TIME), "P50"),
+                    Series(quantile(0.95, DATABASE_TIME), "P95"),
+                    Series(quantile(0.99, DATABASE_TIME), "P99"),
                     unit="s",
                 ),
                 graph(

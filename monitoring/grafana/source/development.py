@@ -3,7 +3,7 @@
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from monitoring.grafana.source import limits
-from monitoring.grafana.source.layout import SERVICES, Row, arrange, line
+from monitoring.grafana.source.layout import Row, arrange, line
 from monitoring.grafana.source.log_panels import SERVICE_OF_LOGS, counts, log_lines, most_frequent
 from monitoring.grafana.source.panels import Column, Series, bars, graph, number, rows_of
 from monitoring.grafana.source.queries import (
@@ -13,7 +13,6 @@ from monitoring.grafana.source.queries import (
     FROM_LOGS,
     LATENCY,
     REQUESTS,
-    SERVICE,
     increase,
     quantile,
     rate,
@@ -21,6 +20,7 @@ from monitoring.grafana.source.queries import (
     total,
 )
 from monitoring.grafana.source.trace_panels import traces
+from monitoring.grafana.source.variables import FLOWS, PIPELINES, REDIS, SERVICES
 
 __all__ = ["development"]
 
@@ -35,18 +35,14 @@ def development() -> Dashboard:
         "Claude Code Bot - Development",
         "Application performance for developers",
         [_application(), _integrations(), traces(), _errors(), _trends()],
-        variables=[SERVICES],
-        since="now-24h",
-        refresh="1m",
+        choices=[SERVICES, FLOWS, REDIS, PIPELINES],
     )
 
 
 def _application() -> Row:
-    requests = rate("http_requests_total", SERVICE, window=_RANGE)
-    failures = rate("http_requests_total", SERVICE, FAILED, window=_RANGE)
-    times = {
-        which: quantile(which, LATENCY, SERVICE, by=_ENDPOINT, window=_RANGE) for which in (0.5, 0.95, 0.99)
-    }
+    requests = rate("http_requests_total", window=_RANGE)
+    failures = rate("http_requests_total", FAILED, window=_RANGE)
+    times = {which: quantile(which, LATENCY, by=_ENDPOINT, window=_RANGE) for which in (0.5, 0.95, 0.99)}
     return Row(
         "Application metrics",
         [
@@ -79,13 +75,13 @@ def _application() -> Row:
                 graph(
                     "Database query performance",
                     f"P95 of the queries' time as the services saw it, by operation. {FROM_LOGS}",
-                    Series(quantile(0.95, DATABASE_TIME, SERVICE, by=("operation",)), "{{operation}}"),
+                    Series(quantile(0.95, DATABASE_TIME, by=("operation",)), "{{operation}}"),
                     unit="s",
                 ),
                 graph(
                     "Database queries",
                     f"Queries a second, by operation. {FROM_LOGS}",
-                    Series(total(rate(f"{DATABASE_TIME}_count", SERVICE), "operation"), "{{operation}}"),
+                    Series(total(rate(f"{DATABASE_TIME}_count"), "operation"), "{{operation}}"),
                     unit="ops",
                     stacked=True,
                 ),
@@ -106,7 +102,7 @@ def _integrations() -> Row:
                     "Integration creation pipeline status",
                     f"How often each stage ended, and how, in the time shown. {FROM_LOGS}",
                     Series(
-                        total(increase("integration_stages_total", SERVICE), "stage", "outcome"),
+                        total(increase("integration_stages_total"), "stage", "outcome"),
                         "{{stage}}: {{outcome}}",
                     ),
                 ),
@@ -125,15 +121,15 @@ def _integrations() -> Row:
                     f"succeeded in the hour before. {FROM_LOGS}",
                     Series(
                         share(
-                            rate("integration_stages_total", SERVICE, generation, succeeded, window="1h"),
-                            rate("integration_stages_total", SERVICE, generation, window="1h"),
+                            rate("integration_stages_total", generation, succeeded, window="1h"),
+                            rate("integration_stages_total", generation, window="1h"),
                         ),
                         "code generations",
                     ),
                     Series(
                         share(
-                            rate("claude_api_calls_total", SERVICE, succeeded, window="1h"),
-                            rate("claude_api_calls_total", SERVICE, window="1h"),
+                            rate("claude_api_calls_total", succeeded, window="1h"),
+                            rate("claude_api_calls_total", window="1h"),
                         ),
                         "calls of Claude",
                     ),
@@ -146,7 +142,7 @@ def _integrations() -> Row:
                     "Code review: outcomes",
                     f"Reviews that ended in the hour before each column, by outcome. {FROM_LOGS}",
                     Series(
-                        total(increase("integration_stages_total", SERVICE, review, window="1h"), "outcome"),
+                        total(increase("integration_stages_total", review, window="1h"), "outcome"),
                         "{{outcome}}",
                         "1h",
                     ),
@@ -164,7 +160,7 @@ def _integrations() -> Row:
                     "Code review: with findings",
                     "Reviews that found something to correct, which the code is then generated again for. From "
                     "Elasticsearch.",
-                    'component:code_reviewer AND message:"Review found issues"',
+                    f'component:code_reviewer AND message:"Review found issues" AND {SERVICE_OF_LOGS}',
                 ),
             ),
         ],
@@ -172,8 +168,8 @@ def _integrations() -> Row:
 
 
 def _errors() -> Row:
-    exceptions = total(increase("log_exceptions_total", SERVICE), "exception_type")
-    causes = total(increase("integrations_failed_total", SERVICE), "reason")
+    exceptions = total(increase("log_exceptions_total"), "exception_type")
+    causes = total(increase("integrations_failed_total"), "reason")
     return Row(
         "Error analysis",
         [
@@ -202,9 +198,7 @@ def _errors() -> Row:
                 graph(
                     "Exceptions over time",
                     f"Per second, by type. {FROM_LOGS}",
-                    Series(
-                        total(rate("log_exceptions_total", SERVICE), "exception_type"), "{{exception_type}}"
-                    ),
+                    Series(total(rate("log_exceptions_total"), "exception_type"), "{{exception_type}}"),
                     unit="eps",
                     stacked=True,
                 ),
@@ -222,7 +216,7 @@ def _errors() -> Row:
                 number(
                     "New errors",
                     f"Fingerprints that this installation had never seen before the time shown. {FROM_LOGS}",
-                    Series(f"{total(increase('log_new_errors_total', SERVICE))} or vector(0)"),
+                    Series(f"{total(increase('log_new_errors_total'))} or vector(0)"),
                     limits=limits.ANY_IS_BAD,
                     decimals=0,
                 ),
@@ -238,7 +232,7 @@ def _errors() -> Row:
                 log_lines(
                     "Failed integrations",
                     "The newest integrations that failed, and why. From Elasticsearch.",
-                    "component:integration_service AND level:ERROR",
+                    f"component:integration_service AND level:ERROR AND {SERVICE_OF_LOGS}",
                 ),
                 height=9,
             ),
@@ -247,7 +241,7 @@ def _errors() -> Row:
 
 
 def _trends() -> Row:
-    by_table = quantile(0.95, DATABASE_TIME, SERVICE, by=("table",))
+    by_table = quantile(0.95, DATABASE_TIME, by=("table",))
     hits = rate("redis_keyspace_hits_total")
     misses = rate("redis_keyspace_misses_total")
     return Row(
@@ -257,17 +251,17 @@ def _trends() -> Row:
                 graph(
                     "Response time trends",
                     f"P50 and P95 now and a week ago. {FROM_LOGS}",
-                    Series(quantile(0.5, LATENCY, SERVICE), "P50"),
-                    Series(quantile(0.95, LATENCY, SERVICE), "P95", exemplars=True),
-                    Series(quantile(0.5, LATENCY, SERVICE, ago="1w"), "P50 a week ago"),
-                    Series(quantile(0.95, LATENCY, SERVICE, ago="1w"), "P95 a week ago"),
+                    Series(quantile(0.5, LATENCY), "P50"),
+                    Series(quantile(0.95, LATENCY), "P95", exemplars=True),
+                    Series(quantile(0.5, LATENCY, ago="1w"), "P50 a week ago"),
+                    Series(quantile(0.95, LATENCY, ago="1w"), "P95 a week ago"),
                     unit="s",
                 ),
                 graph(
                     "Processing time by component, P95",
                     f"Whatever the components log as their processing time. {FROM_LOGS}",
                     Series(
-                        quantile(0.95, "log_processing_time_seconds", SERVICE, by=("component",)),
+                        quantile(0.95, "log_processing_time_seconds", by=("component",)),
                         "{{component}}",
                     ),
                     unit="s",
@@ -286,8 +280,8 @@ def _trends() -> Row:
                     "Redis (from redis_exporter).",
                     Series(
                         share(
-                            rate("cache_lookups_total", SERVICE, 'hit="true"'),
-                            rate("cache_lookups_total", SERVICE),
+                            rate("cache_lookups_total", 'hit="true"'),
+                            rate("cache_lookups_total"),
                         ),
                         "services",
                     ),

@@ -5,7 +5,7 @@ from typing import Final
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from monitoring.grafana.source import limits
-from monitoring.grafana.source.layout import SERVICES, Row, arrange, every_value_of, line, text_box
+from monitoring.grafana.source.layout import Row, arrange, line
 from monitoring.grafana.source.log_panels import SERVICE_OF_LOGS, distinct
 from monitoring.grafana.source.panels import Series, bars, graph, number
 from monitoring.grafana.source.queries import (
@@ -13,17 +13,16 @@ from monitoring.grafana.source.queries import (
     FROM_LOGS,
     LATENCY,
     REQUESTS,
-    SERVICE,
     increase,
     quantile,
     rate,
     share,
     total,
 )
+from monitoring.grafana.source.variables import MODELS, SERVICES, text_box
 
 __all__ = ["executive"]
 
-_MODELS: Final = every_value_of("model", "Model", "label_values(claude_api_tokens_total, model)")
 _PER_MILLION: Final = (
     "US dollars for a million tokens, of the models chosen; choose one to apply its own price"
 )
@@ -44,9 +43,8 @@ def executive() -> Dashboard:
         "Claude Code Bot - Executive",
         "High-level business metrics for management",
         [_health(), _business(), _users(), _revenue()],
-        variables=[SERVICES, _MODELS, _INPUT_PRICE, _OUTPUT_PRICE, _VALUE],
-        since="now-7d",
-        refresh="5m",
+        choices=[SERVICES, MODELS],
+        texts=[_INPUT_PRICE, _OUTPUT_PRICE, _VALUE],
     )
 
 
@@ -84,16 +82,16 @@ def _health() -> Row:
                     "Response time trend",
                     "P95 over five minutes, by service, from the recording rules. Dashed: the objective of 500 ms "
                     f"and the alert at 2 s. {FROM_LOGS}",
-                    Series(f"service:http_request_duration_seconds:p95_5m{{{SERVICE}}}", "{{service}}"),
+                    Series("service:http_request_duration_seconds:p95_5m", "{{service}}"),
                     unit="s",
                     limits=limits.P95,
                 ),
                 graph(
                     "Response time, all services",
                     f"P50, P95 and P99 of all services chosen. {FROM_LOGS}",
-                    Series(quantile(0.5, LATENCY, SERVICE), "P50"),
-                    Series(quantile(0.95, LATENCY, SERVICE), "P95"),
-                    Series(quantile(0.99, LATENCY, SERVICE), "P99"),
+                    Series(quantile(0.5, LATENCY), "P50"),
+                    Series(quantile(0.95, LATENCY), "P95"),
+                    Series(quantile(0.99, LATENCY), "P99"),
                     unit="s",
                     limits=limits.LATENCY_OBJECTIVES,
                 ),
@@ -144,6 +142,7 @@ def _business() -> Row:
                     Series(total(increase("integrations_created_total", window="1d")), "created", "1d"),
                     Series(total(increase("integrations_failed_total", window="1d")), "failed", "1d"),
                     columns=True,
+                    since="7d",
                 ),
                 bars(
                     "Top integration types",
@@ -167,10 +166,11 @@ def _users() -> Row:
                     "API requests per day",
                     f"In the 24 hours that end at each column, by service. {FROM_LOGS}",
                     Series(
-                        total(increase("http_requests_total", SERVICE, window="1d"), "service"),
+                        total(increase("http_requests_total", window="1d"), "service"),
                         "{{service}}",
                         "1d",
                     ),
+                    since="7d",
                     columns=True,
                     stacked=True,
                 ),
@@ -239,6 +239,7 @@ def _revenue() -> Row:
                     "API usage cost per day",
                     f"In the 24 hours that end at each column. {priced}",
                     Series(_cost("1d"), "cost", "1d"),
+                    since="7d",
                     unit="currencyUSD",
                     columns=True,
                 ),
@@ -246,7 +247,7 @@ def _revenue() -> Row:
                     "Tokens",
                     f"Per second, by model and direction. {FROM_LOGS}",
                     Series(
-                        total(rate("claude_api_tokens_total", 'model=~"$model"'), "model", "direction"),
+                        total(rate("claude_api_tokens_total"), "model", "direction"),
                         "{{model}} {{direction}}",
                     ),
                     unit="cps",
@@ -260,9 +261,7 @@ def _revenue() -> Row:
 def _cost(window: str) -> str:
     """Price the tokens of a window, in dollars."""
     read, written = (
-        total(
-            increase("claude_api_tokens_total", 'model=~"$model"', f'direction="{direction}"', window=window)
-        )
+        total(increase("claude_api_tokens_total", f'direction="{direction}"', window=window))
         for direction in ("input", "output")
     )
     return f"(({read} * $input_price + {written} * $output_price) / 1e6)"

@@ -1,5 +1,6 @@
 """Where panels stand: rows with a heading, lines of equal height, 24 columns."""
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from grafana_foundation_sdk.builders import dashboard
@@ -8,23 +9,23 @@ from grafana_foundation_sdk.models.dashboard import (
     AnnotationContainer,
     Dashboard,
     DashboardCursorSync,
-    DashboardLinkType,
     GridPos,
     Panel,
     RowPanel,
     VariableModel,
-    VariableOption,
-    VariableRefresh,
-    VariableSort,
 )
+from grafana_foundation_sdk.models.prometheus import Dataquery as PrometheusQuery
 
+from monitoring.grafana.source.links import TAG, add_links, of_dashboard
 from monitoring.grafana.source.log_panels import Deployments
-from monitoring.grafana.source.panels import PROMETHEUS
+from monitoring.grafana.source.variables import RUNBOOK_BASE_URL, SOURCES, Choice, filtered
 
-__all__ = ["SERVICES", "Row", "arrange", "every_value_of", "line", "text_box"]
+__all__ = ["Row", "arrange", "line"]
 
 COLUMNS: Final = 24
-_ALL: Final = "$__all"
+# The same for all: who goes from one to another meets no other time. A panel of days says so itself.
+_SINCE: Final = "now-6h"
+_REFRESH: Final = "1m"
 
 
 class Placed(NamedTuple):
@@ -53,52 +54,33 @@ def arrange(
     description: str,
     rows: list[Row],
     *,
-    variables: list[Builder[VariableModel]],
-    since: str = "now-6h",
-    refresh: str = "30s",
+    choices: list[Choice],
+    texts: Sequence[Builder[VariableModel]] = (),
 ) -> Dashboard:
-    """Make a dashboard of rows; deployments are marked on all of its graphs."""
-    board = dashboard.Dashboard(title).uid(uid).description(description).tags(["claude-code-bot"])
-    board.time(since, "now").refresh(refresh).timezone("browser").readonly()
-    board.tooltip(DashboardCursorSync.CROSSHAIR).variables(variables)
-    board.link(
-        dashboard.DashboardLink("Dashboards")
-        .type(DashboardLinkType.DASHBOARDS)
-        .tags(["claude-code-bot"])
-        .as_dropdown(as_dropdown=True)
-        .keep_time(keep_time=True)
-        .include_vars(include_vars=True)
-    )
+    """Make a dashboard of rows: each panel shows what is chosen, deployments are marked on all graphs.
+
+    choices -- what filters the metrics
+    texts -- other variables, which the expressions name themselves
+    """
+    board = dashboard.Dashboard(title).uid(uid).description(description).tags([TAG])
+    board.time(_SINCE, "now").refresh(_REFRESH).timezone("browser").editable()
+    board.tooltip(DashboardCursorSync.CROSSHAIR)
+    board.variables([*SOURCES, *(choice.variable for choice in choices), *texts, RUNBOOK_BASE_URL])
+    board.links(list(of_dashboard(uid)))
     made = board.build()
     made.annotations = AnnotationContainer(list_val=[Deployments()])
     made.panels = _placed(rows)
+    for panel in made.panels:
+        if isinstance(panel, Panel):
+            add_links(panel)
+            _filter(panel, choices)
     return made
 
 
-def every_value_of(name: str, label: str, query: str) -> dashboard.QueryVariable:
-    """Let the reader choose values of a label; all of them at first."""
-    everything = VariableOption(selected=True, text=["All"], value=[_ALL])
-    return (
-        dashboard.QueryVariable(name)
-        .label(label)
-        .datasource(PROMETHEUS)
-        .query({"query": query, "refId": name})
-        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
-        .sort(VariableSort.ALPHABETICAL_ASC)
-        .multi(multi=True)
-        .include_all(include_all=True)
-        .current(everything)
-    )
-
-
-def text_box(name: str, label: str, value: str, description: str) -> dashboard.TextBoxVariable:
-    """Let the reader write a value."""
-    chosen = VariableOption(selected=True, text=value, value=value)
-    box = dashboard.TextBoxVariable(name).label(label).description(description)
-    return box.default_value(value).current(chosen)
-
-
-SERVICES: Final = every_value_of("service", "Service", "label_values(log_events_total, service)")
+def _filter(panel: Panel, choices: list[Choice]) -> None:
+    for query in panel.targets or ():
+        if isinstance(query, PrometheusQuery):
+            query.expr = filtered(query.expr, choices)
 
 
 def _placed(rows: list[Row]) -> list[Panel | RowPanel]:

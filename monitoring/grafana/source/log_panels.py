@@ -21,19 +21,17 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.common import BigValueColorMode, BigValueGraphMode, LogsSortOrder
 from grafana_foundation_sdk.models.dashboard import (
     AnnotationQuery,
-    DataSourceRef,
     DataTransformerConfig,
     Panel,
 )
 from grafana_foundation_sdk.models.elasticsearch import BucketAggregation, MetricAggregation, TermsOrder
 
 from monitoring.grafana.source.panels import described, lines
+from monitoring.grafana.source.variables import LOGS
 
-__all__ = ["LOGS", "SERVICE_OF_LOGS", "Deployments", "counts", "distinct", "log_lines", "most_frequent"]
+__all__ = ["SERVICE_OF_LOGS", "Deployments", "counts", "distinct", "log_lines", "most_frequent"]
 
-LOGS: Final = DataSourceRef(type_val="elasticsearch", uid="ccb-logs")
-
-SERVICE_OF_LOGS: Final = "service:${service:lucene}"
+SERVICE_OF_LOGS: Final = "service:/${service:regex}/"
 """The services chosen at the top of the dashboard."""
 
 _TIME: Final = "@timestamp"

@@ -5,7 +5,8 @@ from typing import Final
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from monitoring.grafana.source import limits
-from monitoring.grafana.source.layout import SERVICES, Row, arrange, line, text_box
+from monitoring.grafana.source.layout import Row, arrange, line
+from monitoring.grafana.source.links import to_runbooks
 from monitoring.grafana.source.log_panels import SERVICE_OF_LOGS, log_lines
 from monitoring.grafana.source.panels import Column, Series, bars, graph, number, rows_of, states, status
 from monitoring.grafana.source.queries import (
@@ -14,7 +15,6 @@ from monitoring.grafana.source.queries import (
     FROM_LOGS,
     LATENCY,
     REQUESTS,
-    SERVICE,
     increase,
     quantile,
     rate,
@@ -22,28 +22,24 @@ from monitoring.grafana.source.queries import (
     total,
 )
 from monitoring.grafana.source.trace_panels import traces
+from monitoring.grafana.source.variables import FLOWS, NAMESPACES, NODES, SERVICES
 
 __all__ = ["MEAN_TIME_FIRING", "operations"]
 
-_NAMESPACE: Final = text_box(
-    "namespace",
-    "Namespace",
-    "claude-code-bot",
-    "Kubernetes namespace of the product, for container_* and kube_*",
-)
-
-
-_IN_NAMESPACE: Final = 'namespace="$namespace"'
 # Without these two the sum of a pod and its sandbox would be counted again.
-_CONTAINER: Final = (_IN_NAMESPACE, 'container!=""', 'container!="POD"')
+_CONTAINER: Final = ('container!=""', 'container!="POD"')
 _REAL_DISK: Final = 'fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660"'
 
 # Every minute in which an alert fires, and every minute in which one fires that did not a minute before.
 # Watchdog, the one without a severity, always fires.
 _FIRING: Final = 'ALERTS{alertstate="firing", severity!="none"}'
+_BY_NAME: Final = f"count by (alertname, priority, severity, service) ({_FIRING})"
+_FIRING_BY_NAME: Final = f'label_replace({_BY_NAME}, "runbook", "$1", "alertname", "(.+)")'
 _MINUTES_FIRING: Final = f"sum by (severity) (count_over_time({_FIRING}[1d:1m]))"
 _TIMES_FIRED: Final = f"sum by (severity) (sum_over_time(({_FIRING} unless {_FIRING} offset 1m)[1d:1m]))"
 MEAN_TIME_FIRING: Final = f"60 * {_MINUTES_FIRING} / clamp_min(({_TIMES_FIRED} or 0 * {_MINUTES_FIRING}), 1)"
+
+_OWN: Final = "The pipeline's own metric."
 
 
 def operations() -> Dashboard:
@@ -53,7 +49,7 @@ def operations() -> Dashboard:
         "Claude Code Bot - Operations",
         "Technical health for the operations team",
         [_system(), _infrastructure(), _dependencies(), traces(), _alerts()],
-        variables=[SERVICES, _NAMESPACE],
+        choices=[SERVICES, NAMESPACES, NODES, FLOWS],
     )
 
 
@@ -72,9 +68,7 @@ def _system() -> Row:
                 bars(
                     "Log events of each service, last 5 minutes",
                     f"A service without a bar has written nothing for five minutes. {FROM_LOGS}",
-                    Series(
-                        total(increase("log_events_total", SERVICE, window="5m"), "service"), "{{service}}"
-                    ),
+                    Series(total(increase("log_events_total", window="5m"), "service"), "{{service}}"),
                 ),
                 number(
                     "Request rate now",
@@ -96,6 +90,33 @@ def _system() -> Row:
                 height=6,
             ),
             line(
+                status(
+                    "Log pipeline",
+                    f"What /health/ready answers, over all instances the worst; a click leads to why. {_OWN}",
+                    Series("min(logpipe_ready)"),
+                ),
+                number(
+                    "Logs not indexed",
+                    f"Records in Kafka that are not indexed and committed. {_OWN}",
+                    Series("sum(logpipe_consumer_lag_records)"),
+                ),
+                number(
+                    "Age of the oldest log",
+                    f"How long the oldest record waits that is not settled: so much is missing here. {_OWN}",
+                    Series("max(logpipe_consumer_lag_seconds)"),
+                    unit="s",
+                    limits=limits.Limits("green", (60, "yellow"), (300, "red")),
+                ),
+                number(
+                    "Logs refused, last hour",
+                    f"Events that became dead letters. {_OWN}",
+                    Series(f"{total(increase('logpipe_dead_letters_total', window='1h'))} or vector(0)"),
+                    limits=limits.ANY_IS_BAD,
+                    decimals=0,
+                ),
+                height=4,
+            ),
+            line(
                 graph(
                     "Request rate",
                     "Requests answered in a second, by service. Dashed: the throughput objectives. "
@@ -115,9 +136,9 @@ def _system() -> Row:
                     "Response time percentiles",
                     "Estimated from a histogram over all services chosen, so exact only to a bucket. "
                     "Dashed: the objectives of P50, P95 and P99 (100 ms, 500 ms, 1 s). " + FROM_LOGS,
-                    Series(quantile(0.5, LATENCY, SERVICE), "P50"),
-                    Series(quantile(0.95, LATENCY, SERVICE), "P95", exemplars=True),
-                    Series(quantile(0.99, LATENCY, SERVICE), "P99"),
+                    Series(quantile(0.5, LATENCY), "P50"),
+                    Series(quantile(0.95, LATENCY), "P95", exemplars=True),
+                    Series(quantile(0.99, LATENCY), "P99"),
                     unit="s",
                     limits=limits.LATENCY_OBJECTIVES,
                 ),
@@ -128,7 +149,7 @@ def _system() -> Row:
 
 def _infrastructure() -> Row:
     cpu = total(rate("container_cpu_usage_seconds_total", *_CONTAINER), "container")
-    cpu_limit = f'kube_pod_container_resource_limits{{{_IN_NAMESPACE}, resource="cpu"}}'
+    cpu_limit = 'kube_pod_container_resource_limits{resource="cpu"}'
     memory = f"container_memory_working_set_bytes{{{', '.join(_CONTAINER)}}}"
     memory_limit = f"container_spec_memory_limit_bytes{{{', '.join(_CONTAINER)}}}"
     return Row(
@@ -169,8 +190,8 @@ def _infrastructure() -> Row:
                 graph(
                     "Network I/O",
                     "Bytes a second of all pods of the namespace. From cAdvisor (container_*).",
-                    Series(total(rate("container_network_receive_bytes_total", _IN_NAMESPACE)), "received"),
-                    Series(total(rate("container_network_transmit_bytes_total", _IN_NAMESPACE)), "sent"),
+                    Series(total(rate("container_network_receive_bytes_total")), "received"),
+                    Series(total(rate("container_network_transmit_bytes_total")), "sent"),
                     unit="binBps",
                 ),
             ),
@@ -190,8 +211,8 @@ def _infrastructure() -> Row:
                 graph(
                     "Database query time",
                     "Quantiles of the queries' time as the services saw it. " + FROM_LOGS,
-                    Series(quantile(0.5, DATABASE_TIME, SERVICE), "P50"),
-                    Series(quantile(0.95, DATABASE_TIME, SERVICE), "P95"),
+                    Series(quantile(0.5, DATABASE_TIME), "P50"),
+                    Series(quantile(0.95, DATABASE_TIME), "P95"),
                     unit="s",
                 ),
                 graph(
@@ -206,15 +227,14 @@ def _infrastructure() -> Row:
                 graph(
                     "Pod status",
                     "Pods of the namespace by phase. From kube-state-metrics.",
-                    Series(f"sum by (phase) (kube_pod_status_phase{{{_IN_NAMESPACE}}}) > 0", "{{phase}}"),
+                    Series("sum by (phase) (kube_pod_status_phase) > 0", "{{phase}}"),
                     stacked=True,
                 ),
                 graph(
                     "Pod restarts in an hour",
                     "More than three are the alert PodCrashLooping. From kube-state-metrics.",
                     Series(
-                        "sum by (pod) (increase(kube_pod_container_status_restarts_total"
-                        f"{{{_IN_NAMESPACE}}}[1h])) > 0",
+                        "sum by (pod) (increase(kube_pod_container_status_restarts_total[1h])) > 0",
                         "{{pod}}",
                     ),
                     limits=limits.Limits("green", (3, "red")),
@@ -223,8 +243,8 @@ def _infrastructure() -> Row:
                     "Available replicas",
                     "Available of wanted replicas; below 1 some are missing. From kube-state-metrics.",
                     Series(
-                        f"sum by (deployment) (kube_deployment_status_replicas_available{{{_IN_NAMESPACE}}}) / "
-                        f"(sum by (deployment) (kube_deployment_spec_replicas{{{_IN_NAMESPACE}}}) > 0)",
+                        "sum by (deployment) (kube_deployment_status_replicas_available) / "
+                        "(sum by (deployment) (kube_deployment_spec_replicas) > 0)",
                         "{{deployment}}",
                     ),
                     unit="percentunit",
@@ -331,14 +351,16 @@ def _alerts() -> Row:
                 ),
                 rows_of(
                     "Current active alerts",
-                    f"{alert} The runbook of each is monitoring/runbooks/<name>.md.",
+                    f"{alert} The last column leads to the runbook.",
                     {
                         "alertname": "Alert",
                         "priority": "Priority",
                         "severity": "Severity",
                         "service": "Service",
+                        "runbook": "Runbook",
                     },
-                    [Column("Firing", f"count by (alertname, priority, severity, service) ({_FIRING})")],
+                    [Column("Firing", _FIRING_BY_NAME)],
+                    settings_of={"Runbook": to_runbooks()},
                 ),
                 states(
                     "Alert history",

@@ -43,9 +43,9 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat, QueryEditorMode
 
 from monitoring.grafana.source.limits import IS_UP, Limits
+from monitoring.grafana.source.variables import PROMETHEUS
 
 __all__ = [
-    "PROMETHEUS",
     "Column",
     "PanelBuilder",
     "Series",
@@ -59,8 +59,6 @@ __all__ = [
     "states",
     "status",
 ]
-
-PROMETHEUS: Final = DataSourceRef(type_val="prometheus", uid="ccb-prometheus")
 
 _UP_OR_DOWN: Final = ValueMap(
     options={
@@ -255,8 +253,12 @@ def rows_of(
     columns: list[Column],
     *,
     hidden: tuple[str, ...] = (),
+    settings_of: Mapping[str, list[DynamicConfigValue]] | None = None,
 ) -> Panel:
-    """Show a table with a row for each set of labels (label → heading) and a column for each expression."""
+    """Show a table with a row for each set of labels (label → heading) and a column for each expression.
+
+    settings_of -- heading of a label -> how Grafana shows that column
+    """
     panel = described(table.Panel(), title, description).no_value("-").filterable(filterable=True)
     renamed = dict(labels)
     for ref, column in zip(_REFS, columns, strict=False):
@@ -268,6 +270,8 @@ def rows_of(
             settings.append(DynamicConfigValue("thresholds", column.limits.config().build()))
             settings.append(DynamicConfigValue("custom.cellOptions", {"type": "color-text"}))
         panel.override_by_name(column.title, settings)
+    for heading, settings in (settings_of or {}).items():
+        panel.override_by_name(heading, settings)
     panel.with_transformation(DataTransformerConfig(id_val="merge", options={}))
     panel.with_transformation(
         DataTransformerConfig(

@@ -5,20 +5,19 @@ from typing import Final
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from monitoring.grafana.source import limits
-from monitoring.grafana.source.layout import Row, arrange, every_value_of, line
+from monitoring.grafana.source.layout import Row, arrange, line
 from monitoring.grafana.source.panels import Column, Series, bars, graph, number, rows_of, status
 from monitoring.grafana.source.queries import FROM_LOGS, increase, quantile, rate, total
+from monitoring.grafana.source.variables import PIPELINE_NAMESPACES, PIPELINES, TOPICS
 
 __all__ = ["UNSETTLED", "pipeline"]
 
-_TOPICS: Final = every_value_of("topic", "Topic", "label_values(logpipe_records_total, topic)")
-_TOPIC: Final = 'topic=~"$topic"'
 _OWN: Final = "The pipeline's own metric."
 _JOB: Final = 'job="log-pipeline"'
 
 # Indexed, already there, dead-lettered or dropped: whatever was consumed has to become one of these.
-_SETTLED: Final = f"sum(logpipe_documents_total{{{_TOPIC}}})"
-_CONSUMED: Final = f"sum(logpipe_documents_consumed_total{{{_TOPIC}}})"
+_SETTLED: Final = "sum(logpipe_documents_total)"
+_CONSUMED: Final = "sum(logpipe_documents_consumed_total)"
 UNSETTLED: Final = f"{_CONSUMED} - ({_SETTLED} or 0 * {_CONSUMED})"
 
 # Event times may lie in the past for good reasons, so only the alert LogPipelineStale draws a line.
@@ -43,9 +42,7 @@ def pipeline() -> Dashboard:
             _workers(),
             _log_metrics(),
         ],
-        variables=[_TOPICS],
-        since="now-1h",
-        refresh="15s",
+        choices=[PIPELINE_NAMESPACES, PIPELINES, TOPICS],
     )
 
 
@@ -67,13 +64,13 @@ def _now() -> Row:
                 number(
                     "Indexed now",
                     f"Documents indexed a second. {_OWN}",
-                    Series(total(rate("logpipe_documents_total", _TOPIC, 'outcome="indexed"'))),
+                    Series(total(rate("logpipe_documents_total", 'outcome="indexed"'))),
                     unit="eps",
                 ),
                 number(
                     "Lag now",
                     f"Records in Kafka that are not indexed and committed, over all partitions. {_OWN}",
-                    Series(f"sum(logpipe_consumer_lag_records{{{_TOPIC}}})"),
+                    Series("sum(logpipe_consumer_lag_records)"),
                 ),
                 number(
                     "Freshness now, P95",
@@ -105,19 +102,19 @@ def _throughput() -> Row:
                 graph(
                     "In: records",
                     f"Records read from Kafka in a second, by topic. {_OWN}",
-                    Series(total(rate("logpipe_records_total", _TOPIC), "topic"), "{{topic}}"),
+                    Series(total(rate("logpipe_records_total"), "topic"), "{{topic}}"),
                     unit="recps",
                 ),
                 graph(
                     "In: bytes",
                     f"Bytes of the records' values, by topic. {_OWN}",
-                    Series(total(rate("logpipe_record_bytes_total", _TOPIC), "topic"), "{{topic}}"),
+                    Series(total(rate("logpipe_record_bytes_total"), "topic"), "{{topic}}"),
                     unit="binBps",
                 ),
                 graph(
                     "Out: documents by outcome",
                     f"Documents settled in a second, by what became of them. {_OWN}",
-                    Series(total(rate("logpipe_documents_total", _TOPIC), "outcome"), "{{outcome}}"),
+                    Series(total(rate("logpipe_documents_total"), "outcome"), "{{outcome}}"),
                     unit="eps",
                     stacked=True,
                 ),
@@ -141,8 +138,8 @@ def _conservation() -> Row:
                 bars(
                     "What became of the documents",
                     f"In the time shown: {law}. {_OWN}",
-                    Series(total(increase("logpipe_documents_consumed_total", _TOPIC)), "consumed"),
-                    Series(total(increase("logpipe_documents_total", _TOPIC), "outcome"), "{{outcome}}"),
+                    Series(total(increase("logpipe_documents_consumed_total")), "consumed"),
+                    Series(total(increase("logpipe_documents_total"), "outcome"), "{{outcome}}"),
                     Series(UNSETTLED, "in flight now"),
                 ),
                 graph(
@@ -156,8 +153,8 @@ def _conservation() -> Row:
                 graph(
                     "Consumed and settled",
                     f"Documents a second; the lines lie on each other while the pipeline keeps up. {_OWN}",
-                    Series(total(rate("logpipe_documents_consumed_total", _TOPIC)), "consumed"),
-                    Series(total(rate("logpipe_documents_total", _TOPIC)), "settled"),
+                    Series(total(rate("logpipe_documents_consumed_total")), "consumed"),
+                    Series(total(rate("logpipe_documents_total")), "settled"),
                     unit="eps",
                 ),
             ),
@@ -174,7 +171,7 @@ def _lateness() -> Row:
                     "Lag by partition",
                     f"Records behind what is committed: in flight, or not read yet. {_OWN}",
                     Series(
-                        f"max by (topic, partition) (logpipe_consumer_lag_records{{{_TOPIC}}})",
+                        "max by (topic, partition) (logpipe_consumer_lag_records)",
                         "{{topic}} {{partition}}",
                     ),
                     stacked=True,
@@ -183,7 +180,7 @@ def _lateness() -> Row:
                     "Commit progress",
                     f"Records a second by which the committed offset moves on: below it everything is settled. {_OWN}",
                     Series(
-                        f"max by (topic, partition) (deriv(logpipe_committed_offset{{{_TOPIC}}}[5m]))",
+                        "max by (topic, partition) (deriv(logpipe_committed_offset[5m]))",
                         "{{topic}} {{partition}}",
                     ),
                     unit="recps",
@@ -207,7 +204,7 @@ def _lateness() -> Row:
                     "Not read yet",
                     f"Records behind what has been read; what is in flight is not among them. {_OWN}",
                     Series(
-                        f"sum by (topic) (logpipe_consumer_unread_records{{{_TOPIC}}})",
+                        "sum by (topic) (logpipe_consumer_unread_records)",
                         "{{topic}}",
                     ),
                     stacked=True,
@@ -217,11 +214,11 @@ def _lateness() -> Row:
                     "That is not settled, in flight or not read, and that is not read: how late the logs are at "
                     f"worst. {_OWN}",
                     Series(
-                        f"max by (topic) (logpipe_consumer_lag_seconds{{{_TOPIC}}})",
+                        "max by (topic) (logpipe_consumer_lag_seconds)",
                         "{{topic}}: not settled",
                     ),
                     Series(
-                        f"max by (topic) (logpipe_consumer_unread_seconds{{{_TOPIC}}})",
+                        "max by (topic) (logpipe_consumer_unread_seconds)",
                         "{{topic}}: not read",
                     ),
                     unit="s",
@@ -364,7 +361,7 @@ def _waiting() -> Row:
                     "Records that expired unread",
                     f"In five minutes: retention removed them before they were read. They are lost. {_OWN}",
                     Series(
-                        total(increase("logpipe_records_expired_total", _TOPIC, window="5m"), "topic"),
+                        total(increase("logpipe_records_expired_total", window="5m"), "topic"),
                         "{{topic}}",
                     ),
                     columns=True,
@@ -376,7 +373,7 @@ def _waiting() -> Row:
                     f"Records in five minutes: -1, seconds, microseconds, years to come. {_OWN}",
                     Series(
                         total(
-                            increase("logpipe_records_implausible_timestamp_total", _TOPIC, window="5m"),
+                            increase("logpipe_records_implausible_timestamp_total", window="5m"),
                             "topic",
                         ),
                         "{{topic}}",

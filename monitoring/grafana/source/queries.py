@@ -7,16 +7,12 @@ __all__ = [
     "FROM_LOGS",
     "LATENCY",
     "REQUESTS",
-    "SERVICE",
     "increase",
     "quantile",
     "rate",
     "share",
     "total",
 ]
-
-SERVICE = 'service=~"$service"'
-"""The services chosen at the top of the dashboard."""
 
 FAILED = 'status=~"5.."'
 """Responses that the service is to blame for."""
@@ -80,5 +76,5 @@ FROM_LOGS = "From the logs, by the pipeline's rules."
 
 LATENCY = "http_request_duration_seconds"
 DATABASE_TIME = "database_query_duration_seconds"
-REQUESTS = rate("http_requests_total", SERVICE)
-FAILURES = rate("http_requests_total", SERVICE, FAILED)
+REQUESTS = rate("http_requests_total")
+FAILURES = rate("http_requests_total", FAILED)

@@ -28,7 +28,7 @@ _NEEDS_COUNTRY = (
 BUSINESS_INTELLIGENCE = Dashboard(
     "business-intelligence",
     "Claude Code Bot: Business Intelligence",
-    "Integrations, and who uses them from where.",
+    "What the product is used for, by whom and from where.",
     since="now-7d",
     rows=(
         Row(
