@@ -24,6 +24,7 @@ from benchmarks.report import table, write_results
 from benchmarks.start import measure_start
 from benchmarks.templates import measure_templates
 from benchmarks.traces import measure_traces
+from benchmarks.workers import Workers, measure_workers
 from pipeline.sandbox import start_sandbox
 
 _RESULTS = Path(__file__).parent / "results"
@@ -51,6 +52,7 @@ class Part(StrEnum):
     ELASTICSEARCH = "elasticsearch"
     START = "start"
     TRACES = "traces"
+    WORKERS = "workers"
 
 
 @app.command()
@@ -79,7 +81,7 @@ def main(
 
 def _measure(parts: set[Part], events: int, rounds: int) -> Figures:
     """Measure one part after the other; the servers run only when one of them is needed."""
-    hot_path = formats = filters = end_to_end = rejections = templates = start = traces = None
+    hot_path = formats = filters = end_to_end = rejections = templates = start = traces = workers = None
     if Part.HOT_PATH in parts:
         _say("hot path")
         hot_path = measure_hot_path(min(events, _MOST_HOT_PATH_EVENTS), rounds * _HOT_PATH_REPETITIONS)
@@ -95,6 +97,7 @@ def _measure(parts: set[Part], events: int, rounds: int) -> Figures:
             if Part.END_TO_END in parts:
                 _say("end to end")
                 end_to_end = measure_end_to_end(servers.kafka_bootstrap, events, rounds, _say)
+            workers = _measure_workers(parts, servers.kafka_bootstrap, events, rounds)
             if Part.REJECTIONS in parts:
                 _say("one refused document in every request")
                 rejections = measure_rejections(
@@ -120,7 +123,15 @@ def _measure(parts: set[Part], events: int, rounds: int) -> Figures:
         formats=formats,
         traces=traces,
         filters=filters,
+        workers=workers,
     )
+
+
+def _measure_workers(parts: set[Part], bootstrap: str, events: int, rounds: int) -> Workers | None:
+    if Part.WORKERS not in parts:
+        return None
+    _say("one worker, and two at a time")
+    return measure_workers(bootstrap, events, rounds, _say)
 
 
 def _say(text: str) -> None:

@@ -12,6 +12,7 @@ from benchmarks.rejections import Rejections
 from benchmarks.start import Start
 from benchmarks.templates import Templates
 from benchmarks.traces import TraceRun
+from benchmarks.workers import Workers
 
 __all__ = ["Figures", "Line"]
 
@@ -27,6 +28,7 @@ _MOST_TRACE_EVENTS_US = 0.9
 _MOST_CORRELATOR_US = 4.5
 _MOST_UNMATCHED_TO_MATCHED = 1.0
 _MOST_GUIDE_TO_BUILT_IN = 1.3
+_LEAST_TWO_TO_TWICE_ONE = 0.9
 
 
 class Line(NamedTuple):
@@ -53,6 +55,7 @@ class Figures:
     formats: list[FormatRow] | None = None
     traces: TraceRun | None = None
     filters: Filters | None = None
+    workers: Workers | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Give the content of `latest.json`; its keys do not depend on what was left out."""
@@ -72,6 +75,7 @@ class Figures:
                 "events_per_second": end and round(end.events_per_second),
                 "rss_mb": end and round(end.rss_mb, 1),
             },
+            "workers": _workers_figures(self.workers),
             "rejections": {
                 "us_per_event": _rounded(rejected and rejected.us_per_event),
                 "clean_us_per_event": _rounded(rejected and rejected.clean_us_per_event),
@@ -96,6 +100,12 @@ class Figures:
                 "ours_without_log_metrics_to_floor": _ratio(end and end.ours_without_log_metrics_to_floor),
                 "log_metrics_to_none": _ratio(end and end.log_metrics_to_none),
                 "plain_to_ours": _ratio(end and end.plain_to_ours),
+                "two_workers_to_twice_one": _ratio(
+                    self.workers and self.workers.events_per_second_to_twice_one
+                ),
+                "two_workers_to_one_per_cpu_second": _ratio(
+                    self.workers and self.workers.events_per_cpu_second_to_one
+                ),
                 "rejected_to_clean_throughput": _ratio(rejected and rejected.throughput_to_clean),
                 "rejected_to_clean_per_cpu_second": _ratio(rejected and rejected.per_cpu_second_to_clean),
                 "ours_to_guide": _ratio(real and real.ours_to_guide),
@@ -107,6 +117,7 @@ class Figures:
                 "hot_path": hot and hot.events,
                 "end_to_end": end and end.events,
                 "plain": end and end.plain_events,
+                "workers": self.workers and self.workers.events,
                 "rejections": rejected and rejected.events,
                 "traces": told and told.events,
                 "elasticsearch": real and real.events,
@@ -126,6 +137,8 @@ class Figures:
             lines += _filter_lines(self.filters)
         if self.end_to_end:
             lines += _end_to_end_lines(self.end_to_end)
+        if self.workers:
+            lines += _workers_lines(self.workers)
         if self.rejections:
             lines += _rejection_lines(self.rejections)
         if self.start:
@@ -260,6 +273,39 @@ def _end_to_end_lines(end: EndToEnd) -> list[Line]:
             f"{end.rss_mb:.0f} MB",
             f"< {_MOST_RSS_MB} MB",
             end.rss_mb < _MOST_RSS_MB,
+        ),
+    ]
+
+
+def _workers_figures(both: Workers | None) -> dict[str, Any]:
+    return {
+        "one_us_per_event": _rounded(both and both.one_us_per_event),
+        "two_us_per_event": _rounded(both and both.two_us_per_event),
+        "one_events_per_second": both and round(both.one_events_per_second),
+        "two_events_per_second": both and round(both.two_events_per_second),
+    }
+
+
+def _workers_lines(both: Workers) -> list[Line]:
+    """Say what two workers do by the CPU too: on two cores the broker and the sink have none of their own."""
+    group = "Two workers at a time, each over all events"
+    throughput, per_cpu = (
+        median(both.events_per_second_to_twice_one),
+        median(both.events_per_cpu_second_to_one),
+    )
+    target = f"≥ {_LEAST_TWO_TO_TWICE_ONE:g} x"
+    return [
+        Line(
+            group,
+            "events per second of CPU",
+            f"{1e6 / both.two_us_per_event:,.0f}, {per_cpu:.2f} x one worker's",
+            target,
+            per_cpu >= _LEAST_TWO_TO_TWICE_ONE,
+        ),
+        Line(
+            group,
+            "events per second, broker and sink on the same cores",
+            f"{both.two_events_per_second:,.0f}, {throughput:.2f} x twice one worker's",
         ),
     ]
 

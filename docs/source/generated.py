@@ -13,6 +13,7 @@ from typing import Any
 import typer
 
 from benchmarks.formats import FormatRow
+from benchmarks.scale import markdown, measured
 from docs.source.formats_page import formats_page
 from docs.source.scaling_tables import costs_table, plan_table
 from pipeline.cli.app import app
@@ -270,7 +271,7 @@ _PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"figures": readme_figures},
     "docs/figures.md": {"figures": all_figures},
     "docs/faults.md": {"soak": soak},
-    "docs/scaling.md": {"plan": plan_table, "costs": costs_table},
+    "docs/scaling.md": {"plan": plan_table, "costs": costs_table, "simulation": lambda: markdown(measured())},
 }
 
 

@@ -28,6 +28,7 @@ from benchmarks.sink import application, running_sink
 from benchmarks.start import Start, measure_start
 from benchmarks.templates import TemplateRound, Templates, measure_templates
 from benchmarks.usage import Usage, measure
+from benchmarks.workers import Workers, WorkersRound, measure_workers
 from pipeline.sandbox import Servers
 
 ROOT = Path(__file__).parents[2]
@@ -63,6 +64,10 @@ FIGURES = Figures(
             ),
         ],
     ),
+    workers=Workers(
+        2000,
+        [WorkersRound(one=Usage(0.01, 0.1, 1), two=(Usage(0.011, 0.2, 1), Usage(0.013, 0.2, 1)))],
+    ),
     templates=Templates(500, [TemplateRound(guide=50.0, ours=40.0, ours_documents_per_second=30_000.0)]),
     start=Start([1.0, 3.0, 1.5]),
     rejections=Rejections(
@@ -91,6 +96,10 @@ FIGURE_KEYS = {
     "end_to_end.plain_us_per_event",
     "end_to_end.events_per_second",
     "end_to_end.rss_mb",
+    "workers.one_us_per_event",
+    "workers.two_us_per_event",
+    "workers.one_events_per_second",
+    "workers.two_events_per_second",
     "rejections.us_per_event",
     "rejections.clean_us_per_event",
     "rejections.events_per_second",
@@ -156,6 +165,8 @@ def test_result_has_the_promised_keys_and_no_others() -> None:
         "unmatched_to_matched",
         "guide_filters_to_built_in",
         "more_filters_to_built_in",
+        "two_workers_to_twice_one",
+        "two_workers_to_one_per_cpu_second",
         "rejected_to_clean_throughput",
         "rejected_to_clean_per_cpu_second",
     }
@@ -179,6 +190,14 @@ def test_figures_are_medians_and_ratios_are_taken_per_round() -> None:
     assert result["ratios"]["ours_to_floor"] == {"median": 2.0, "rounds": [2.0, 1.8, 2.0]}
     assert result["ratios"]["log_metrics_to_none"] == {"median": 1.08, "rounds": [1.2, 1.08, 1.0]}
     assert result["ratios"]["plain_to_ours"] == {"median": 6.0, "rounds": [6.0, 10.0, 6.0]}
+    assert result["workers"] == {
+        "one_us_per_event": 5.0,
+        "two_us_per_event": 6.0,
+        "one_events_per_second": 20_000,
+        "two_events_per_second": 20_000,
+    }
+    assert result["ratios"]["two_workers_to_twice_one"] == {"median": 0.5, "rounds": [0.5]}
+    assert result["ratios"]["two_workers_to_one_per_cpu_second"] == {"median": 0.833, "rounds": [0.833]}
     assert result["rejections"] == {
         "us_per_event": 8.0,
         "clean_us_per_event": 5.5,
@@ -337,6 +356,13 @@ def test_refused_documents_are_compared_with_clean_traffic(servers: Servers) -> 
     assert measured.dead_letters > 0
     assert measured.throughput_to_clean[0] > 0
     assert measured.per_cpu_second_to_clean[0] > 0
+
+
+def test_two_workers_are_compared_with_one(servers: Servers) -> None:
+    measured = measure_workers(servers.kafka_bootstrap, 2000, 1, lambda _: None)
+    assert measured.one_us_per_event > 0
+    assert measured.events_per_second_to_twice_one[0] > 0
+    assert measured.events_per_cpu_second_to_one[0] > 0
 
 
 def test_templates_are_compared(servers: Servers) -> None:
