@@ -27,6 +27,10 @@ class Reading(NamedTuple):
         """Add up all series of a name; 0 where there are none."""
         return sum(self.series.get(name, {}).values())
 
+    def most(self, name: str) -> float:
+        """Give the largest of a name's series; 0 where there are none."""
+        return max(self.series.get(name, {}).values(), default=0.0)
+
     def by(self, name: str, label: str) -> dict[str, float]:
         """Add up the series of a name by the value of one label."""
         found: Counter[str] = Counter()
@@ -156,7 +160,7 @@ class History:
             in_flight_records=int(now.total("logpipe_in_flight_records")),
             in_flight_bytes=int(now.total("logpipe_in_flight_bytes")),
             concurrency=int(now.total("logpipe_bulk_concurrency_limit")),
-            request_bytes=int(now.total("logpipe_bulk_size_limit_bytes")),
+            request_bytes=int(now.most("logpipe_bulk_size_limit_bytes")),
             seconds_a_request=took / requests if requests else None,
             outcomes=_with_rates(before, now, "logpipe_documents_total", "outcome"),
             salvaged=int(now.total("logpipe_documents_salvaged_total")),

@@ -8,6 +8,8 @@
 - Gauges are summed over the workers that answer, `process_*` of the workers (not the supervisor) included.
   Offsets, the difference of the clocks, Elasticsearch's fullest disk and `*_info` are the highest;
   `process_start_time_seconds` and what says whether something is up are the lowest of all.
+- What can be stuck in one worker alone is not merged: each series has that worker's number as its label `worker`.
+  A process that takes another's place has its number, so that there are as many as there are workers.
 - Of a gauge that has an `…_updated_timestamp_seconds`, the newest reading counts.
 - Of exemplars any worker's counts.
 - `*_created`, the time a counter began, is left out: a sum has none.
@@ -36,8 +38,6 @@ _NOT_SUMMED: dict[str, Callable[[float, float], float]] = {
     "logpipe_consumer_lag_seconds": max,
     "logpipe_consumer_unread_seconds": max,
     "logpipe_dependency_up": min,
-    "logpipe_kafka_silent_seconds": max,
-    "logpipe_last_indexed_timestamp_seconds": max,
     "logpipe_elasticsearch_disk_used_ratio": max,
     "logpipe_ready": min,
     "logpipe_topics_missing": max,
@@ -45,12 +45,27 @@ _NOT_SUMMED: dict[str, Callable[[float, float], float]] = {
     "process_start_time_seconds": min,
     "trace_expected_seconds": max,
 }
+_BY_WORKER = frozenset(
+    {
+        "logpipe_assigned_partitions",
+        "logpipe_back_pressure_seconds",
+        "logpipe_bulk_concurrency_limit",
+        "logpipe_bulk_size_limit_bytes",
+        "logpipe_event_loop_delay_seconds",
+        "logpipe_in_flight_bytes",
+        "logpipe_in_flight_records",
+        "logpipe_kafka_silent_seconds",
+        "logpipe_last_indexed_timestamp_seconds",
+    }
+)
+_WORKER = "worker"
 _TIME_SUFFIX = "_updated_timestamp_seconds"
 # The number of no run: what the supervisor says itself, before there are workers to say it.
 _BEFORE_ALL = -1
 _CONSUMED = "logpipe_documents_consumed"
 _DOCUMENTS = "logpipe_documents"
 
+_NO_LABELS: Mapping[str, str] = {}
 _Key = tuple[str, tuple[tuple[str, str], ...]]
 
 
@@ -62,6 +77,8 @@ class _Told(NamedTuple):
     answers: bool
     """Whether it still does: what others measured holds for as long as they answer."""
     ended: bool = False
+    worker: int | None = None
+    """Its number; None where what is said is of several, or of none."""
 
 
 class MergedMetrics(Collector):
@@ -76,14 +93,14 @@ class MergedMetrics(Collector):
         self._ended: list[_Told] = []
         self._running: dict[int, _Told] = {}
 
-    def begin(self, run: int) -> None:
-        """Count this run in from now on."""
-        self._tell(run, _Told(dump_metrics([]), answers=True))
+    def begin(self, run: int, worker: int | None = None) -> None:
+        """Count this run in from now on, as one of the worker of this number."""
+        self._tell(run, _Told(dump_metrics([]), answers=True, worker=worker))
 
     def update(self, run: int, families: bytes) -> None:
         """Take what a worker exposes, as `dump_families` writes it; of a run that has ended, nothing."""
         if run in self._running:
-            self._tell(run, _Told(families, answers=True))
+            self._tell(run, self._running[run]._replace(families=families, answers=True))
 
     def silent(self, run: int) -> None:
         """Keep what a worker that does not answer has counted, and forget what it measured."""
@@ -149,20 +166,23 @@ class _Family:
         self._times: dict[_Key, float] = {}
         self._exemplars: dict[_Key, Exemplar] = {}
 
-    def add(self, family: Metric, times: Metric | None) -> None:
-        """Take what a worker has said of this family, and of the times at which it read it."""
+    def add(self, family: Metric, times: Metric | None, worker: int | None = None) -> None:
+        """Take what a worker has said of this family, and of the times at which it read it.
+
+        `worker` is the number that its series keep, None where they are merged.
+        """
         if times is None:
-            self._add_up(family)
+            self._add_up(family, _NO_LABELS if worker is None else {_WORKER: str(worker)})
         else:
             self._take_newest(family, times)
 
-    def _add_up(self, family: Metric) -> None:
+    def _add_up(self, family: Metric, labels: Mapping[str, str]) -> None:
         """Add the series up, or take the highest or lowest."""
         values, merge = self._values, self._merge
         for sample in family.samples:
             if sample.name.endswith("_created"):
                 continue
-            key = _key_of(sample)
+            key = _key_of(sample, labels)
             value = float(sample.value)
             values[key] = merge(values[key], value) if key in values else value
             if sample.exemplar is not None:
@@ -207,7 +227,8 @@ class _Families:
                 continue
             if family.name in {_CONSUMED, _DOCUMENTS}:
                 settled.append(family)
-            self._family(family).add(family, times.get(f"{family.name}{_TIME_SUFFIX}"))
+            worker = told.worker if family.name in _BY_WORKER else None
+            self._family(family).add(family, times.get(f"{family.name}{_TIME_SUFFIX}"), worker)
         if told.ended:
             lost = _read_again(settled)
             self._family(lost).add(lost, None)
@@ -239,8 +260,9 @@ def _read_again(counted: Iterable[Metric]) -> Metric:
     return documents
 
 
-def _key_of(sample: Sample) -> _Key:
-    return sample.name, tuple(sorted(sample.labels.items()))
+def _key_of(sample: Sample, more: Mapping[str, str] = _NO_LABELS) -> _Key:
+    labels = {**sample.labels, **more} if more else sample.labels
+    return sample.name, tuple(sorted(labels.items()))
 
 
 class SupervisorTelemetry:

@@ -180,7 +180,7 @@ class Supervisor:
                 return None
         reader, line = await asyncio.open_connection(sock=ours)
         worker.attach(next(self._runs), process, line)
-        self._telemetry.merged.begin(worker.run)
+        self._telemetry.merged.begin(worker.run, worker.number)
         log.info("worker %d is process %d", worker.number, process.pid)
         if self._stopping.is_set():
             worker.order(Order.STOP)

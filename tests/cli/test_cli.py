@@ -29,6 +29,7 @@ COMMANDS = [
     "tap",
     "explain",
     "doctor",
+    "plan",
     "audit",
     "backfill",
     "probe",

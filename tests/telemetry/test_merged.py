@@ -73,6 +73,55 @@ def test_what_makes_no_sense_as_a_sum_is_not_summed() -> None:
     assert both["process_start_time_seconds"] == alone["process_start_time_seconds"]
 
 
+def test_what_may_be_stuck_in_one_worker_has_its_number() -> None:
+    merged = MergedMetrics()
+    for run, worker, in_flight in ((0, 0, 10), (1, 1, 20)):
+        merged.begin(run, worker)
+        merged.update(run, delayed(in_flight))
+    both = values(merged)
+    assert both["logpipe_in_flight_records worker=0"] == 10
+    assert both["logpipe_in_flight_records worker=1"] == 20
+    assert both["logpipe_last_indexed_timestamp_seconds worker=1"] == 1020
+    assert both["logpipe_event_loop_delay_seconds_count worker=0"] == 1
+    assert both["logpipe_records_total topic=logs"] == 2, "what is counted by partition or topic is summed"
+    labelled = {name.partition(" ")[0] for name in both if "worker=" in name}
+    assert {
+        "logpipe_assigned_partitions",
+        "logpipe_back_pressure_seconds_total",
+        "logpipe_bulk_concurrency_limit",
+        "logpipe_bulk_size_limit_bytes",
+        "logpipe_event_loop_delay_seconds_bucket",
+        "logpipe_event_loop_delay_seconds_count",
+        "logpipe_event_loop_delay_seconds_sum",
+        "logpipe_in_flight_bytes",
+        "logpipe_in_flight_records",
+        "logpipe_kafka_silent_seconds",
+        "logpipe_last_indexed_timestamp_seconds",
+    } == labelled
+
+
+def test_a_worker_s_number_outlives_its_processes_and_none_is_added() -> None:
+    merged = MergedMetrics()
+    for run in range(5):
+        merged.begin(run, 3)
+        merged.update(run, delayed(run))
+        if run < 4:
+            merged.end(run)
+    after = values(merged)
+    assert after["logpipe_in_flight_records worker=3"] == 4
+    assert after["logpipe_event_loop_delay_seconds_count worker=3"] == 5, "counted over all its processes"
+    assert {name for name in after if "worker=" in name and "worker=3" not in name} == set()
+
+
+def delayed(in_flight: int) -> bytes:
+    telemetry = Telemetry()
+    telemetry.records.labels("logs").inc()
+    telemetry.in_flight_records.set(in_flight)
+    telemetry.last_indexed.set(1000 + in_flight)
+    telemetry.event_loop_delay.observe(0.002)
+    return dump_families(telemetry.registry)
+
+
 def test_an_infinite_sum_reaches_the_supervisor() -> None:
     telemetry = Telemetry()
     telemetry.records.labels("logs").inc(float("inf"))

@@ -29,7 +29,9 @@ async def joined(pipeline: Pipeline) -> None:
     async with asyncio.timeout(40):
         while True:
             try:
-                if (await pipeline.metrics())["logpipe_assigned_partitions"]:
+                metrics = await pipeline.metrics()
+                # Of several workers each has a series of its own.
+                if any(metrics[name] for name in metrics if name.startswith("logpipe_assigned_partitions")):
                     return
             except OSError:
                 pass
