@@ -100,6 +100,9 @@ def _troubles(view: View) -> Iterable[Text]:
         )
     if view.stopped:
         yield Text.assemble(("stands before a damaged batch ", "bold red"), ", ".join(view.stopped))
+    if view.behind_others:
+        names = ", ".join(f"{worker} for {as_duration(age)}" for worker, age in view.behind_others.items())
+        yield Text.assemble(("indexes nothing while others do: worker ", "bold red"), names)
     if view.commit_failures:
         yield _named(("commits refused", f"{view.commit_failures:,}"))
 

@@ -3,20 +3,22 @@
 import asyncio
 from collections.abc import Mapping
 from contextlib import aclosing
-from datetime import date
-from typing import Any, NamedTuple
+from datetime import UTC, date, datetime
+from typing import Any, NamedTuple, cast
 
 import orjson
 from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 
 from pipeline.audit.records import partitions_of
 from pipeline.bulk.client import make_client, server_errors
+from pipeline.diagnostics.day_volume import DayVolume, volume_finding
 from pipeline.diagnostics.prognosis import (
     FieldCounts,
     IndexFacts,
     Stay,
     count_fields,
     days_kept,
+    ends_with_day,
     field_findings,
     index_findings,
     lifecycle_plan,
@@ -70,6 +72,7 @@ async def examine(settings: Settings, *, now_ms: int, on: date, sample: int) -> 
                 indices = await _indices(client, settings, lifecycle=lifecycle)
                 findings += index_findings(indices, policy if phases else None)
                 findings.append(await _shards(client, indices, phases))
+                findings.append(await _volume(client, settings, now_ms))
                 plan = lifecycle_plan(phases, [one.name for one in indices], on) if phases else []
         findings += await _setup(settings, lifecycle=lifecycle)
     except LogpipeError as error:
@@ -179,6 +182,31 @@ async def _shards(
         own=sum(one.shards for one in indices),
         shards_a_day=max((one.shards for one in indices[-1:]), default=0),
         kept=days_kept(phases),
+    )
+
+
+async def _volume(client: AsyncElasticsearch, settings: Settings, now_ms: int) -> Finding:
+    """Hold the shards of the days that are over against what these hold."""
+    try:
+        told = await client.cat.indices(
+            index=list(log_index_patterns(settings.index.prefix)),
+            format="json",
+            bytes="b",
+            h="index,pri,docs.count,pri.store.size",
+        )
+    except (ApiError, TransportError):
+        return Finding(
+            "shards a day",
+            None,
+            "the server does not say how large the indices are: that takes the privilege `monitor` on them",
+        )
+    today = f"{settings.index.prefix}-{datetime.fromtimestamp(now_ms / 1000, UTC):%Y.%m.%d}"
+    return volume_finding(
+        [
+            DayVolume(one["index"], int(one["pri"]), int(one["docs.count"]), int(one["pri.store.size"]))
+            for one in cast("list[dict[str, str]]", told.body)
+            if ends_with_day(one["index"]) and one["index"] < today and one["docs.count"] is not None
+        ]
     )
 
 

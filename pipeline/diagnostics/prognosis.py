@@ -16,6 +16,7 @@ __all__ = [
     "age_days",
     "count_fields",
     "days_kept",
+    "ends_with_day",
     "field_findings",
     "index_findings",
     "lifecycle_plan",
@@ -155,6 +156,11 @@ def shard_finding(
 def days_kept(phases: Mapping[str, str]) -> float | None:
     """Give the age at which an index is deleted, in days, by the minimum ages of the phases."""
     return age_days(phases["delete"]) if "delete" in phases else None
+
+
+def ends_with_day(index: str) -> bool:
+    """Tell whether an index is one of a day, by its name."""
+    return _DAY.search(index) is not None
 
 
 def age_days(text: str) -> float:

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 __all__ = ["ErrorView", "History", "PartitionView", "Reading", "View", "read_metrics"]
 
 _KEPT = 60
+_BEHIND_SECONDS = 10.0
 _LEAST_LAG_SECONDS = 5.0
 _PREFIXES = ("logpipe_", "log_errors_by_fingerprint_total")
 _REST = "other"
@@ -110,6 +111,8 @@ class View(NamedTuple):
     commit_failures: int
     stopped: Sequence[str]
     """Partitions that stand before a damaged batch."""
+    behind_others: Mapping[str, float]
+    """Workers with records in flight that index nothing while others do: for how many seconds, by number."""
     partitions: Sequence[PartitionView]
     errors: Sequence[ErrorView]
 
@@ -175,6 +178,7 @@ class History:
                 for labels, value in now.series.get("logpipe_partition_stopped", {}).items()
                 if value
             ],
+            behind_others=self._behind_others(),
             partitions=self._partitions(),
             errors=self._errors(),
         )
@@ -187,6 +191,21 @@ class History:
             return 0.0
         name = "logpipe_consumer_lag_records"
         return (first.total(name) - now.total(name)) / seconds
+
+    def _behind_others(self) -> dict[str, float]:
+        """Give the workers that had something in flight in every reading, and indexed nothing while others did."""
+        first, now = self._readings[0], self._readings[-1]
+        name = "logpipe_last_indexed_timestamp_seconds"
+        before, after = first.by(name, "worker"), now.by(name, "worker")
+        newest = max(after.values(), default=0.0)
+        if now.at - first.at < _BEHIND_SECONDS or newest == max(before.values(), default=0.0):
+            return {}
+        in_flight = [each.by("logpipe_in_flight_records", "worker") for each in self._readings]
+        return {
+            worker: newest - when
+            for worker, when in sorted(after.items())
+            if when == before.get(worker) and all(each.get(worker) for each in in_flight)
+        }
 
     def _partitions(self) -> list[PartitionView]:
         now = self._readings[-1]

@@ -7,6 +7,7 @@ from datetime import date
 
 import pytest
 
+from pipeline.diagnostics.day_volume import DayVolume, volume_finding
 from pipeline.diagnostics.prognosis import (
     FieldCounts,
     IndexFacts,
@@ -64,6 +65,26 @@ def test_the_shards_until_the_limit(shards: int, kept: float | None, good: bool 
     assert told in finding.detail
 
 
+@pytest.mark.parametrize(
+    ("documents", "gigabytes", "shards", "good", "told"),
+    [
+        (90_000_000, 15, 1, True, "which fits"),
+        (90_000_000, 15, 3, None, "1 would do"),
+        (90_000_000, 45, 3, True, "which fits"),
+        (90_000_000, 120, 2, False, "number_of_shards to 3"),
+        (900_000_000, 40, 3, False, "number_of_shards to 5"),
+    ],
+)
+def test_the_shards_that_fit_a_day(
+    documents: int, gigabytes: int, shards: int, good: bool | None, told: str
+) -> None:
+    day = DayVolume("app-2026.01.15", shards, documents, gigabytes * 10**9)
+    finding = volume_finding([day, day._replace(name="app-2026.01.16", stored_bytes=1, documents=1)])
+    assert finding.good is good, finding
+    assert told in finding.detail
+    assert volume_finding([]).good is None
+
+
 def test_the_lifecycle_is_simulated_by_the_date_in_the_name() -> None:
     plan = lifecycle_plan(
         PHASES, ["app-2026.01.15", "app-2026.01.20", "app-2025.10.01", "app-undated"], date(2026, 1, 22)
@@ -97,11 +118,22 @@ def test_workers_without_a_partition_are_told() -> None:
 
 async def test_on_the_real_servers_a_conflict_to_come_is_found(pipeline: Pipeline) -> None:
     await pipeline.send([b'{"message":"m"}'] * 3)
+    await pipeline.client.index(index=f"{pipeline.name}-2024.01.15", document={"message": "m"}, refresh=True)
     well = await asyncio.to_thread(logpipe, "doctor", "--json", settings=pipeline.environment())
     told = json.loads(well.stdout)
     assert (well.returncode, told["bad"]) == (0, 0), told
     subjects = {finding["subject"] for finding in told["findings"]}
-    assert {"kafka", "elasticsearch", "setup", "shards", "sample", f"topic {pipeline.name}"} <= subjects
+    assert {
+        "kafka",
+        "elasticsearch",
+        "setup",
+        "shards",
+        "shards a day",
+        "sample",
+        f"topic {pipeline.name}",
+    } <= subjects
+    (volume,) = [one["detail"] for one in told["findings"] if one["subject"] == "shards a day"]
+    assert volume.startswith(f"{pipeline.name}-2024.01.15, the largest day, holds 1 documents")
     # Somebody has mapped a field of the index of today otherwise than it is logged.
     await pipeline.client.cluster.put_component_template(
         name=f"{pipeline.name}@custom",

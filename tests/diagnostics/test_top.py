@@ -49,6 +49,26 @@ def test_a_single_reading_has_totals_and_no_rates() -> None:
     assert [error.new for error in view.errors if error.new] == []
 
 
+@pytest.mark.parametrize(
+    ("moved", "in_flight", "said"),
+    [(0, 5, True), (1, 5, False), (0, 0, False)],
+    ids=["stuck", "slow", "idle"],
+)
+def test_a_worker_that_is_stuck_beside_others_is_named(moved: int, in_flight: int, said: bool) -> None:
+    def reading(at: float, *indexed: float) -> Reading:
+        one = Reading(at, {})
+        for worker, (when, records) in enumerate(zip(indexed, (5, in_flight), strict=True)):
+            number = str(worker)
+            one = changed(one, at, "logpipe_last_indexed_timestamp_seconds", when, worker=number)
+            one = changed(one, at, "logpipe_in_flight_records", records, worker=number)
+        return one
+
+    view = seen(reading(100, 1060, 1000), reading(110, 1090, 1000 + moved))
+    assert view.in_flight_records == 5 + in_flight
+    assert view.behind_others == ({"1": 90.0} if said else {})
+    assert ("indexes nothing while others do: worker 1 for 1 min 30 s" in drawn(view)) == said
+
+
 def test_two_readings_tell_rates_and_what_is_new() -> None:
     view = seen(QUIET, BUSY)
     gained = BUSY.total("logpipe_documents_consumed_total") - QUIET.total("logpipe_documents_consumed_total")
