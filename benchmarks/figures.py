@@ -304,7 +304,7 @@ def _workers_lines(both: Workers) -> list[Line]:
         ),
         Line(
             group,
-            "events per second, broker and sink on the same cores",
+            "events per second, beside broker and sink",
             f"{both.two_events_per_second:,.0f}, {throughput:.2f} x twice one worker's",
         ),
     ]

@@ -252,7 +252,7 @@ def test_table_shows_each_line() -> None:
         console.print(table(FIGURES))
     text = shown.get()
     assert all(line.name in text and line.value in text and line.target in text for line in FIGURES.lines())
-    assert text.count("not met") == 2
+    assert text.count("not met") == 3
 
 
 @pytest.mark.parametrize("documents", [0, 1, 500])
