@@ -131,6 +131,16 @@ def panels_of(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
+def controls_of(dashboard: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = json.loads(dashboard["attributes"]["controlGroupInput"]["panelsJSON"])
+    return found
+
+
+def reference(dashboard: dict[str, Any], name: str) -> str:
+    (found,) = [one["id"] for one in dashboard["references"] if one["name"] == name]
+    return str(found)
+
+
 PANELS = [
     Panel(dashboard, panel)
     for dashboard in DASHBOARDS.values()
@@ -202,12 +212,14 @@ def test_every_item_of_the_guide_has_panels() -> None:
     assert set(GUIDE) == set(DASHBOARDS)
 
 
-def test_everything_referred_to_is_in_the_file_and_above() -> None:
+def test_everything_referred_to_is_in_the_file_and_above_unless_dashboards_link_to_each_other() -> None:
     known: set[tuple[str, str]] = set()
+    dashboards = {("dashboard", one["id"]) for one in DASHBOARDS.values()}
     for one in OBJECTS:
-        assert {(each["type"], each["id"]) for each in one["references"]} <= known
+        assert {(each["type"], each["id"]) for each in one["references"]} <= known | dashboards
         assert (one["type"], one["id"]) not in known
         known.add((one["type"], one["id"]))
+    assert dashboards <= known
 
 
 def test_versions_are_those_that_every_kibana_9_migrates() -> None:
@@ -220,16 +232,20 @@ def test_versions_are_those_that_every_kibana_9_migrates() -> None:
 
 @each_dashboard
 def test_the_dashboard_repeats_the_references_of_its_panels(dashboard: dict[str, Any]) -> None:
-    wanted = set()
+    controls = controls_of(dashboard)
+    wanted = {f"controlGroup_{name}:optionsListDataView" for name in controls}
     for panel in panels_of(dashboard):
         if panel["type"] == "search":
             names = [panel["panelRefName"]]
+        elif panel["type"] == "links":
+            names = [one["destinationRefName"] for one in panel["embeddableConfig"]["attributes"]["links"]]
         else:
             names = [one["name"] for one in panel["embeddableConfig"]["attributes"]["references"]]
             actions = panel["embeddableConfig"]["enhancements"].get("dynamicActions", {"events": []})
             names += [
                 f"drilldown:{one['action']['factoryId']}:{one['eventId']}:dashboardId"
                 for one in actions["events"]
+                if one["action"]["factoryId"] == "DASHBOARD_TO_DASHBOARD_DRILLDOWN"
             ]
         wanted |= {f"{panel['panelIndex']}:{name}" for name in names}
     assert {one["name"] for one in dashboard["references"]} == wanted
@@ -251,6 +267,89 @@ def test_panels_fill_the_grid_without_overlap(dashboard: dict[str, Any]) -> None
         taken |= cells_of_it
         bottom = max(bottom, grid["y"] + grid["h"])
     assert taken == {(x, y) for x in range(48) for y in range(bottom)}
+
+
+@each_dashboard
+def test_all_dashboards_begin_with_the_same_time(dashboard: dict[str, Any]) -> None:
+    attributes = dashboard["attributes"]
+    assert (attributes["timeRestore"], attributes["timeFrom"], attributes["timeTo"]) == (
+        True,
+        "now-24h",
+        "now",
+    )
+
+
+@each_dashboard
+def test_controls_are_those_of_the_data(dashboard: dict[str, Any]) -> None:
+    group = dashboard["attributes"]["controlGroupInput"]
+    assert set(group) == {"controlStyle", "chainingSystem", "ignoreParentSettingsJSON", "panelsJSON"}
+    assert not any(json.loads(group["ignoreParentSettingsJSON"]).values())
+    fields = []
+    for order, (name, control) in enumerate(controls_of(dashboard).items()):
+        assert control["type"] == "optionsListControl"
+        assert control["order"] == order
+        assert control["explicitInput"]["id"] == name
+        fields.append((control["explicitInput"]["fieldName"], control_view(dashboard, name)))
+    if dashboard["attributes"]["title"] == "Claude Code Bot: Traces":
+        assert fields == [(name, "claude-code-bot.traces") for name in ("flow", "outcome", "services")]
+    else:
+        assert fields == [(name, "claude-code-bot") for name in ("service", "level", "context.environment")]
+
+
+def control_view(dashboard: dict[str, Any], name: str) -> str:
+    return reference(dashboard, f"controlGroup_{name}:optionsListDataView")
+
+
+@each_dashboard
+def test_every_control_can_list_and_filter(
+    dashboard: dict[str, Any], logs: str, client: Elasticsearch
+) -> None:
+    for name, control in controls_of(dashboard).items():
+        field = control["explicitInput"]["fieldName"]
+        index = (
+            logs if control_view(dashboard, name) == "claude-code-bot" else logs.replace("-*", ".traces-*")
+        )
+        known = client.field_caps(index=index, fields=[field])["fields"][field]
+        ((kind, one),) = [(kind, one) for kind, one in known.items() if kind != "unmapped"]
+        assert kind == "keyword"
+        assert one["searchable"]
+        assert one["aggregatable"]
+
+
+@each_dashboard
+def test_links_lead_to_every_other_dashboard_with_time_and_filters(dashboard: dict[str, Any]) -> None:
+    first, *others = panels_of(dashboard)
+    assert first["type"] == "links"
+    assert "links" not in {panel["type"] for panel in others}
+    links = first["embeddableConfig"]["attributes"]["links"]
+    assert [link["order"] for link in links] == list(range(len(links)))
+    led = set()
+    for link in links:
+        assert link["type"] == "dashboardLink"
+        assert link["options"] == {
+            "useCurrentFilters": True,
+            "useCurrentDateRange": True,
+            "openInNewTab": False,
+        }
+        led.add(reference(dashboard, f"{first['panelIndex']}:{link['destinationRefName']}"))
+    assert led == {one["id"] for one in DASHBOARDS.values()} - {dashboard["id"]}
+
+
+def leads_to_events(panel: Panel) -> bool:
+    actions = panel.panel["embeddableConfig"]["enhancements"].get("dynamicActions", {"events": []})
+    found = [one for one in actions["events"] if one["action"]["factoryId"] == "OPEN_IN_DISCOVER_DRILLDOWN"]
+    for one in found:
+        assert one["triggers"] == ["FILTER_TRIGGER"]
+        assert one["action"]["config"] == {"openInNewTab": False}
+    return bool(found)
+
+
+def test_an_error_leads_to_its_events_with_the_panels_query() -> None:
+    """A click filters by the value; Discover takes over the data view, the query of the panel and the time."""
+    errors = [panel for panel in PANELS if "level: ERROR" in panel.queries]
+    clickable = [panel for panel in errors if panel.attributes["visualizationType"] != "lnsMetric"]
+    assert len(clickable) > 5
+    assert [panel.title for panel in clickable if not leads_to_events(panel)] == []
 
 
 @each_panel
@@ -374,7 +473,10 @@ def test_errors_are_counted_as_they_were_sent(logs: str, client: Elasticsearch) 
     """One figure against another way to count: the tag that the pipeline gives to errors."""
     (panel,) = (one for one in PANELS if one.title == "Errors")
     answer = client.search(index=logs, size=0, query=panel.query(), aggs=aggregations(panel.layer))
-    tagged = client.count(index=logs, query={"term": {"tags": "error"}})["count"]
+    shown = {"range": {"@timestamp": {"gte": panel.dashboard["attributes"]["timeFrom"]}}}
+    tagged = client.count(index=logs, query={"bool": {"filter": [shown, {"term": {"tags": "error"}}]}})[
+        "count"
+    ]
     assert cells(panel.layer, answer["aggregations"]) == {"Errors": [tagged]}
 
 

@@ -14,4 +14,6 @@ DASHBOARDS = (TRACES, ERROR_ANALYSIS, PERFORMANCE, BUSINESS_INTELLIGENCE)
 def contents() -> str:
     """Return the contents of `claude-code-bot.ndjson`; what is referred to comes first."""
     searches = [ERRORS.saved_object(), TRACE_EVENTS.saved_object()]
-    return ndjson([data_view(), traces_view(), *searches, *(one.saved_object() for one in DASHBOARDS)])
+    return ndjson(
+        [data_view(), traces_view(), *searches, *(one.saved_object(DASHBOARDS) for one in DASHBOARDS)]
+    )

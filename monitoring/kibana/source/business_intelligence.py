@@ -29,7 +29,6 @@ BUSINESS_INTELLIGENCE = Dashboard(
     "business-intelligence",
     "Claude Code Bot: Business Intelligence",
     "What the product is used for, by whom and from where.",
-    since="now-7d",
     rows=(
         Row(
             6,

@@ -54,6 +54,8 @@ class Chart:
     data_view: str = DATA_VIEW
     drilldown: str = ""
     """Name of the dashboard that a value of it leads to, filtered by the value."""
+    to_events: bool = False
+    """Whether a value of it leads to its events in Discover."""
 
 
 def stable_id(*names: str) -> str:

@@ -39,7 +39,6 @@ ERROR_ANALYSIS = Dashboard(
     "error-analysis",
     "Claude Code Bot: Error Analysis",
     "What fails, where, and since which release.",
-    since="now-7d",
     rows=(
         Row(
             6,
@@ -78,6 +77,7 @@ ERROR_ANALYSIS = Dashboard(
                     [count("Errors")],
                     [by_time(), by_top("service", 10, "Service", with_other=True)],
                     query=_ERROR,
+                    to_events=True,
                     with_deployments=True,
                     description="Red lines are deployments.",
                     width=32,
@@ -110,6 +110,7 @@ ERROR_ANALYSIS = Dashboard(
                     ],
                     [by_top(_IDENTITY, 50, "Error")],
                     query=_ERROR,
+                    to_events=True,
                     description="By fingerprint: messages that differ in numbers and names only are one row.",
                     width=COLUMNS,
                 ),
@@ -124,6 +125,7 @@ ERROR_ANALYSIS = Dashboard(
                     [count("Errors")],
                     [by_top("service", 10, "Service", with_other=True)],
                     query=_ERROR,
+                    to_events=True,
                     width=16,
                 ),
                 Chart(
@@ -132,6 +134,7 @@ ERROR_ANALYSIS = Dashboard(
                     [count("Errors")],
                     [by_top("component", 15, "Component")],
                     query=_ERROR,
+                    to_events=True,
                     width=16,
                 ),
                 Chart(
@@ -140,6 +143,7 @@ ERROR_ANALYSIS = Dashboard(
                     [count("Errors")],
                     [by_top("context.exception_type", 15, "Exception")],
                     query=_ERROR,
+                    to_events=True,
                     width=16,
                 ),
             ),
@@ -153,6 +157,7 @@ ERROR_ANALYSIS = Dashboard(
                     [count("Errors")],
                     [by_time(), by_top("context.version", 6, "Release", with_other=True)],
                     query=_ERROR,
+                    to_events=True,
                     with_deployments=True,
                     description="Errors by the release that logged them (context.version); red lines are "
                     "deployments (component: deployment). The application has to log both.",
@@ -169,6 +174,7 @@ ERROR_ANALYSIS = Dashboard(
                     ],
                     [by_top("context.version", 10, "Release")],
                     query=_ERROR,
+                    to_events=True,
                     width=20,
                 ),
             ),
@@ -199,6 +205,7 @@ ERROR_ANALYSIS = Dashboard(
                     ],
                     [by_top(_IDENTITY, 20, "Error")],
                     query=_ERROR,
+                    to_events=True,
                     description="The error that was first met last is on top: what a release has brought.",
                     width=28,
                 ),

@@ -32,7 +32,6 @@ PERFORMANCE = Dashboard(
     "performance",
     "Claude Code Bot: Performance",
     "How long requests, queries and calls to others take. Objectives: P50 100 ms, P95 500 ms, P99 1 s.",
-    since="now-24h",
     rows=(
         Row(
             6,
@@ -114,6 +113,7 @@ PERFORMANCE = Dashboard(
                     query=f"{_REQUEST} and {_SLOW}",
                     description="500 ms and more, each with its trace. Webhooks have no user.",
                     drilldown="traces",
+                    to_events=True,
                     width=28,
                 ),
             ),

@@ -13,6 +13,7 @@ from monitoring.kibana.source.charts import (
     lens_attributes,
     stable_id,
 )
+from monitoring.kibana.source.navigation import Control, control_group, drilldowns, links_panel
 from pipeline.events.indices import log_index_patterns
 
 __all__ = ["COLUMNS", "Dashboard", "Row", "SavedSearch", "data_view", "ndjson", "traces_view"]
@@ -34,8 +35,9 @@ _EVENTS_URL = (
     f"index:'{DATA_VIEW}',query:(language:kuery,query:'trace_id:%22{{{{value}}}}%22'),sort:!(!('@timestamp',asc)))"
 )
 
-
-_DRILLDOWN = "DASHBOARD_TO_DASHBOARD_DRILLDOWN"
+# The same for all: who goes from one to another meets no other time.
+_SINCE = "now-24h"
+_LINKS_HEIGHT = 3
 _MILLISECONDS = {
     "id": "duration",
     "params": {
@@ -46,6 +48,13 @@ _MILLISECONDS = {
         "showSuffix": True,
     },
 }
+
+
+LOG_CONTROLS = (
+    Control("Service", "service"),
+    Control("Level", "level"),
+    Control("Environment", "context.environment"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +114,7 @@ class Dashboard:
     title: str
     description: str
     rows: Sequence[Row]
-    since: str
-    """What time is shown at first: from then until now."""
+    controls: Sequence[Control] = LOG_CONTROLS
     query: str = ""
 
     @property
@@ -114,14 +122,24 @@ class Dashboard:
         """Its id, which begins with that of the data view."""
         return f"{DATA_VIEW}-{self.name}"
 
-    def saved_object(self) -> SavedObject:
-        """Write it as Kibana exports it.
+    @property
+    def label(self) -> str:
+        """Its title without the product's."""
+        return self.title.partition(": ")[2]
+
+    def saved_object(self, all_dashboards: Sequence["Dashboard"]) -> SavedObject:
+        """Write it as Kibana exports it, with links to the others.
 
         Raises ValueError when the widths of a row do not add up, or two panels have one title.
         """
-        panels: list[dict[str, Any]] = []
-        references: list[Reference] = []
-        y = 0
+        group, references = control_group(self.id, self.controls)
+        way = stable_id(self.id, "links")
+        others = [(one.label, one.name) for one in all_dashboards if one is not self]
+        shown, needed = links_panel(way, others)
+        references += needed
+        grid = {"x": 0, "y": 0, "w": COLUMNS, "h": _LINKS_HEIGHT, "i": way}
+        panels: list[dict[str, Any]] = [{"panelIndex": way, "gridData": grid, **shown}]
+        y = _LINKS_HEIGHT
         for row in self.rows:
             if sum(one.width for one in row.panels) != COLUMNS:
                 raise ValueError(f"{self.title}: {row.panels[0].title} and its row are not {COLUMNS} wide")
@@ -144,7 +162,7 @@ class Dashboard:
                 "description": self.description,
                 "version": 1,
                 "timeRestore": True,
-                "timeFrom": self.since,
+                "timeFrom": _SINCE,
                 "timeTo": "now",
                 "optionsJSON": _json(
                     {
@@ -160,6 +178,7 @@ class Dashboard:
                         {"query": {"query": self.query, "language": "kuery"}, "filter": []}
                     )
                 },
+                "controlGroupInput": group,
                 "panelsJSON": _json(panels),
             },
             references,
@@ -220,27 +239,10 @@ def _panel(one: Chart | SavedSearch, panel: str) -> tuple[dict[str, Any], list[R
         return shown, [{"type": "search", "id": one.id, "name": f"{panel}:{name}"}]
     attributes = lens_attributes(one, panel)
     references = [{**each, "name": f"{panel}:{each['name']}"} for each in attributes["references"]]
-    enhancements: dict[str, Any] = {}
-    if one.drilldown:
-        event = stable_id(panel, "drilldown")
-        enhancements = {"dynamicActions": {"events": [_drilldown(event, one.drilldown)]}}
-        name = f"{panel}:drilldown:{_DRILLDOWN}:{event}:dashboardId"
-        references.append({"type": "dashboard", "id": f"{DATA_VIEW}-{one.drilldown}", "name": name})
+    enhancements, leading = drilldowns(panel, one.drilldown, to_events=one.to_events)
+    references += leading
     config = {"attributes": attributes, "enhancements": enhancements, "hidePanelTitles": False}
     return {"type": "lens", "embeddableConfig": config}, references
-
-
-def _drilldown(event: str, dashboard: str) -> dict[str, Any]:
-    """Lead from a value of a panel to a dashboard that is filtered by it."""
-    return {
-        "eventId": event,
-        "triggers": ["FILTER_TRIGGER"],
-        "action": {
-            "factoryId": _DRILLDOWN,
-            "name": f"Go to {dashboard.replace('-', ' ')}",
-            "config": {"useCurrentFilters": True, "useCurrentDateRange": True, "openInNewTab": False},
-        },
-    }
 
 
 def _saved_object(

@@ -4,6 +4,7 @@ from functools import partial
 
 from monitoring.kibana.source.charts import TRACES_VIEW, Chart, Kind
 from monitoring.kibana.source.columns import by_time, by_top, count, last, maximum, percentile, when
+from monitoring.kibana.source.navigation import Control
 from monitoring.kibana.source.saved_objects import COLUMNS, Dashboard, Row, SavedSearch
 
 __all__ = ["TRACES", "TRACE_EVENTS"]
@@ -15,7 +16,8 @@ _FAILED = "failed: true"
 TRACE_EVENTS = SavedSearch(
     "trace-events",
     "Claude Code Bot: events of traces",
-    "Every event that has a trace, the newest first. Choose a trace above, and its events are left.",
+    "Every event that has a trace, the newest first. Filter by a trace above, and its events are left. Nothing is "
+    "shown while a flow, an outcome or a service is chosen: these are of summaries.",
     "trace_id: *",
     ("level", "service", "component", "message", "trace_id", "user_id", "integration_id"),
 )
@@ -24,7 +26,11 @@ TRACES = Dashboard(
     "traces",
     "Claude Code Bot: Traces",
     "How long what users do takes, where the time goes, and what fails. Needs traces.enabled.",
-    since="now-24h",
+    controls=(
+        Control("Flow", "flow", TRACES_VIEW),
+        Control("Outcome", "outcome", TRACES_VIEW),
+        Control("Service", "services", TRACES_VIEW),
+    ),
     rows=(
         Row(
             6,
