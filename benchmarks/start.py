@@ -84,6 +84,8 @@ def _start_once(settings: Settings, first: Document) -> float:
                 LOGPIPE_KAFKA__GROUP_ID=settings.kafka.group_id,
                 LOGPIPE_ELASTICSEARCH__HOSTS=",".join(settings.elasticsearch.hosts),
                 LOGPIPE_INDEX__PREFIX=settings.index.prefix,
+                # The document is asked for by its id, which is known beforehand only without the topic's.
+                LOGPIPE_INDEX__ID="record_time",
                 LOGPIPE_HTTP__PORT="0",
             ),
         )

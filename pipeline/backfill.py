@@ -85,8 +85,9 @@ async def backfill(
                 partitions = await partitions_of(settings, admin, topics)
             ranges = await ranges_of(reading.consumer, partitions, {}, since_ms, committed_only=False)
             async with _filling(settings, done, ranges, report) as filling:
+                topic_ids = await reading.topic_ids({one.topic for one in ranges})
                 for one in ranges:
-                    await filling.fill(one, reading, since_ms, until_ms)
+                    await filling.fill(one, reading, since_ms, until_ms, topic_ids.get(one.topic))
                 await filling.finish()
     return done
 
@@ -130,7 +131,9 @@ class _Filling:
         self._total = total
         self._report = report
 
-    async def fill(self, wanted: Range, reading: RangeReader, since_ms: int, until_ms: int) -> None:
+    async def fill(
+        self, wanted: Range, reading: RangeReader, since_ms: int, until_ms: int, topic_id: str | None
+    ) -> None:
         """Index what of a range is in the window."""
 
         def corrupt(batch: CorruptBatch) -> None:
@@ -140,17 +143,18 @@ class _Filling:
         async for records in reading.records_of(wanted, corrupt):
             inside = [record for record in records if since_ms <= record.timestamp < until_ms]
             if inside:
-                self._add(Partition(wanted.topic, wanted.partition), inside)
+                self._add(Partition(wanted.topic, wanted.partition), inside, topic_id)
             self._offsets += records[-1].offset + 1 - position
             position = records[-1].offset + 1
             await self._wait(lambda: self._writer.full or self._writer.forbidden is not None)
         self._offsets += wanted.end - position
         self._tell()
 
-    def _add(self, partition: Partition, records: Sequence[Record]) -> None:
+    def _add(self, partition: Partition, records: Sequence[Record], topic_id: str | None) -> None:
         now_ms = time.time_ns() // 1_000_000
-        payloads = self._encoder.encode(partition.topic, partition.number, records, now_ms)
+        payloads = self._encoder.encode(*partition, records, now_ms, topic_id)
         span = self._ledger.deliver(partition, records[-1].offset + 1, len(records))
+        span.topic_key = self._encoder.builder.ids.topic_key(topic_id, records[-1].timestamp)
         self._writer.add(span, records, payloads)  # type: ignore[arg-type]  # Kafka's records are source records
         self._done.records += len(records)
         self._done.documents += sum(

@@ -18,9 +18,11 @@ from pipeline.bulk.client import make_client, reason_of, server_errors
 from pipeline.encode.run_filters import filtering_of
 from pipeline.errors import ProbeFailed, SettingsError
 from pipeline.events.document import Coordinates, Document, DocumentBuilder
+from pipeline.events.ids import DocumentIds
 from pipeline.events.indices import log_index_patterns
 from pipeline.events.timestamps import from_epoch_ms
 from pipeline.kafka.client import connection_options, kafka_errors, start_client
+from pipeline.kafka.cluster_client import topic_id_of
 from pipeline.settings import Settings
 
 __all__ = ["SERVICE", "ProbeResult", "probe"]
@@ -136,13 +138,15 @@ async def _send(settings: Settings, value: bytes, trace_id: str, timeout_seconds
                     metadata = await producer.send_and_wait(
                         topic, value, key=trace_id.encode(), timestamp_ms=time.time_ns() // 1_000_000
                     )
+                    topic_id = topic_id_of(producer, topic)
     except TimeoutError as error:
         servers = ", ".join(settings.kafka.bootstrap_servers)
         raise ProbeFailed(
             f"Kafka at {servers} (kafka.bootstrap_servers) has not taken the event for the topic {topic} within "
             f"{timeout_seconds:g} s; does the topic exist (`logpipe setup` creates it)?"
         ) from error
-    return Coordinates(topic, metadata.partition, metadata.offset, metadata.timestamp)
+    key = DocumentIds(settings.index).topic_key(topic_id, metadata.timestamp)
+    return Coordinates(topic, metadata.partition, metadata.offset, metadata.timestamp, key)
 
 
 @asynccontextmanager
@@ -198,7 +202,8 @@ async def _read(client: AsyncElasticsearch, settings: Settings, wanted: Document
         indices = log_index_patterns(settings.index.prefix)
         answer = await client.search(index=indices, query={"ids": {"values": [wanted.id]}}, size=1)
         return next((hit["_source"] for hit in answer["hits"]["hits"]), None)
-    return dict((await client.get(index=wanted.index_name, id=wanted.id))["_source"])
+    routing = wanted.routing or None
+    return dict((await client.get(index=wanted.index_name, id=wanted.id, routing=routing))["_source"])
 
 
 def _compare(expected: Document, found: dict[str, Any]) -> None:

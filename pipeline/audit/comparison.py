@@ -1,20 +1,18 @@
 """A record held against the documents found at its offset: pure bookkeeping, without I/O."""
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from pipeline.audit.result import SHOWN_FINDINGS, Finding, PartitionAudit, Range
 from pipeline.encode.fast_path import Record
-from pipeline.events.document import Coordinates, DocumentBuilder, document_id
+from pipeline.events.document import Coordinates, DocumentBuilder
+from pipeline.events.ids import document_id, read_id
 
 if TYPE_CHECKING:
     from pipeline.encode.filtering import Filtering
 
 __all__ = ["Comparison", "Expected", "Found", "Letters"]
-
-# What follows the offset in an id: the record's timestamp (-1 where Kafka has none), number within an array.
-_END_OF_ID = re.compile(r"(-?\d+)(?:\.\d+)?")
 
 
 class Found(NamedTuple):
@@ -23,6 +21,8 @@ class Found(NamedTuple):
     offset: int
     id: str
     index_name: str
+    other_id: str = ""
+    """The id that it has, where that is of the other form than today's, see `ids.py`."""
 
 
 class Letters(Protocol):
@@ -54,9 +54,11 @@ class Comparison:
         until_ms: int | None,
         now_ms: int,
         filtering: "Filtering | None" = None,
+        topic_ids: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Take what made the documents: the same records make as many of them again, whatever the time is."""
         self._builder = builder
+        self._topic_ids = topic_ids
         self._now_ms = now_ms
         self._filtering = filtering
         self._letters = letters
@@ -71,7 +73,7 @@ class Comparison:
 
     def expected(self, of: Range, record: Record, documents: Sequence[Found] = ()) -> Expected:
         """Say what a record makes, by the functions that a worker runs; `documents` are those found at its offset."""
-        place = Coordinates(of.topic, of.partition, record.offset, record.timestamp)
+        place = self._place(of, record)
         if self._filtering is None:
             identifier = document_id(place)
             # The id without a number is that of a record's only document: this one has made no others.
@@ -105,8 +107,36 @@ class Comparison:
         if expected.own_ids:
             found = {one.id for one in documents}
             audited.own_ids += sum([one in expected.own_ids and one not in found for one in ids])
-        place = Coordinates(audited.range.topic, audited.range.partition, record.offset, record.timestamp)
-        self._look_closely(audited, place, expected, documents)
+        place = self._place(audited.range, record)
+        self._look_closely(audited, place, expected, self._under_own_ids(place, documents))
+
+    def _place(self, of: Range, record: Record) -> Coordinates:
+        key = self._builder.ids.topic_key(self._topic_ids.get(of.topic), record.timestamp)
+        return Coordinates(of.topic, of.partition, record.offset, record.timestamp, key)
+
+    def either_form(self, of: Range, record: Record, ids: Sequence[str]) -> list[str]:
+        """Give ids, and beside those that are of a record's place what they are in the other form; each once."""
+        place = self._place(of, record)
+        own, other = document_id(place), document_id(self._other_form(place))
+        others = [other + one[len(own) :] for one in ids if one == own or one.startswith(f"{own}.")]
+        return list(dict.fromkeys([*ids, *others]))
+
+    def _other_form(self, record: Coordinates) -> Coordinates:
+        """Give a record's place with the form of ids that its document does not have by the settings of today."""
+        key = self._builder.ids.key_of(self._topic_ids.get(record.topic))
+        return record._replace(topic_key="" if record.topic_key else key)
+
+    def _under_own_ids(self, record: Coordinates, documents: Sequence[Found]) -> Sequence[Found]:
+        """Give documents that were made of a record in the other form the ids that it makes today: they are as good."""
+        other, own = document_id(self._other_form(record)), document_id(record)
+        if other == own:
+            return documents
+        return [
+            one._replace(id=own + one.id[len(other) :], other_id=one.id)
+            if one.id == other or one.id.startswith(f"{other}.")
+            else one
+            for one in documents
+        ]
 
     def _look_closely(
         self,
@@ -132,12 +162,12 @@ class Comparison:
         documents: Sequence[Found],
     ) -> None:
         wanted = frozenset(ids)
-        found: dict[str, list[str]] = {}
+        found: dict[str, list[Found]] = {}
         for one in documents:
-            if one.id not in wanted and _is_of_earlier_topic(one.id, record):
+            if one.id not in wanted and self._is_of_earlier_topic(one.id, record):
                 audited.of_earlier_topic += 1
             else:
-                found.setdefault(one.id, []).append(one.index_name)
+                found.setdefault(one.id, []).append(one)
         absent = [number for number, one in zip(numbers, ids, strict=True) if one not in found]
         missing = self._letters.without_letter(record, absent) if absent else []
         audited.indexed += len(ids) - len(absent)
@@ -145,22 +175,26 @@ class Comparison:
         audited.missing += len(missing)
         for number in missing:
             _note(audited, "missing", record.offset, ids[numbers.index(number)], [])
-        for identifier, indices in found.items():
-            surplus = len(indices) - (identifier in wanted)
+        for identifier, copies in found.items():
+            surplus = len(copies) - (identifier in wanted)
             if surplus:
                 audited.duplicated += surplus
-                _note(audited, "duplicated", record.offset, identifier, indices)
+                # The former id is that of the copy to delete.
+                other = next((one.other_id for one in copies if one.other_id), identifier)
+                _note(audited, "duplicated", record.offset, other, [one.index_name for one in copies])
+
+    def _is_of_earlier_topic(self, identifier: str, record: Coordinates) -> bool:
+        """Tell whether an id is that of a record at the same place in a topic of the same name."""
+        parts = read_id(identifier)
+        if parts is None or parts[:3] != record[:3]:
+            return False
+        if parts.topic_key:
+            return parts.topic_key != self._builder.ids.key_of(self._topic_ids.get(record.topic))
+        return parts.timestamp_ms != record.timestamp_ms
 
 
 def _may_be_array(value: bytes | None) -> bool:
     return value is not None and value.lstrip().startswith(b"[")
-
-
-def _is_of_earlier_topic(identifier: str, record: Coordinates) -> bool:
-    """Tell whether an id is that of a record at the same offset with another timestamp."""
-    start, end = document_id(record).rsplit(f"{record.offset:012d}-", 1)
-    match = _END_OF_ID.fullmatch(identifier.removeprefix(f"{start}{record.offset:012d}-"))
-    return match is not None and match[1] != end
 
 
 def _note(

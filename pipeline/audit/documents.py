@@ -1,6 +1,5 @@
 """Elasticsearch's side: the documents of a range of offsets, in their order."""
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,14 +8,13 @@ from elasticsearch import AsyncElasticsearch
 
 from pipeline.audit.comparison import Found
 from pipeline.audit.result import Range
+from pipeline.events.ids import read_id
 
 __all__ = ["KEEP_ALIVE", "SERIALIZERS", "Documents", "DocumentsById"]
 
 KEEP_ALIVE = "5m"
 """How long Elasticsearch keeps what it showed at the beginning, from one page to the next."""
 SERIALIZERS = dict.fromkeys(("application/json", "application/vnd.elasticsearch+json"), OrjsonSerializer())
-# How an id ends: the offset, the record's timestamp, the number within an array.
-_END_OF_ID = re.compile(r"-(\d{12,})-(?:-?\d+)(?:\.\d+)?\Z")
 # The second where others have made the index: by Elasticsearch's own mapping `kafka.topic` is cut into words.
 _TOPIC_FIELDS = ("kafka.topic", "kafka.topic.keyword")
 # The most that `index.max_result_window` allows by default.
@@ -34,7 +32,6 @@ class Documents:
         self._client = client
         self._pit = pit
         self._wanted = wanted
-        self._ids = f"{wanted.topic}-{wanted.partition}"
         self._page: list[Found] = []
         self._next = 0
         self._early: dict[int, list[Found]] = {}
@@ -106,11 +103,11 @@ class Documents:
         Documents of earlier versions may hold an event's own `kafka.offset` beside the record's. Which of them is
         the record's says the id; sorted is by the lowest, so that none comes too late.
         """
-        match = _END_OF_ID.search(one.id)
-        if match is None:
+        parts = read_id(one.id)
+        if parts is None:
             return True  # not made by this pipeline: that is for the comparison to say
-        offset = int(match[1])
-        if one.id[: match.start()] != self._ids or not self._from <= offset < upto:
+        offset = parts.offset
+        if parts[:2] != self._wanted[:2] or not self._from <= offset < upto:
             return False
         if offset == one.offset:
             return True

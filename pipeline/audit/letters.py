@@ -27,7 +27,7 @@ class LetterFile:
         rows: list[tuple[str | int | None, ...]] = []
         with suppress(TopicMissing):
             async for letter in read_dead_letters(settings):
-                rows.append((*letter.record, letter.element))
+                rows.append((*letter.record[:4], letter.element))
                 if len(rows) == _LETTERS_AT_A_TIME:
                     self.add(rows)
                     rows.clear()
@@ -46,7 +46,7 @@ class LetterFile:
             row[0]
             for row in self._file.execute(
                 "SELECT element FROM letters WHERE topic = ? AND part = ? AND position = ? AND stamp = ?",
-                record,
+                record[:4],
             )
         ]
         left = [number for number in numbers if number not in elements]

@@ -76,6 +76,7 @@ async def audit(
                 reading.consumer, wanted, commits, since_ms, committed_only=committed_only
             )
             ends = await reading.consumer.end_offsets(wanted)
+            topic_ids = await reading.topic_ids({one.topic for one in wanted})
         results = [PartitionAudit(one) for one in ranges]
         nothing_because = _why_nothing(
             settings,
@@ -95,7 +96,7 @@ async def audit(
             builder = DocumentBuilder(settings.events, settings.index, settings.inputs)
             filtering = filtering_of(settings, builder)
             now_ms = time.time_ns() // 1_000_000
-            comparison = Comparison(builder, letters, since_ms, until_ms, now_ms, filtering)
+            comparison = Comparison(builder, letters, since_ms, until_ms, now_ms, filtering, topic_ids)
             async with make_client(settings.elasticsearch, serializers=SERIALIZERS) as client:
                 with server_errors(settings.elasticsearch, "give the documents to be counted"):
                     targets = filtering.targets if filtering is not None else None
@@ -210,10 +211,14 @@ class _Proof:
         for start in range(0, len(records), _RECORDS_AT_A_TIME):
             some = [one for one in records[start : start + _RECORDS_AT_A_TIME] if self._comparison.wants(one)]
             expected = [self._comparison.expected(audited.range, record) for record in some]
-            found = await documents.of([one for each in expected for one in each.ids])
-            for record, each in zip(some, expected, strict=True):
-                # Each once, also where a configuration gives one id to two of them.
-                there = [hit for one in dict.fromkeys(each.ids) for hit in found.get(one, ())]
+            # Each once, also where a configuration gives one id to two of them.
+            ids = [
+                self._comparison.either_form(audited.range, record, each.ids)
+                for record, each in zip(some, expected, strict=True)
+            ]
+            found = await documents.of([one for each in ids for one in each])
+            for record, each, asked in zip(some, expected, ids, strict=True):
+                there = [hit for one in asked for hit in found.get(one, ())]
                 self._comparison.record(audited, record, each, there)
 
     def _advance(self, position: int, to: int) -> int:

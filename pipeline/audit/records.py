@@ -1,7 +1,7 @@
 """Kafka's side: which offsets there are to compare, and the records at them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import chain
 from typing import NamedTuple
@@ -61,6 +61,14 @@ class RangeReader:
         found = dict(self._batches.corrupt)
         self._batches.corrupt.clear()
         return found
+
+    async def topic_ids(self, topics: Collection[str]) -> Mapping[str, str]:
+        """Give Kafka's ids of topics; nothing of those for which the broker gives none."""
+        client = cluster_client(self.consumer)
+        await client.set_topics(set(topics))
+        if not client.topic_ids.keys() >= set(topics):
+            await client.force_metadata_update()
+        return {topic: client.topic_ids[topic] for topic in topics if topic in client.topic_ids}
 
     async def records_of(
         self, wanted: Range, on_corrupt: Callable[[CorruptBatch], None]

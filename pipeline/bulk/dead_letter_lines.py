@@ -91,7 +91,7 @@ def _line(key: tuple[str, str], reason: _Reason) -> Line:
 
 def _place(letter: DeadLetter) -> tuple[str, str]:
     """Name what a letter stands for, and the command that says more."""
-    topic, partition, offset, _ = letter.record
+    topic, partition, offset = letter.record[:3]
     if offset < 0:  # the summary of a trace, which is of no single record
         return f"the trace {(letter.key or b'').decode('utf-8', 'replace')}", "`logpipe dlq list`"
     return f"{topic}/{partition}/{offset}", f"`logpipe explain {topic}/{partition}/{offset}`"

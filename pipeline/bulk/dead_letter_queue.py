@@ -80,9 +80,10 @@ class DeadLetterQueue:
         letters: list[DeadLetter] = []
         for action, item in dead:
             (target,) = orjson.loads(action).values()
-            record, element = records.find(target["_id"])
+            record, parts = records.find(target["_id"])
+            topic_key = part.span.topic_key if parts is None else parts.topic_key
             letter = DeadLetter(
-                record=Coordinates(*part.span.partition, record.offset, record.timestamp),
+                record=Coordinates(*part.span.partition, record.offset, record.timestamp, topic_key),
                 key=record.key,
                 value=record.value,
                 headers=record.headers,
@@ -91,7 +92,7 @@ class DeadLetterQueue:
                 field=field_of(item.reason) or "",
                 status=item.status,
                 attempts=part.attempts,
-                element=element,
+                element=None if parts is None else parts.element,
             )
             letters.append(letter)
             self.lines.note(letter, target["_index"])

@@ -1,12 +1,12 @@
 """Documents of one span that travel together, as lines of a bulk request, and how they are taken apart."""
 
-import re
 from collections.abc import Sequence
 from itertools import accumulate, islice
 from typing import NamedTuple
 
 from pipeline.bulk.requests import target_of
 from pipeline.encode.fast_path import Payload
+from pipeline.events.ids import IdParts, read_id
 from pipeline.kafka.dead_letters import SourceRecord
 from pipeline.kafka.ledger import Span
 
@@ -20,14 +20,11 @@ __all__ = [
     "halves",
     "of_lines",
     "own_records",
-    "place_of",
     "split_payload",
 ]
 
 LINES_PER_DOCUMENT = 2
 """The action and the source."""
-# The end of an id: offset, timestamp (-1 where Kafka has none), number within an array.
-_OFFSET = re.compile(r"-(\d{12,})-(?:-?\d+)(?:\.(\d+))?$")
 
 
 class Part(NamedTuple):
@@ -112,16 +109,16 @@ class RecordFinder:
         self._by_offset = {record.offset: record for record in records}
         self._by_key: dict[bytes | None, SourceRecord] = {}
 
-    def find(self, identifier: str) -> tuple[SourceRecord, int | None]:
-        """Give the record, and the number of the event in it where it is an array."""
-        try:
-            offset, element = place_of(identifier)
-            return self._by_offset[offset], element
-        except (ValueError, KeyError):
-            # An id that is not made of its record's place: it is the record's key, or the record comes alone.
-            if not self._by_key:
-                self._by_key = {record.key: record for record in self._records}
-            return self._by_key.get(identifier.encode("utf-8", "replace"), self._records[0]), None
+    def find(self, identifier: str) -> tuple[SourceRecord, IdParts | None]:
+        """Give the record, and what the id says; None for an id that is not made of its record's place."""
+        parts = read_id(identifier)
+        record = None if parts is None else self._by_offset.get(parts.offset)
+        if record is not None:
+            return record, parts
+        # Such an id is the record's key, or the record comes alone.
+        if not self._by_key:
+            self._by_key = {record.key: record for record in self._records}
+        return self._by_key.get(identifier.encode("utf-8", "replace"), self._records[0]), None
 
 
 def of_lines(part: Part, lines: list[bytes]) -> Part:
@@ -137,17 +134,6 @@ def own_records(part: Part) -> Part:
     actions = part.body.splitlines(keepends=True)[::LINES_PER_DOCUMENT]
     offsets = {finder.find(target_of(action)[1])[0].offset for action in actions}
     return part._replace(records=[record for record in part.records if record.offset in offsets])
-
-
-def place_of(identifier: str) -> tuple[int, int | None]:
-    """Read the offset and the number within an array, if any, back out of an id as `document_id` makes it.
-
-    Raises ValueError for any other id.
-    """
-    match = _OFFSET.search(identifier)
-    if match is None:
-        raise ValueError(f"{identifier!r} is no id of ours")
-    return int(match[1]), int(match[2]) if match[2] else None
 
 
 def split_payload(payload: Payload, most_bytes: int) -> list[Payload]:

@@ -40,9 +40,9 @@ _CREATED = 201
 _CREATED_END = b'"status":201}}'
 _inner = itemgetter("create")
 _status = itemgetter("status")
-# An action line as `action_line` writes it.
-_CREATE = b'{"create":{"_index":"'
-_BEFORE_INDEX = len(_CREATE)
+# An action line as `action_line` writes it; routing, where there is one, stands before the index.
+_CREATE = b'{"create":{"'
+_INDEX = b'"_index":"'
 _BEFORE_ID = b'","_id":"'
 _BEHIND_ID = -len('"}}\n')
 
@@ -124,7 +124,7 @@ def target_of(action: bytes) -> tuple[str, str]:
         # Not one of `action_line`: an id of somebody else's, or a document that is written over.
         (target,) = orjson.loads(action).values()
         return target["_index"], target["_id"]
-    index, identifier = action[_BEFORE_INDEX:_BEHIND_ID].split(_BEFORE_ID)
+    index, identifier = action[action.index(_INDEX) + len(_INDEX) : _BEHIND_ID].split(_BEFORE_ID)
     return index.decode(), identifier.decode()
 
 

@@ -106,7 +106,7 @@ class _Told:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "record": {**self.place._asdict(), "bytes": None if self.value is None else len(self.value)},
+            "record": {**self.place.as_json(), "bytes": None if self.value is None else len(self.value)},
             "now": self.now,
             "documents": [
                 {
@@ -221,6 +221,7 @@ async def _from_servers(settings: Settings, text: str) -> list[_Told]:
     from pipeline.diagnostics.whereabouts import find_documents, find_letters, find_record, read_place
     from pipeline.encode.record_chunk import headers_of
     from pipeline.events.document import Coordinates, DocumentBuilder
+    from pipeline.events.ids import former_id
 
     place = read_place(text)
     found = await find_record(settings, place)
@@ -228,10 +229,14 @@ async def _from_servers(settings: Settings, text: str) -> list[_Told]:
     now_ms = time.time_ns() // 1_000_000
     builder = DocumentBuilder(settings.events, settings.index, settings.inputs)
     if found.record is not None:
-        record = Coordinates(*place[:3], found.record.timestamp)
+        stamp = found.record.timestamp
+        record = Coordinates(*place[:3], stamp, builder.ids.topic_key(found.topic_id, stamp))
         value, headers = found.record.value, headers_of(found.record)
         now = _in_kafka(found, place)
-        if place.timestamp_ms not in {None, record.timestamp_ms}:
+        if place.timestamp_ms not in {None, stamp} or place.topic_key not in {
+            "",
+            builder.ids.key_of(found.topic_id),
+        }:
             now = f"{now} The id is of another record that was here: the topic has been made anew since."
     elif letters and letters[0].whole_bytes is None:
         record, value, headers = letters[0].record, letters[0].value, letters[0].headers
@@ -243,11 +248,20 @@ async def _from_servers(settings: Settings, text: str) -> list[_Told]:
             style="red",
             soft_wrap=True,
         )
-        return [_Told(Coordinates(*place[:3], place.timestamp_ms or -1), None, [], "not in Kafka")]
+        return [
+            _Told(
+                Coordinates(*place[:3], place.timestamp_ms or -1, place.topic_key), None, [], "not in Kafka"
+            )
+        ]
     stories = tell(value, record, builder, now_ms, headers)
     ids = [story.document.id for story in stories]
-    there, mappings = await find_documents(settings, ids, [story.document.index_name for story in stories])
+    former = {each: former_id(each, record) for each in ids} if record.topic_key else {}
+    indices = [story.document.index_name for story in stories]
+    there, mappings = await find_documents(settings, [*ids, *former.values()], indices)
     dead = {letter.id for letter in letters}
+    for each, other in former.items():
+        if other in there:
+            there.setdefault(each, []).extend(there[other])
     whereabouts = {each: _whereabouts(each, there, dead, letters, found, place) for each in ids}
     return [_Told(record, value, stories, now, whereabouts, mappings, letters)]
 

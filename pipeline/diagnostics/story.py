@@ -16,6 +16,7 @@ from pipeline.events.document import (
     DocumentBuilder,
 )
 from pipeline.events.event import Event
+from pipeline.events.ids import document_id
 from pipeline.events.indices import is_plausible
 from pipeline.events.runtime_times import read_time
 from pipeline.events.timestamps import from_epoch_ms
@@ -167,8 +168,9 @@ def _why_index(document: Document, place: Coordinates, builder: DocumentBuilder)
 
 
 def _why_id(document: Document, place: Coordinates) -> str:
-    parts = "topic, partition, offset and Kafka's timestamp"
-    number = document.id.removeprefix(
-        f"{place.topic}-{place.partition}-{place.offset:012d}-{place.timestamp_ms}"
+    parts = (
+        "topic, partition, the beginning of the topic's id, and offset"
+        if place.topic_key
+        else "topic, partition, offset and Kafka's timestamp"
     )
-    return f"{parts}, and the event's number in the array" if number else parts
+    return f"{parts}, and the event's number in the array" if document.id != document_id(place) else parts

@@ -38,7 +38,7 @@ class Tapped(NamedTuple):
             "id": self.document.id,
             "format": self.document.format,
             "record": {
-                **self.place._asdict(),
+                **self.place.as_json(),
                 "key": None if self.record.key is None else self.record.key.decode("utf-8", "replace"),
                 "headers": _headers(self.record),
             },
@@ -98,6 +98,7 @@ async def tap(
             consumer = reading.consumer
             consumer.assign(partitions)
             ends = await consumer.end_offsets(partitions)
+            topic_ids = await reading.topic_ids({each.topic for each in partitions})
             await _seek(consumer, partitions, after_ms, ends, from_start=before_ms is not None)
             while not await _over(consumer, ends, deadline, loop.time()):
                 delivered = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_POLL_BATCHES)
@@ -105,7 +106,8 @@ async def tap(
                     for record in chain.from_iterable(batches):
                         if _outside(record.timestamp, after_ms, before_ms):
                             continue
-                        place = Coordinates(topic, partition, record.offset, record.timestamp)
+                        key = builder.ids.topic_key(topic_ids.get(topic), record.timestamp)
+                        place = Coordinates(topic, partition, record.offset, record.timestamp, key)
                         made = make(record.value, place, now_ms, record.key, record.headers)
                         seen(len(made))
                         for document in made:

@@ -13,6 +13,7 @@ from elasticsearch import AsyncElasticsearch, NotFoundError
 from pipeline.audit.records import commits_of_group, current_commits, reader
 from pipeline.bulk.client import make_client, server_errors
 from pipeline.errors import SettingsError, TopicMissing
+from pipeline.events.ids import read_id
 from pipeline.events.indices import log_index_patterns
 from pipeline.kafka.client import admin_client, kafka_errors, partitions_of_topics
 from pipeline.kafka.dead_letters import DeadLetter, SourceRecord, read_dead_letters
@@ -23,18 +24,16 @@ __all__ = ["Found", "LiveMapping", "Place", "find_documents", "find_letters", "f
 _READ_SECONDS = 10.0
 _POLL_MS = 200
 _PLACE = re.compile(r"(?P<topic>[A-Za-z0-9._-]+)/(?P<partition>\d+)[/@](?P<offset>\d+)")
-_ID = re.compile(
-    r"(?P<topic>[A-Za-z0-9._-]+)-(?P<partition>\d+)-(?P<offset>\d{12,})-(?P<stamp>-?\d+)(?:\.\d+)?"
-)
 
 
 class Place(NamedTuple):
-    """A record that is asked for; the timestamp is known from an id only."""
+    """A record that is asked for; the timestamp or the topic key is known from an id only."""
 
     topic: str
     partition: int
     offset: int
     timestamp_ms: int | None = None
+    topic_key: str = ""
 
 
 class Found(NamedTuple):
@@ -44,6 +43,7 @@ class Found(NamedTuple):
     committed: int | None
     """The group's position in this partition."""
     end: int
+    topic_id: str | None = None
 
 
 class LiveMapping(NamedTuple):
@@ -58,15 +58,11 @@ class LiveMapping(NamedTuple):
 
 def read_place(text: str) -> Place:
     """Read `topic/partition/offset`, or a document's id; raises SettingsError for anything else."""
-    for pattern in (_PLACE, _ID):
-        if match := pattern.fullmatch(text.strip()):
-            stamp = match.groupdict().get("stamp")
-            return Place(
-                match["topic"],
-                int(match["partition"]),
-                int(match["offset"]),
-                None if stamp is None else int(stamp),
-            )
+    text = text.strip()
+    if match := _PLACE.fullmatch(text):
+        return Place(match["topic"], int(match["partition"]), int(match["offset"]))
+    if (parts := read_id(text)) is not None:
+        return Place(parts.topic, parts.partition, parts.offset, parts.timestamp_ms, parts.topic_key)
     raise SettingsError(
         f"{text!r} is neither topic/partition/offset, such as app.logs/3/1042, nor the id of a document"
     )
@@ -87,6 +83,7 @@ async def find_record(settings: Settings, place: Place) -> Found:
                     f"the topic {place.topic} has {len(there)} partitions; {place.partition} is none"
                 )
             commits = await current_commits(reading.consumer, await commits_of_group(settings, admin))
+            topic_ids = await reading.topic_ids({place.topic})
             consumer = reading.consumer
             consumer.assign([partition])
             start = (await consumer.beginning_offsets([partition]))[partition]
@@ -104,6 +101,7 @@ async def find_record(settings: Settings, place: Place) -> Found:
         record if record is not None and record.offset == place.offset else None,
         None if commit is None or commit.of_earlier_topic else commit.offset,
         end,
+        topic_ids.get(place.topic),
     )
 
 
@@ -114,7 +112,11 @@ async def find_letters(settings: Settings, place: Place) -> list[DeadLetter]:
         async with aclosing(read_dead_letters(settings)) as letters:
             async for letter in letters:
                 record = letter.record
-                if record[:3] == place[:3] and place.timestamp_ms in {None, record.timestamp_ms}:
+                if (
+                    record[:3] == place[:3]
+                    and place.timestamp_ms in {None, record.timestamp_ms}
+                    and place.topic_key in {"", record.topic_key}
+                ):
                     found.append(letter)
     return found
 

@@ -16,6 +16,7 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pipeline.encode.chunks import chunks_of
 from pipeline.encode.columns import (
     columns_of,
     decode_values,
@@ -60,8 +61,6 @@ __all__ = ["BatchEncoder", "Payload", "Record", "Unreadable", "bulk_lines", "pay
 _MOST_KNOWN_NAMES = 10_000
 _MOST_KNOWN_LEVELS = 1000
 _MOST_NUMBERED = 4096
-# So many that what is done once a chunk does not count, so few that all of them stay in the processor's cache.
-_RECORDS_PER_CHUNK = 128
 
 # Root fields that the common shape does not have: document.py looks at them one by one.
 _SPECIAL_NAMES = frozenset(
@@ -165,20 +164,35 @@ class BatchEncoder:
         self.trace_events: TraceEvents | None = None
         """Where the trace events of what is encoded are collected, if they are wanted."""
         self._templates = LineTemplates(builder)
-        self._caches: dict[tuple[str, int], PartitionCache] = {}
+        self._caches: dict[tuple[str, int, bool], PartitionCache] = {}
         self._root_names: set[str] = {*ABSENT, "timestamp"}
         self._levels: dict[str | int | None, str | None] = {}
         self._plans = ShapePlans(builder)
 
-    def encode(self, topic: str, partition: int, records: Sequence[Record], now_ms: int) -> list[Payload]:
-        """Encode records, each to at least one document, in their order; `now_ms` is the time of reading."""
-        cache = self._caches.get((topic, partition))
-        if cache is None:
-            cache = self._caches[topic, partition] = PartitionCache(topic, partition)
+    def encode(
+        self,
+        topic: str,
+        partition: int,
+        records: Sequence[Record],
+        now_ms: int,
+        topic_id: str | None = None,
+    ) -> list[Payload]:
+        """Encode records, each to at least one document, in their order; `now_ms` is the time of reading.
+
+        `topic_id` is Kafka's id of their topic; None where it gives none, so that ids have the records' timestamps.
+        """
         return [
-            self._payload(cache, records[start : start + _RECORDS_PER_CHUNK], now_ms)
-            for start in range(0, len(records), _RECORDS_PER_CHUNK)
+            self._payload(self._cache(topic, partition, key), some, now_ms)
+            for key, some in chunks_of(records, self.builder.ids, topic_id)
         ]
+
+    def _cache(self, topic: str, partition: int, topic_key: str) -> PartitionCache:
+        # One for each form of ids; a topic that is made anew takes the place of the former one.
+        key = topic, partition, bool(topic_key)
+        cache = self._caches.get(key)
+        if cache is None or cache.topic_key != topic_key:
+            cache = self._caches[key] = PartitionCache(topic, partition, topic_key)
+        return cache
 
     def _payload(self, cache: PartitionCache, records: Sequence[Record], now_ms: int) -> Payload:
         """Take a chunk through all steps."""
@@ -370,7 +384,9 @@ class BatchEncoder:
                 others[position] = _NOTHING._replace(stamp=others[position - 1].stamp)
                 continue
             built = owner
-            record = Coordinates(cache.topic, cache.number, chunk.offsets[position], chunk.times[position])
+            record = Coordinates(
+                cache.topic, cache.number, chunk.offsets[position], chunk.times[position], cache.topic_key
+            )
             if self._filtering is None:
                 made = self.builder.documents(
                     records[owner].value, record, chunk.now_ms, headers_of(records[owner])
@@ -434,7 +450,7 @@ def _is_special(name: str) -> bool:
 @lru_cache(_MOST_NUMBERED)
 def _numbered(template: bytes, number: int) -> bytes:
     """Make the lines of the n-th event of a record: its id ends in the number."""
-    return template.replace(b'-%d"}}', b'-%%d.%d"}}' % number, 1)
+    return template.replace(b'"}}', b'.%d"}}' % number, 1)
 
 
 def _formats(chunk: RecordChunk, others: dict[int, _Others]) -> Mapping[str, int]:
@@ -483,8 +499,11 @@ def _body(
             for template, number in zip(templates, chunk.numbers, strict=True)
         ]
     stamps = "\n".join(chunk.stamps).encode().split(b"\n")
-    rows: Iterable[tuple[Any, ...]] = zip(
-        chunk.offsets, chunk.times, stamps, chunk.offsets, tails, strict=True
+    offsets = chunk.offsets
+    rows: Iterable[tuple[Any, ...]] = (
+        zip(offsets, stamps, offsets, tails, strict=True)
+        if chunk.cache.topic_key
+        else zip(offsets, chunk.times, stamps, offsets, tails, strict=True)
     )
     if others:
         rows = list(rows)

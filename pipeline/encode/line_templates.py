@@ -11,7 +11,8 @@ from typing import Any
 import orjson
 
 from pipeline.encode.record_chunk import HourTemplate, PartitionCache, RecordChunk
-from pipeline.events.document import Coordinates, DocumentBuilder, document_id
+from pipeline.events.document import DocumentBuilder
+from pipeline.events.ids import BLOCK_BITS, Coordinates, document_id, routing_of
 from pipeline.events.indices import AHEAD_MS, EARLIEST_MS, is_plausible
 from pipeline.events.timestamps import Timestamp, parse_timestamp, text_of_usual_number
 
@@ -40,11 +41,13 @@ _beginning = itemgetter(slice(None, _HOUR_LENGTH))
 
 
 _BEFORE_INDEX = b'{"create":{"_index":"'
+_BLOCK = b"\0"
+"""Stands for the number of the block in the routing of a form of lines: it changes more often than the hour."""
 _BEFORE_ID = b'","_id":"'
 
 
 def in_other_indices(templates: list[bytes], indices: Mapping[int, str]) -> None:
-    """Put other names of indices into the forms of lines at some positions."""
+    """Put other names of indices into the forms of lines at some positions, without routing: see `Router.placed`."""
     known: dict[tuple[bytes, str], bytes] = {}
     for position, name in indices.items():
         template = templates[position]
@@ -99,7 +102,7 @@ class LineTemplates:
                 if not hour.earliest_ms <= time <= hour.latest_ms:
                     chunk.give_up(position)
         cache.last_stamp = stamps[-1]
-        return templates
+        return _routed(templates, chunk.offsets[0]) if cache.topic_key else templates
 
     def _make_canonical(self, chunk: RecordChunk) -> str:
         """Write stamps of other forms in the canonical one; gives all of them as lines."""
@@ -149,10 +152,15 @@ class LineTemplates:
     def _learn_hour(self, cache: PartitionCache, time: Timestamp, now_ms: int) -> HourTemplate:
         """Remember the hour of a time."""
         indices = self._builder.indices
+        record = Coordinates(cache.topic, cache.number, 0, 0, cache.topic_key)
+        routing = routing_of(record)
         action = action_line(
-            indices.name(time.epoch_ms), document_id(Coordinates(cache.topic, cache.number, 0, 0))
+            indices.name(time.epoch_ms),
+            document_id(record),
+            routing and routing.removesuffix("0") + _BLOCK.decode(),
         )
-        before_offset = action[: action.rindex(b"000000000000-0")]
+        before_offset, behind_offset = action.rsplit(b"0" * _OFFSET_DIGITS, 1)
+        before_stamp = behind_offset.replace(b"-0", b"-%d") + b'{"@timestamp":"'
         ours = b'","service_name":%b,"kafka":{"topic":"%b","partition":%d,"offset":' % (
             orjson.dumps(self._builder.events.service), cache.topic.encode(), cache.number,
         )  # fmt: skip
@@ -161,13 +169,14 @@ class LineTemplates:
         bounds = (start_ms + _HOUR_MS - indices.newest_ms, start_ms - indices.oldest_ms)
         hour = HourTemplate(
             # What the pipeline adds is written in front: as keys it would make the dictionary grow.
-            b'%b%b-%%d"}}\n{"@timestamp":"%%b%b%%d},%%b\n'
+            b"%b%b%b%%b%b%%d},%%b\n"
             % (
                 before_offset.replace(b"%", b"%%"),
                 # To write zeros is a third of the price of having them put in front of each number.
                 b"%d".rjust(_OFFSET_DIGITS - cache.offset_width + 2, b"0")
                 if cache.offset_width
                 else b"%012d",
+                before_stamp,
                 ours.replace(b"%", b"%%"),
             ),
             *(bounds if indices.is_open(start_ms, now_ms) else _NO_TIMES),
@@ -176,6 +185,15 @@ class LineTemplates:
             cache.hours.clear()
         cache.hours[time.text[:_HOUR_LENGTH]] = hour
         return hour
+
+
+def _routed(templates: list[bytes], offset: int) -> list[bytes]:
+    """Put the block of this offset, which is that of all of a chunk, into forms of lines."""
+    block = b"%d" % (offset >> BLOCK_BITS)
+    routed = {template: template.replace(_BLOCK, block, 1) for template in set(templates)}
+    if len(routed) == 1:
+        return list(routed.values()) * len(templates)
+    return list(map(routed.__getitem__, templates))
 
 
 def _width(offsets: Sequence[int]) -> int:
@@ -193,10 +211,15 @@ def _give_up_implausible(chunk: RecordChunk) -> None:
             chunk.give_up(position)
 
 
-def action_line(index: str, identifier: str) -> bytes:
+def action_line(index: str, identifier: str, routing: str = "") -> bytes:
     """Write the action line: `create`, so that a replay finds its document and changes nothing."""
     # Index names, topics and numbers hold nothing that JSON would escape: settings.py and Kafka see to it.
-    return f'{{"create":{{"_index":"{index}","_id":"{identifier}"}}}}\n'.encode()
+    place = f'"_index":"{index}","_id":"{identifier}"'
+    return (
+        f'{{"create":{{"routing":"{routing}",{place}}}}}\n'.encode()
+        if routing
+        else f'{{"create":{{{place}}}}}\n'.encode()
+    )
 
 
 def are_canonical(stamps: Sequence[str]) -> bool:

@@ -75,7 +75,7 @@ def _action(operation: str, parameters: dict[str, Any], document: Document) -> b
 def _lines(document: Document) -> tuple[bytes, bytes]:
     target = document.target
     if target is None:
-        return action_line(document.index_name, document.id), document.source + b"\n"
+        return action_line(document.index_name, document.id, document.routing), document.source + b"\n"
     place: dict[str, Any] = {}
     # An update goes through none.
     if target.pipeline is not None and target.action in {"index", "create"}:

@@ -62,7 +62,8 @@ class HourTemplate(NamedTuple):
     """What events of one hour and partition have in common."""
 
     template: bytes
-    """Their two lines, with places for the offset, Kafka's time, the stamp, the offset and the event's JSON."""
+    """Their two lines, with places for the offset, Kafka's time where ids have it, the stamp, the offset and the
+    event's JSON."""
     earliest_ms: int
     """Bounds of Kafka's time for which no moment of the hour is out of the window, see `Indices`; empty when
     the hour's day may not be written to now."""
@@ -72,9 +73,11 @@ class HourTemplate(NamedTuple):
 class PartitionCache:
     """What is known of one partition."""
 
-    def __init__(self, topic: str, number: int) -> None:
+    def __init__(self, topic: str, number: int, topic_key: str = "") -> None:
         self.topic = topic
         self.number = number
+        self.topic_key = topic_key
+        """What stands for the topic in ids; empty where they have the record's timestamp. See `ids.py`."""
         self.hours: dict[str, HourTemplate] = {}
         """By the first characters of a stamp; they hold for `newest_day` and `offset_width`."""
         self.hours_by_width: dict[int, dict[str, HourTemplate]] = {}

@@ -110,7 +110,8 @@ class Router:
             return document._replace(index_name=name, refused=("logstash_output", problem))
         own_id = action.id is not None
         what = "create" if action.action == "index" and not own_id else action.action
-        placed = document._replace(index_name=name, id=action.id or document.id)
+        # The index is the configuration's, and may be a data stream, which takes no routing.
+        placed = document._replace(index_name=name, id=action.id or document.id, routing="")
         if what == "create" and not own_id and action.pipeline is None and action.routing is None:
             return placed
         return placed._replace(

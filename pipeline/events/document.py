@@ -23,6 +23,7 @@ from pipeline.events.field_names import (
 from pipeline.events.field_paths import ABSENT
 from pipeline.events.fingerprints import FINGERPRINT_FIELD, fingerprint
 from pipeline.events.formats import load_formats
+from pipeline.events.ids import Coordinates, DocumentIds, document_id, routing_of
 from pipeline.events.indices import Indices, is_plausible
 from pipeline.events.inputs import Inputs
 from pipeline.events.own_fields import (
@@ -74,15 +75,6 @@ LOGSTASH_FORMAT = "logstash"
 _NO_IDS = (None, None)
 
 
-class Coordinates(NamedTuple):
-    """Where Kafka keeps a record, and its timestamp in milliseconds since 1970."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp_ms: int
-
-
 class Target(NamedTuple):
     """What is done with a document that is not simply created under the id of its record."""
 
@@ -111,6 +103,8 @@ class Document(NamedTuple):
     unreadable: str = ""
     """Why this is not indexed but a dead letter, for nothing of it can be read; empty for all others."""
     target: Target | None = None
+    routing: str = ""
+    """What chooses its shard, see `ids.routing_of`; empty for its id."""
     refused: tuple[str, str] | None = None
     """Why it is not sent but becomes a dead letter: a type of error, and the reason."""
 
@@ -130,6 +124,7 @@ class DocumentBuilder:
     def __init__(self, events: Events, index: Index, inputs: Mapping[str, Input] | None = None) -> None:
         self.events = events
         self.indices = Indices(index, events)
+        self.ids = DocumentIds(index)
         self.formats = load_formats(events.formats_file)
         self.inputs = Inputs(inputs or {}, self.formats.by_name)
         self.reader = EventReader(
@@ -260,7 +255,14 @@ class DocumentBuilder:
         if aside:
             fields[ASIDE_FIELD] = aside
         return Document(
-            index.name, identifier, orjson.dumps(fields), fields, event.format, event.taken, event.unreadable
+            index.name,
+            identifier,
+            orjson.dumps(fields),
+            fields,
+            event.format,
+            event.taken,
+            event.unreadable,
+            routing=routing_of(record),
         )
 
     def _take_time(
@@ -303,14 +305,6 @@ def _of_service(events: list[Event], service: str | None) -> list[Event]:
             if event.ours and event.fields.get("service") is None:
                 event.fields["service"] = service
     return events
-
-
-def document_id(record: Coordinates) -> str:
-    """Name a record for ever: the timestamp tells a topic from one of the same name created later.
-
-    At most 249 + 3 + 10 + 19 + 20 characters, within Elasticsearch's 512 bytes.
-    """
-    return f"{record.topic}-{record.partition}-{record.offset:012d}-{record.timestamp_ms}"
 
 
 def _add_tag(tags: list[str], tag: str) -> None:

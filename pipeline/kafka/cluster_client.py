@@ -17,7 +17,7 @@ import base64
 import logging
 import random
 from collections.abc import Collection
-from typing import Any
+from typing import Any, cast
 
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.cluster import ClusterMetadata
@@ -29,7 +29,7 @@ from aiokafka.producer import producer
 from pipeline.kafka import client_log  # noqa: F401 - set up by its import
 from pipeline.kafka.protocol import MetadataWithIds, without_ids
 
-__all__ = ["ClusterClient"]
+__all__ = ["ClusterClient", "topic_id_of"]
 
 log = logging.getLogger(__name__)
 
@@ -170,6 +170,11 @@ class ClusterClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka has no ty
             sasl_kerberos_domain_name=self._sasl_kerberos_domain_name,
             sasl_oauth_token_provider=self._sasl_oauth_token_provider,
         )
+
+
+def topic_id_of(sender: producer.AIOKafkaProducer, topic: str) -> str | None:
+    """Give the id of a topic that a producer has written to; None where the broker gives none."""
+    return cast("ClusterClient", sender.client).topic_ids.get(topic)
 
 
 consumer.AIOKafkaClient = ClusterClient

@@ -273,6 +273,8 @@ def _headers(letter: DeadLetter) -> list[tuple[str, bytes | None]]:
         "id": letter.id,
         "version": version(),
     }
+    if record.topic_key:
+        ours["topic_key"] = record.topic_key
     if letter.element is not None:
         ours["element"] = letter.element
     if letter.whole_bytes is not None:
@@ -298,6 +300,7 @@ def _parse(key: bytes | None, value: bytes | None, headers: Headers) -> DeadLett
             _number(ours, "partition"),
             _number(ours, "offset"),
             _number(ours, "timestamp"),
+            ours.get("topic_key", ""),
         ),
         key=key,
         value=value,

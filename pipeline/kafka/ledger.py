@@ -25,7 +25,7 @@ class Span:
     Whoever delivers the span splits it into parts as it likes (`parts`); each is settled once.
     """
 
-    __slots__ = ("_entry", "first_ms", "next_offset", "partition", "parts", "records", "waiting")
+    __slots__ = ("_entry", "first_ms", "next_offset", "partition", "parts", "records", "topic_key", "waiting")
 
     def __init__(
         self, partition: Partition, next_offset: int, records: int, first_ms: int | None, entry: "_Entry"
@@ -35,6 +35,8 @@ class Span:
         self.records = records
         self.first_ms = first_ms
         """Kafka's timestamp of the first record, in milliseconds since 1970, if whoever delivered it has said."""
+        self.topic_key = ""
+        """What stands for the topic in the ids of these records' documents, see `ids.py`."""
         self.parts = 1
         self.waiting = 0
         """Parts that wait for an index that takes no documents."""

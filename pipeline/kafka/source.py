@@ -60,6 +60,9 @@ class Batch(NamedTuple):
 
     partition: Partition
     records: Sequence[SourceRecord]
+    topic_id: str | None = None
+    """Of the topic that they are taken to be of, which is the one that the commits of their offsets name; None where
+    the broker gives none."""
 
 
 class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
@@ -155,8 +158,8 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         if self._batches.corrupt:
             self._deal_with_damage()
         polled = [
-            Batch(Partition(*partition), list(chain.from_iterable(batches)))
-            for partition, batches in delivered.items()
+            Batch(each, list(chain.from_iterable(batches)), self._positions.note(each).topic_id)
+            for each, batches in ((Partition(*one), batches) for one, batches in delivered.items())
         ]
         if polled:
             records = sum([len(batch.records) for batch in polled])

@@ -28,7 +28,7 @@ class Selection:
 
     def matches(self, letter: DeadLetter, events: Events) -> bool:
         """Tell whether a letter is meant, but for the limit."""
-        topic, partition, offset, timestamp_ms = letter.record
+        topic, partition, offset, timestamp_ms, _ = letter.record
         return (
             self.topic in {None, topic}
             and self.partition in {None, partition}

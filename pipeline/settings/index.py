@@ -1,6 +1,7 @@
 """Settings of the indices: their names, and how they roll."""
 
 import re
+from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -23,6 +24,24 @@ class Index(Group):
     """The most indices of days that can come into being within 24 hours, whatever is sent: those of the newest
     days. Events of an older day go to `<prefix>-overflow`. At least the sum of `events.retention_days`,
     `events.max_future_seconds` in days, and 3."""
+
+    id: Literal["topic_id", "record_time"] = "topic_id"
+    """What tells a document from that of a topic of the same name created later. `topic_id`: Kafka's id of the topic;
+    `record_time`: the record's timestamp, the former form, which takes 11 bytes a document more, and 25 more again on
+    three shards. Kafka before 2.8 has no topic ids: there it is always the latter."""
+    id_since: datetime | None = None
+    """With `id = topic_id`: records with an earlier Kafka timestamp keep the former form. For an upgrade with indices
+    that are there: a moment after its end; then whatever is read again finds its document. UTC unless it says so."""
+
+    @property
+    def id_since_ms(self) -> int | None:
+        """The same in milliseconds since 1970."""
+        return None if self.id_since is None else round(self.id_since.timestamp() * 1000)
+
+    @field_validator("id_since")
+    @classmethod
+    def _since_has_a_zone(cls, since: datetime | None) -> datetime | None:
+        return since if since is None or since.tzinfo is not None else since.replace(tzinfo=UTC)
 
     @field_validator("prefix")
     @classmethod

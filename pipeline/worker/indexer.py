@@ -185,12 +185,12 @@ class Indexer:
 
     async def _take_in_slices(self, batch: Batch, filters: Filters) -> None:
         """Take a batch, with looks at the sockets between as many records as filters are done with in no time."""
-        partition, records = batch
+        partition, records, topic_id = batch
         start = 0
         while start < len(records):
             some = records[start : start + filters.records]
             begun = time.monotonic()
-            span = self._take(Batch(partition, some))
+            span = self._take(Batch(partition, some, topic_id))
             filters.took(time.monotonic() - begun)
             start += len(some)
             if start == len(records):
@@ -203,11 +203,12 @@ class Indexer:
                 return
 
     def _take(self, batch: Batch) -> Span:
-        partition, records = batch
+        partition, records, topic_id = batch
         started_ns = time.time_ns()
-        payloads = self._encoder.encode(partition.topic, partition.number, records, self._clock.now_ms())
+        payloads = self._encoder.encode(*partition, records, self._clock.now_ms(), topic_id)
         next_offset = records[-1].offset + 1
         span = self._ledger.deliver(partition, next_offset, len(records), records[0].timestamp)
+        span.topic_key = self._encoder.builder.ids.topic_key(topic_id, records[-1].timestamp)
         self._offsets.lag.read(partition, records[-1].timestamp)
         self._traces.delivered(span, records, payloads, started_ns)
         self._writer.add(span, records, payloads)

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from elasticsearch import AsyncElasticsearch
 
 from pipeline.audit import AuditResult, Finding, audit
@@ -43,7 +43,7 @@ async def hits(pipeline: Pipeline) -> list[dict[str, Any]]:
 
 
 async def delete(client: AsyncElasticsearch, hit: dict[str, Any]) -> None:
-    await client.delete(index=hit["_index"], id=hit["_id"])
+    await client.delete(index=hit["_index"], id=hit["_id"], routing=hit.get("_routing"))
 
 
 async def produce(pipeline: Pipeline, stamps: list[int], value: bytes = b'{"message":"m"}') -> None:
@@ -378,3 +378,29 @@ async def test_a_document_that_carries_another_partitions_coordinates_is_not_tak
     fields = {"kafka.topic": pipeline.name, "kafka.partition": 0, "kafka.offset": 2}
     await pipeline.client.update(index=found["_index"], id=found["_id"], doc=fields)
     assert counts(await look(pipeline)) == (3, 0, 0, 0)
+
+
+async def test_records_read_again_after_an_upgrade_find_their_documents_under_the_former_ids(
+    pipeline: Pipeline,
+) -> None:
+    """Kafka's positions are put back, which is what a killed worker leaves of records that were in flight."""
+    await pipeline.send_samples(300)
+    former = pipeline.environment() | {"LOGPIPE_INDEX__ID": "record_time"}
+    since = pipeline.environment() | {"LOGPIPE_INDEX__ID_SINCE": "2100-01-01T00:00:00Z"}
+    with running("index", settings=former) as process:
+        await pipeline.indexed(300)
+        stop(process)
+    # What was indexed before is what it should be, by the settings of today too.
+    assert counts(await look(pipeline)) == (300, 0, 0, 0)
+    again = {TopicPartition(pipeline.name, number): (0, "") for number in range(PARTITIONS)}
+    for settings, copies in ((since, 0), (pipeline.environment(), 300)):
+        await pipeline.commit(again)
+        with running("index", settings=settings) as process:
+            while await pipeline.committed() != await pipeline.ends():
+                await asyncio.sleep(0.2)
+            stop(process)
+        result = await look(pipeline)
+        assert counts(result) == (300, 0, 0, copies)
+    # The copies to delete are named.
+    stamps = {record["_id"] for record in await hits(pipeline) if "_routing" not in record}
+    assert {finding.id for finding in result.findings} < stamps

@@ -73,14 +73,16 @@ def test_an_array_has_a_story_for_each_event() -> None:
 
 
 def test_a_place_is_read_in_each_of_its_forms() -> None:
-    assert read_place("app.logs/3/1042") == ("app.logs", 3, 1042, None)
-    assert read_place("app.logs/3@1042") == ("app.logs", 3, 1042, None)
+    assert read_place("app.logs/3/1042") == ("app.logs", 3, 1042, None, "")
+    assert read_place("app.logs/3@1042") == ("app.logs", 3, 1042, None, "")
     assert read_place("my-app.logs-3-000000001042-1705314600500.2") == (
         "my-app.logs",
         3,
         1042,
         1_705_314_600_500,
+        "",
     )
+    assert read_place("app.logs-3-mZ4k9QxLT2yA-000000001042") == ("app.logs", 3, 1042, None, "mZ4k9QxLT2yA")
     with pytest.raises(SettingsError, match="topic/partition/offset"):
         read_place("app.logs")
 

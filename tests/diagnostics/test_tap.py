@@ -64,7 +64,8 @@ async def test_a_document_is_the_one_that_is_indexed_and_says_its_place(pipeline
         )
     ]
     assert one.place[:3] == (pipeline.name, 2, 0)
-    assert one.as_json()["id"] == f"{pipeline.name}-2-000000000000-{one.place.timestamp_ms}"
+    assert one.place.topic_key
+    assert one.as_json()["id"] == f"{pipeline.name}-2-{one.place.topic_key}-000000000000"
     assert as_event(one)["@metadata"]["kafka"]["partition"] == 2
     assert "@metadata" not in one.document.fields
 

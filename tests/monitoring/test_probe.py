@@ -43,8 +43,9 @@ async def test_the_event_is_found_and_reported_in_nagios_words(pipeline: Pipelin
     assert (code, result["status"], result["exit_code"]) == (0, "OK", 0)
     assert result["trace_id"] != document["trace_id"]
     assert result["latency_seconds"] > 0
-    found = await pipeline.client.get(index=result["index"], id=result["id"])
-    assert found["_source"]["trace_id"] == result["trace_id"]
+    await pipeline.client.indices.refresh(index=result["index"])
+    found = await pipeline.client.search(index=result["index"], query={"ids": {"values": [result["id"]]}})
+    assert [hit["_source"]["trace_id"] for hit in found["hits"]["hits"]] == [result["trace_id"]]
 
 
 async def test_indices_rolled_by_ilm_are_searched(pipeline: Pipeline) -> None:
