@@ -17,13 +17,20 @@ from pipeline.install import run_setup
 from pipeline.sandbox import Servers
 from pipeline.settings import Settings
 
-__all__ = ["TemplateRound", "Templates", "delete_indices", "install_our_template", "measure_templates"]
+__all__ = [
+    "GUIDE_TEMPLATE",
+    "TemplateRound",
+    "Templates",
+    "delete_indices",
+    "install_our_template",
+    "measure_templates",
+]
 
 _OURS = "ours"
 _GUIDE = "guide"
 # As the guide has it, but for its two lifecycle settings: the sandbox's Elasticsearch has no ILM and would
 # refuse to make an index with them.
-_GUIDE_TEMPLATE: dict[str, Any] = {
+GUIDE_TEMPLATE: dict[str, Any] = {
     "settings": {"number_of_shards": 3, "number_of_replicas": 1},
     "mappings": {
         "properties": {
@@ -86,7 +93,7 @@ def measure_templates(servers: Servers, events: int, rounds: int, report: Callab
     comparison = _Comparison(servers, topic, events)
     with Elasticsearch(servers.elasticsearch_url, request_timeout=_REQUEST_SECONDS) as client:
         client.indices.put_index_template(
-            name=_GUIDE, index_patterns=[f"{_GUIDE}-*"], template=_GUIDE_TEMPLATE
+            name=_GUIDE, index_patterns=[f"{_GUIDE}-*"], template=GUIDE_TEMPLATE
         )
         install_our_template(comparison.task(_OURS).settings())
         report("warming Elasticsearch up")

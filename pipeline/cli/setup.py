@@ -1,7 +1,7 @@
 """The command `logpipe setup`: parse, call, print."""
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -20,6 +20,12 @@ def setup_command(
     without_ilm: Annotated[
         bool, typer.Option("--without-ilm", help="The server has no ILM: leave the lifecycle out.")
     ] = False,
+    storage: Annotated[
+        Literal["standard", "logsdb"] | None,
+        typer.Option(
+            help="How indices are kept: the setting index.storage. logsdb needs a licence to be worth its CPU."
+        ),
+    ] = None,
     partitions: Annotated[int, typer.Option(min=1, help="Partitions of topics that are created.")] = 8,
     replication_factor: Annotated[
         int | None,
@@ -53,9 +59,13 @@ def setup_command(
         say(describe_roles(load_run_settings(config), with_ilm=not without_ilm))
         return
     notes: list[str] = []
+    settings = load_run_settings(config)
+    if storage is not None:
+        index = settings.index.model_copy(update={"storage": storage})
+        settings = settings.model_copy(update={"index": index})
     result = asyncio.run(
         run_setup(
-            load_run_settings(config),
+            settings,
             dry_run=dry_run,
             without_ilm=without_ilm,
             partitions=partitions,

@@ -9,15 +9,18 @@ from elasticsearch import ApiError, AsyncElasticsearch, BadRequestError, NotFoun
 
 from pipeline.bulk.client import reason_of
 from pipeline.errors import ServerRefused
+from pipeline.install.optional import OPTIONS
 from pipeline.install.plan import self_contained, without_dates
 from pipeline.install.resources import Kind, Resource
 from pipeline.settings import Index
 
 __all__ = [
     "create_write_index",
+    "fitting",
     "has_ilm",
     "has_write_alias",
     "index_of_today",
+    "licence",
     "overridden_for",
     "put",
     "read",
@@ -84,6 +87,35 @@ async def restore(client: AsyncElasticsearch, resource: Resource, before: dict[s
 async def read_index_templates(client: AsyncElasticsearch) -> list[dict[str, Any]]:
     """Return all index templates that there are."""
     return list((await _request(client, "GET", f"/{Kind.INDEX_TEMPLATE}"))["index_templates"])
+
+
+async def fitting(client: AsyncElasticsearch, wanted: list[Resource]) -> tuple[list[Resource], list[str]]:
+    """Leave out what this server does not have and ours can be without; gives what is left, and what to tell.
+
+    Raises ApiError for anything else that it refuses.
+    """
+    notes = []
+    left = list(OPTIONS)
+    while True:
+        try:
+            await try_templates(client, wanted)
+        except BadRequestError as error:
+            refused = next((option for option in left if option.mark in str(error.body)), None)
+            if refused is None:
+                raise
+            left.remove(refused)
+            wanted = refused.left_out(wanted)
+            notes.append(refused.note)
+        else:
+            return wanted, notes
+
+
+async def licence(client: AsyncElasticsearch) -> str | None:
+    """Ask for the cluster's licence, such as `basic` or `enterprise`; None where the server does not tell."""
+    try:
+        return str((await _request(client, "GET", "/_license"))["license"]["type"])
+    except (ApiError, KeyError, TypeError):
+        return None
 
 
 async def try_templates(client: AsyncElasticsearch, wanted: Sequence[Resource]) -> None:

@@ -49,11 +49,14 @@ def load_resources(
 ) -> list[Resource]:
     """Return what `setup` installs, in the order in which it has to be installed.
 
-    index -- its prefix and its way of rolling choose names and the lifecycle component
+    index -- its prefix and its way of rolling choose names and the lifecycle component, the rest shards and storage
     lifecycle -- False leaves out the policy and all that refers to it, for a server without ILM
     index_settings -- index settings that win over those of the files
     """
     settings = _load("mappings", _SETTINGS)
+    settings["template"]["settings"]["index.number_of_shards"] = index.shards
+    if index.storage == "logsdb":
+        settings["template"]["settings"]["index.mode"] = "logsdb"
     settings["template"]["settings"].update(index_settings or {})
     template = _load("mappings", _PREFIX)
     found = [

@@ -11,6 +11,7 @@ from pipeline.bulk.client import make_client, server_errors
 from pipeline.errors import LogpipeError, ServerRefused, SettingsError
 from pipeline.install import elasticsearch as server
 from pipeline.install.kibana import Kibana, SavedObject, load_saved_objects
+from pipeline.install.logsdb import logsdb_note
 from pipeline.install.other_templates import (
     conflicting_templates,
     overriding_templates,
@@ -67,11 +68,15 @@ class _Dashboards(NamedTuple):
 class _Plan(NamedTuple):
     """What is to be done in Elasticsearch."""
 
+    wanted: list[Resource]
+    """What this server is to hold: without what it does not have and ours can be without."""
     changes: list[Change]
     current: dict[str, dict[str, Any] | None]
     """What is there now, by path; None for what is not."""
     needs_write_index: bool
     """Whether the first index behind the write alias is missing."""
+    notes: list[str]
+    """What there is to say of this server."""
 
 
 async def run_setup(
@@ -118,13 +123,13 @@ async def run_setup(
             first = server.index_of_today(settings.index, datetime.now(UTC))
             write_index = first if plan.needs_write_index else None
         else:
-            write_index = await _apply(client, settings, wanted, plan, report)
+            write_index = await _apply(client, settings, plan, report)
     if not dry_run:
         await create_topics(settings.kafka, topics.missing)
         for spec in topics.missing:
             report(f"created {_described(spec)}")
     imported = () if dashboards is None else await dashboards.install(dry_run=dry_run, report=report)
-    for remark in topics.remarks:
+    for remark in (*plan.notes, *topics.remarks):
         report(f"note: {remark}")
     if without_ilm:
         report("note: without ILM no index is ever moved or deleted; delete old ones yourself")
@@ -165,8 +170,10 @@ async def _plan(
             client, settings.index.prefix
         )
     with server_errors(settings.elasticsearch, "take the index templates"):
-        await server.try_templates(client, wanted)
-    return _Plan(plan_changes(wanted, current), current, needs_write_index)
+        wanted, notes = await server.fitting(client, wanted)
+    if settings.index.storage == "logsdb":
+        notes.append(logsdb_note(await server.licence(client)))
+    return _Plan(wanted, plan_changes(wanted, current), current, needs_write_index, notes)
 
 
 def _refuse_beside(there: list[dict[str, Any]], wanted: list[Resource], settings: Settings) -> None:
@@ -197,7 +204,6 @@ def _refuse_beside(there: list[dict[str, Any]], wanted: list[Resource], settings
 async def _apply(
     client: AsyncElasticsearch,
     settings: Settings,
-    wanted: list[Resource],
     plan: _Plan,
     report: Callable[[str], None],
 ) -> str | None:
@@ -208,7 +214,7 @@ async def _apply(
                 await server.put(client, change.resource)
             applied.append(change)
             report(_done(change))
-        return await _finish(client, settings, wanted, plan, report)
+        return await _finish(client, settings, plan, report)
     except LogpipeError:
         await _undo(client, settings, applied, plan, report)
         raise
@@ -236,12 +242,11 @@ async def _undo(
 async def _finish(
     client: AsyncElasticsearch,
     settings: Settings,
-    wanted: list[Resource],
     plan: _Plan,
     report: Callable[[str], None],
 ) -> str | None:
     """Ask whether the templates are in force, and create the first index behind the write alias if it is missing."""
-    template = wanted[-1]
+    template = plan.wanted[-1]
     with server_errors(settings.elasticsearch, "say which template an index would get"):
         overridden = await server.overridden_for(client, template, settings.index, datetime.now(UTC))
     if overridden:

@@ -42,8 +42,11 @@ def incompressible(size: int) -> bytes:
 @pytest.mark.parametrize("key", [None, b"", b"k", b"\xff"])
 async def test_a_letter_is_the_record_with_its_key_and_headers(pipeline: Pipeline, key: bytes | None) -> None:
     written = letter(pipeline, 7, b"value", key)
-    await write(pipeline, written)
-    assert await read(pipeline) == [written]
+    # Of ids with the topic's id, beside one of the former form: two records that share a place are two.
+    other = written._replace(record=written.record._replace(topic_key="mZ4k9QxLT2yA"))
+    await write(pipeline, written, other)
+    assert await read(pipeline) == [written, other]
+    assert other.id == f"{pipeline.name}-0-mZ4k9QxLT2yA-000000000007"
 
 
 async def test_a_letter_that_is_written_twice_is_read_once(pipeline: Pipeline) -> None:
