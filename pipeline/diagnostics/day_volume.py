@@ -35,7 +35,7 @@ def volume_finding(days: Sequence[DayVolume]) -> Finding:
         f"{largest.name}, the largest day, holds {largest.documents:,} documents and {gigabytes:,.1f} GB in "
         f"{largest.shards} primary shards"
     )
-    change = f"Set index.number_of_shards to {fitting} for the days to come (docs/scaling.md)"
+    change = f"Set index.shards = {fitting} and run `logpipe setup`, for the days to come (docs/scaling.md)"
     if fitting > largest.shards:
         return Finding(
             "shards a day",
