@@ -71,8 +71,8 @@ def test_the_shards_until_the_limit(shards: int, kept: float | None, good: bool 
         (90_000_000, 15, 1, True, "which fits"),
         (90_000_000, 15, 3, None, "1 would do"),
         (90_000_000, 45, 3, True, "which fits"),
-        (90_000_000, 120, 2, False, "number_of_shards to 3"),
-        (900_000_000, 40, 3, False, "number_of_shards to 5"),
+        (90_000_000, 120, 2, False, "index.shards = 3"),
+        (900_000_000, 40, 3, False, "index.shards = 5"),
     ],
 )
 def test_the_shards_that_fit_a_day(
