@@ -62,6 +62,22 @@ def begins_with(*prefixes: str) -> Callable[[str], bool]:
     return lambda metric: metric.startswith(prefixes)
 
 
+# What the supervisor does not merge.
+OF_A_WORKER = {
+    f"logpipe_{name}"
+    for name in (
+        "assigned_partitions",
+        "back_pressure_seconds",
+        "bulk_concurrency_limit",
+        "bulk_size_limit_bytes",
+        "event_loop_delay_seconds",
+        "in_flight_bytes",
+        "in_flight_records",
+        "kafka_silent_seconds",
+        "last_indexed_timestamp_seconds",
+    )
+}
+
 # Dashboard -> choice -> the metrics that it has to filter.
 FILTERED: dict[str, dict[str, Callable[[str], bool]]] = {
     "executive": {"service": of_a_service, "model": lambda metric: metric == "claude_api_tokens_total"},
@@ -83,6 +99,7 @@ FILTERED: dict[str, dict[str, Callable[[str], bool]]] = {
     "pipeline": {
         "namespace": of_the_pipeline,
         "instance": of_the_pipeline,
+        "worker": lambda metric: re.sub(r"_(total|bucket|count|sum)$", "", metric) in OF_A_WORKER,
         "topic": lambda metric: metric in labelled("topic"),
     },
 }

@@ -8,7 +8,7 @@ from monitoring.grafana.source import limits
 from monitoring.grafana.source.layout import Row, arrange, line
 from monitoring.grafana.source.panels import Column, Series, bars, graph, number, rows_of, status
 from monitoring.grafana.source.queries import FROM_LOGS, increase, quantile, rate, total
-from monitoring.grafana.source.variables import PIPELINE_NAMESPACES, PIPELINES, TOPICS
+from monitoring.grafana.source.variables import PIPELINE_NAMESPACES, PIPELINES, TOPICS, WORKERS
 
 __all__ = ["UNSETTLED", "pipeline"]
 
@@ -42,7 +42,7 @@ def pipeline() -> Dashboard:
             _workers(),
             _log_metrics(),
         ],
-        choices=[PIPELINE_NAMESPACES, PIPELINES, TOPICS],
+        choices=[PIPELINE_NAMESPACES, PIPELINES, WORKERS, TOPICS],
     )
 
 
@@ -225,15 +225,25 @@ def _lateness() -> Row:
                 ),
                 graph(
                     "Since the last answer",
-                    f"Seconds since Elasticsearch took a document, and since a Kafka broker answered. {_OWN}",
-                    Series("time() - max(logpipe_last_indexed_timestamp_seconds > 0)", "document indexed"),
-                    Series("max(logpipe_kafka_silent_seconds)", "Kafka's answer"),
+                    "Seconds since Elasticsearch took a document, and since a Kafka broker answered, by worker: one "
+                    f"that stands still does not hide behind others. {_OWN}",
+                    Series(
+                        "time() - max by (instance, worker) (logpipe_last_indexed_timestamp_seconds > 0)",
+                        "document indexed: {{instance}} {{worker}}",
+                    ),
+                    Series(
+                        "max by (instance, worker) (logpipe_kafka_silent_seconds)",
+                        "Kafka's answer: {{instance}} {{worker}}",
+                    ),
                     unit="s",
                 ),
                 graph(
                     "Event-loop delay, P99",
-                    f"How late the event loops of the workers come round. {_OWN}",
-                    Series(quantile(0.99, "logpipe_event_loop_delay_seconds"), "P99"),
+                    f"How late the event loop of each worker comes round. {_OWN}",
+                    Series(
+                        quantile(0.99, "logpipe_event_loop_delay_seconds", by=("instance", "worker")),
+                        "{{instance}} {{worker}}",
+                    ),
                     unit="s",
                 ),
             ),
@@ -422,11 +432,10 @@ def _pressure() -> Row:
                 ),
                 graph(
                     "Time without reading",
-                    f"Part of the time in which a worker did not read because Elasticsearch was behind. {_OWN}",
+                    f"Part of the time in which each worker did not read because Elasticsearch was behind. {_OWN}",
                     Series(
-                        f"{total(rate('logpipe_back_pressure_seconds_total'))} / "
-                        "(sum(logpipe_workers) or vector(1))",
-                        "back-pressure",
+                        total(rate("logpipe_back_pressure_seconds_total"), "instance", "worker"),
+                        "{{instance}} {{worker}}",
                     ),
                     unit="percentunit",
                     maximum=1,
@@ -468,8 +477,10 @@ def _workers() -> Row:
                 ),
                 graph(
                     "Assigned partitions",
-                    f"By host: together they are all partitions. {_OWN}",
-                    Series("sum by (instance) (logpipe_assigned_partitions)", "{{instance}}"),
+                    f"By worker: together they are all partitions. {_OWN}",
+                    Series(
+                        "sum by (instance, worker) (logpipe_assigned_partitions)", "{{instance}} {{worker}}"
+                    ),
                     stacked=True,
                 ),
             ),

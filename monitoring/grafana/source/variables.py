@@ -33,6 +33,7 @@ __all__ = [
     "SERVICES",
     "SOURCES",
     "TOPICS",
+    "WORKERS",
     "Choice",
     "filtered",
     "text_box",
@@ -148,4 +149,13 @@ TOPICS: Final = _choice(
     r"logpipe_(records|record_bytes|input_events|documents|documents_consumed|records_expired"
     r"|records_implausible_timestamp|topics_recreated|corrupt_batches|corrupt_records)_total|logpipe_consumer_.+"
     r"|logpipe_committed_offset|logpipe_partition_stopped",
+)
+# What a worker can be stuck in alone (pipeline/telemetry/merged.py); one process without workers has no such label.
+WORKERS: Final = _choice(
+    "worker",
+    "Worker",
+    "logpipe_in_flight_bytes",
+    r"logpipe_(assigned_partitions|back_pressure_seconds_total|bulk_concurrency_limit|bulk_size_limit_bytes"
+    r"|event_loop_delay_seconds_(bucket|count|sum)|in_flight_bytes|in_flight_records|kafka_silent_seconds"
+    r"|last_indexed_timestamp_seconds)",
 )
