@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -117,7 +117,8 @@ async def _rates(settings: Settings, topics: Sequence[str], now_ms: int, sampled
             async with admin_client(settings.kafka, "plan") as admin:
                 partitions = await partitions_of(settings, admin, topics)
             hours = [now_ms - back * _HOUR_MS for back in range(_HOURS, -1, -1)]
-            marks = [await _offsets(reading.consumer, partitions, hour) for hour in hours]
+            ends = await reading.consumer.end_offsets(partitions)
+            marks = [await _offsets(reading.consumer, ends, hour) for hour in hours]
     counts = [after - before for before, after in pairwise(marks)]
     first = next((number for number, count in enumerate(counts) if count), None)
     if first is None:
@@ -128,8 +129,7 @@ async def _rates(settings: Settings, topics: Sequence[str], now_ms: int, sampled
         sampled.peak = max(counts) / (sum(counts) / len(counts))
 
 
-async def _offsets(consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], at_ms: int) -> int:
-    """Sum up the offsets of the first records at or after a time."""
-    found = await consumer.offsets_for_times(dict.fromkeys(partitions, at_ms))
-    ends = await consumer.end_offsets(partitions)
-    return sum(ends[one] if (first := found.get(one)) is None else first.offset for one in partitions)
+async def _offsets(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int], at_ms: int) -> int:
+    """Sum up the offsets of the first records at or after a time; of a partition without any, its end."""
+    found = await consumer.offsets_for_times(dict.fromkeys(ends, at_ms))
+    return sum(end if (first := found.get(one)) is None else first.offset for one, end in ends.items())
