@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import typer
@@ -111,6 +112,14 @@ def readme_figures() -> str:
             ),
         ),
         (
+            "A document on Elasticsearch's disk, three shards",
+            f"**{_bytes_on_disk('ours'):.0f} B**",
+            (
+                f"{_bytes_on_disk('guide'):.0f} B with the guide's template "
+                f"({_bytes_on_disk('ours') / _bytes_on_disk('guide'):.2f} x)"
+            ),
+        ),
+        (
             "Other formats, CPU against the guide's own",
             f"**{_span(figures, _LOGGERS)}** loggers, **{_span(figures, _SHIPPERS)}** shippers",
             f"the guide's: {_guides_us(figures):.1f} µs in memory",
@@ -161,6 +170,21 @@ def _span(figures: dict[str, Any], most: float) -> str:
 def _filter(figures: dict[str, Any], name: str) -> float:
     (row,) = [each for each in figures["filters"] if each["name"] == name]
     return float(row["us_per_event"])
+
+
+def _bytes_on_disk(contender: str) -> float:
+    """Read what a document of the sample traffic takes by a template, from the figures of Elasticsearch's side."""
+    rounds = json.loads((RESULTS / "storage.json").read_text("utf-8"))["rounds"]
+    return median(
+        float(one["bytes_per_document"])
+        for one in rounds
+        if (one["kind"], one["contender"]) == ("sample", contender)
+    )
+
+
+def storage_figures() -> str:
+    """Write the table of Elasticsearch's side."""
+    return (RESULTS / "storage.md").read_text("utf-8")
 
 
 def all_figures() -> str:
@@ -269,7 +293,7 @@ def _escaped(text: str) -> str:
 
 _PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"figures": readme_figures},
-    "docs/figures.md": {"figures": all_figures},
+    "docs/figures.md": {"figures": all_figures, "storage": storage_figures},
     "docs/faults.md": {"soak": soak},
     "docs/scaling.md": {"plan": plan_table, "costs": costs_table, "simulation": lambda: markdown(measured())},
 }
