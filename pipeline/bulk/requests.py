@@ -34,6 +34,7 @@ _PARAMETERS = {
     "timeout": "5s",
 }
 _HEADERS = {"content-type": "application/x-ndjson", "accept": "application/json"}
+_REPEATED = ", request: [BulkShardRequest"
 _SUMMARY = re.compile(rb'\{"errors":(true|false),"took":(\d+)')
 _CREATED = 201
 # How the answer for a document that was created ends, and no other: a quote within a text is escaped.
@@ -189,8 +190,9 @@ def _item(result: dict[str, Any]) -> BulkItem:
     error = result.get("error")
     if not isinstance(error, dict):
         return BulkItem(int(result["status"]), "", str(error or ""))
-    outer = str(error.get("reason", ""))
-    inner = innermost_cause(error)
+    # Of a shard that is away it repeats all documents that were for it: they are nothing for a log.
+    outer = str(error.get("reason", "")).partition(_REPEATED)[0]
+    inner = innermost_cause(error).partition(_REPEATED)[0]
     # The outer reason names the field, the innermost says what is wrong with it.
     return BulkItem(
         int(result["status"]), str(error.get("type", "")), outer if inner in outer else f"{outer}: {inner}"

@@ -36,7 +36,7 @@ from pipeline.bulk.waiting_room import WARN_SECONDS
 from pipeline.settings import Elasticsearch
 from pipeline.telemetry.metrics import Telemetry
 
-__all__ = ["Sender"]
+__all__ = ["IdleProblem", "Sender"]
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,14 @@ class _Request(NamedTuple):
     """How often it was refused as a whole, or not answered."""
     answers: int = 0
     """How many others had been answered before that."""
+
+
+class IdleProblem(NamedTuple):
+    """What is wrong with Elasticsearch while nothing is sent."""
+
+    does: str
+    """A verb with what belongs to it: "does not answer"."""
+    why: str
 
 
 class Sender:
@@ -89,7 +97,10 @@ class Sender:
         self._telemetry = telemetry
         self._traces = traces
         self._requests: asyncio.Queue[_Request] = asyncio.Queue()
-        self._answers = 0
+        self.answers = 0
+        """Requests that were answered, whatever became of their documents."""
+        self.idle_problem: IdleProblem | None = None
+        """What is wrong with Elasticsearch by what others than this ask it between requests."""
         self._blamed: dict[str, int] = {}
         self._refused_since: float | None = None
         self._refusal = ""
@@ -99,9 +110,15 @@ class Sender:
         """What became of the last of them, and where that is known on which node."""
         self.slow_seconds = 0.0
         """How long the last request took, where that is longer than `slow_request_seconds`."""
-        self.reachable = True
+        self._unanswered = 0
+        """How many requests in a row have not been answered."""
         self.forbidden: str | None = None
         """Why nothing may be written at all, until that is mended."""
+
+    @property
+    def reachable(self) -> bool:
+        """Whether any node answers: one of several that is away leaves its turn to the next."""
+        return self._unanswered < len(self._settings.hosts)
 
     @property
     def refuses_every_request(self) -> bool:
@@ -128,7 +145,7 @@ class Sender:
             parts, retries, answers = await self._requests.get()
             while parts:
                 if retries == 0:
-                    answers = self._answers
+                    answers = self.answers
                 async with self.limits.slot():
                     sent = await self._send(self._fit(parts))
                 parts = sent.again
@@ -138,7 +155,7 @@ class Sender:
                     continue
                 retries += 1
                 if sent.refusal is not None and retries > _VAIN_RETRIES:
-                    if self._answers > answers:
+                    if self.answers > answers:
                         parts = self._take_apart(parts, sent.refusal, retries, answers)
                         continue
                     if not self._requests.empty():
@@ -201,9 +218,10 @@ class Sender:
         return self._settle(parts, items, trying=trying)
 
     def _answered(self, seconds: float, size: int, answer: bytes, *, trying: bool) -> None:
-        self.reachable = True
+        self._unanswered = 0
+        self.idle_problem = None
         self.forbidden = None
-        self._answers += 1
+        self.answers += 1
         self._refused_since = None
         self.slow_seconds = seconds if seconds > self._settings.slow_request_seconds else 0.0
         if summary := bulk_summary(answer):
@@ -226,7 +244,7 @@ class Sender:
         item = request_item(status, error.body)
         self._telemetry.requests.labels("refused").inc()
         outcome = classify_request(status, item.error_type)
-        if status == _BAD_REQUEST and not self._answers and _PRODUCT not in error.meta.headers:
+        if status == _BAD_REQUEST and not self.answers and _PRODUCT not in error.meta.headers:
             outcome = RequestOutcome.FORBIDDEN
         if outcome is RequestOutcome.SPLIT:
             return self._halve(parts, item)
@@ -246,7 +264,7 @@ class Sender:
 
     def _failed(self, parts: list[Part], documents: int, reason: str, *, trying: bool) -> Sent:
         """Handle a request of unknown outcome."""
-        self.reachable = False
+        self._unanswered += 1
         self._telemetry.requests.labels("failed").inc()
         self._telemetry.retries.labels("failed").inc(documents)
         if not trying:

@@ -81,11 +81,18 @@ class WriterTroubles:
             )
         elif not sender.reachable:
             yield trouble._replace(what=f"Elasticsearch at {self._hosts} does not answer")
+        elif sender.idle_problem is not None:
+            does, why = sender.idle_problem
+            yield trouble._replace(what=f"Elasticsearch at {self._hosts} {does}", why=why)
         elif sender.refuses_every_request:
             yield trouble._replace(what=f"Elasticsearch at {self._hosts} refuses every request")
         elif new_failures:
+            # Of its own: when none is answered any more, that is news.
             yield trouble._replace(
+                key="elasticsearch in part",
                 what=f"Elasticsearch at {self._hosts} answers only some requests",
+                over=f"Elasticsearch at {self._hosts} answers every request again",
+                part_of=ELASTICSEARCH,
                 means="What is not answered is sent again; it may be slower",
             )
         elif sender.slow_seconds and self._in_flight.bytes:

@@ -14,7 +14,7 @@ from pipeline.bulk.in_flight import InFlight
 from pipeline.bulk.parts import Part, split_payload
 from pipeline.bulk.request_limits import RequestLimits
 from pipeline.bulk.requests import BulkItem
-from pipeline.bulk.sender import Sender
+from pipeline.bulk.sender import IdleProblem, Sender
 from pipeline.bulk.troubles import WriterTroubles
 from pipeline.bulk.waiting import WaitingRooms
 from pipeline.encode.fast_path import Payload
@@ -95,6 +95,20 @@ class BulkWriter:
         return self._sender.reachable
 
     @property
+    def answers(self) -> int:
+        """How many requests have been answered."""
+        return self._sender.answers
+
+    @property
+    def idle_problem(self) -> IdleProblem | None:
+        """What is wrong by what Elasticsearch is asked between requests; None where nothing is, or it was not asked."""
+        return self._sender.idle_problem
+
+    @idle_problem.setter
+    def idle_problem(self, problem: IdleProblem | None) -> None:
+        self._sender.idle_problem = problem
+
+    @property
     def full(self) -> bool:
         """Whether so much is in flight that nothing more should be added; what waits for an index is beside it."""
         moving = self._in_flight.bytes
@@ -112,6 +126,8 @@ class BulkWriter:
         """Why not everything would be indexed that is read now."""
         if not self._sender.reachable:
             return "Elasticsearch does not answer"
+        if (problem := self._sender.idle_problem) is not None:
+            return f"Elasticsearch {problem.does}: {problem.why}"
         return self.forbidden or self._sender.refused or self._rooms.not_ready
 
     @property

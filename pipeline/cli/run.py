@@ -50,6 +50,6 @@ async def _supervise(
     telemetry = SupervisorTelemetry()
     number = workers or settings.run.workers or available_cores()
     supervisor = Supervisor(settings, command, number, telemetry, beside)
-    async with merged_endpoint(settings.http, supervisor.workers, telemetry) as url:
-        logging.getLogger(__name__).info("metrics of %d workers at %s/metrics", number, url)
-        return await supervisor.run(lambda: until_servers_answer(settings, telemetry))
+    async with merged_endpoint(settings.http, supervisor.workers, telemetry) as endpoint:
+        logging.getLogger(__name__).info("metrics of %d workers at %s/metrics", number, endpoint.url)
+        return await supervisor.run(lambda: until_servers_answer(settings, telemetry), endpoint.scrape)

@@ -65,14 +65,8 @@ def _totals(view: View) -> Iterable[Text]:
         ("in", f"{as_rate(view.documents_per_second)} {as_bytes(view.bytes_per_second)}/s"),
         ("out", f"{as_rate(view.settled_per_second)} {as_bytes(view.sent_bytes_per_second)}/s"),
     )
-    if not view.lag:
-        eta = "none"
-    elif view.eta_seconds is not None:
-        eta = f"0 in {as_duration(view.eta_seconds)}"
-    else:
-        eta = "growing" if view.lag_grows else "not falling"
     yield _named(
-        ("lag", f"{view.lag:,}" + ("" if not view.lag else f" ({eta})")),
+        ("lag", _lag(view)),
         ("in flight", f"{view.in_flight_records:,} records {as_bytes(view.in_flight_bytes)}"),
     )
     pace = f"{view.concurrency} requests of {as_bytes(view.request_bytes)}"
@@ -81,6 +75,18 @@ def _totals(view: View) -> Iterable[Text]:
     why = ", ".join(f"{reason} {times}x" for reason, times in view.slowdowns.items())
     yield _named(("pace", pace), *((("slowed by", why),) if why else ()))
     yield _counted("documents", view.outcomes, {"dead_lettered": "red", "read_again": "yellow"})
+
+
+def _lag(view: View) -> str:
+    if view.lag is None:
+        return "unknown"
+    if view.lag_unknown:
+        return f"{view.lag:,} and unknown of {view.lag_unknown} partitions"
+    if not view.lag:
+        return "0"
+    if view.eta_seconds is not None:
+        return f"{view.lag:,} (0 in {as_duration(view.eta_seconds)})"
+    return f"{view.lag:,} ({'growing' if view.lag_grows else 'not falling'})"
 
 
 def _troubles(view: View) -> Iterable[Text]:
@@ -115,10 +121,10 @@ def _partitions(
         return
     kept = partitions
     if len(partitions) > shown:
-        worst = sorted(partitions, key=lambda one: (-one.lag, -one.rate))[: max(shown - 1, 1)]
+        worst = sorted(partitions, key=lambda one: (-_known(one), -one.rate))[: max(shown - 1, 1)]
         kept = [one for one in partitions if one in worst]
     names = [f"{one.topic}/{one.partition}" for one in kept]
-    lags = [f"{one.lag:,}" for one in kept]
+    lags = ["?" if one.lag is None else f"{one.lag:,}" for one in kept]
     rates = [as_rate(one.rate) for one in kept]
     heads = ("partition", "lag", "out")
     widths = [max(map(len, (head, *texts))) for head, texts in zip(heads, (names, lags, rates), strict=True)]
@@ -130,14 +136,18 @@ def _partitions(
     for one, name, lag, rate in zip(kept, names, lags, rates, strict=True):
         short = name if len(name) <= widths[0] else f"…{name[1 - widths[0] :]}"
         yield Text.assemble(
-            (f"{short:<{widths[0]}}  ", "" if one.lag else "dim"),
-            (f"{lag:>{widths[1]}}  ", "yellow" if one.lag else "dim"),
+            (f"{short:<{widths[0]}}  ", "dim" if one.lag == 0 else ""),
+            (f"{lag:>{widths[1]}}  ", "dim" if one.lag == 0 else "yellow"),
             f"{rate:>{widths[2]}}  ",
             (sparkline(one.rates, spark, plain=plain), "cyan"),
         )
     if len(partitions) > len(kept):
-        rest = sum(one.lag for one in partitions if one not in kept)
+        rest = sum(_known(one) for one in partitions if one not in kept)
         yield Text(f"and {len(partitions) - len(kept)} more, with a lag of {rest:,}", "dim")
+
+
+def _known(one: PartitionView) -> int:
+    return one.lag or 0
 
 
 def _errors(view: View) -> list[Text]:

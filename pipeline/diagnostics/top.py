@@ -57,7 +57,8 @@ class PartitionView(NamedTuple):
     topic: str
     partition: int
     committed: int | None
-    lag: int
+    lag: int | None
+    """None while nobody knows: Kafka does not tell where it ends."""
     rate: float
     """Documents that were settled, per second, between the last two readings."""
     rates: tuple[float, ...]
@@ -89,9 +90,12 @@ class View(NamedTuple):
     bytes_per_second: float
     settled_per_second: float
     sent_bytes_per_second: float
-    lag: int
+    lag: int | None
+    """Of the partitions whose lag is known; None where that is of none, as it is while Kafka is away."""
+    lag_unknown: int
+    """Of how many partitions the lag is not known."""
     eta_seconds: float | None
-    """When the lag will be 0 if it goes on falling as it does; None when it does not fall."""
+    """When the lag will be 0 if it goes on falling as it does; None when it does not fall, or is not known."""
     lag_grows: bool
     in_flight_records: int
     in_flight_bytes: int
@@ -136,7 +140,9 @@ class History:
         """Say what there is to show; rates need two readings and are 0 before."""
         now = self._readings[-1]
         before = self._readings[-2] if len(self._readings) > 1 else now
-        lag = int(now.total("logpipe_consumer_lag_records"))
+        partitions = self._partitions()
+        lags = [one.lag for one in partitions if one.lag is not None]
+        lag = sum(lags) if lags else None
         falls = self._lag_falls()
         workers = None
         if "logpipe_workers_up" in now.series:
@@ -158,7 +164,8 @@ class History:
             settled_per_second=_rate(before, now, "logpipe_documents_total"),
             sent_bytes_per_second=_rate(before, now, "logpipe_bulk_request_bytes_total"),
             lag=lag,
-            eta_seconds=0.0 if not lag else lag / falls if falls > 0 else None,
+            lag_unknown=len(partitions) - len(lags),
+            eta_seconds=0.0 if lag == 0 else lag / falls if lag and falls > 0 else None,
             lag_grows=falls < 0,
             in_flight_records=int(now.total("logpipe_in_flight_records")),
             in_flight_bytes=int(now.total("logpipe_in_flight_bytes")),
@@ -179,17 +186,18 @@ class History:
                 if value
             ],
             behind_others=self._behind_others(),
-            partitions=self._partitions(),
+            partitions=partitions,
             errors=self._errors(),
         )
 
     def _lag_falls(self) -> float:
-        """Tell by how many records a second the lag has fallen over the readings that are kept."""
+        """Tell by how many records a second the lag has fallen over the readings kept; 0 where none can tell."""
         first, now = self._readings[0], self._readings[-1]
         seconds = now.at - first.at
-        if seconds < _LEAST_LAG_SECONDS:
-            return 0.0
         name = "logpipe_consumer_lag_records"
+        same = first.series.get(name, {}).keys() == now.series.get(name, {}).keys()
+        if seconds < _LEAST_LAG_SECONDS or not same:
+            return 0.0
         return (first.total(name) - now.total(name)) / seconds
 
     def _behind_others(self) -> dict[str, float]:
@@ -215,13 +223,13 @@ class History:
         for labels in sorted(lags.keys() | commits.keys(), key=_in_order):
             topic, partition = _place(labels)
             rates = self._rates(topic, partition)
-            committed = commits.get(labels)
+            committed, lag = commits.get(labels), lags.get(labels)
             found.append(
                 PartitionView(
                     topic,
                     partition,
                     None if committed is None else int(committed),
-                    int(lags.get(labels, 0)),
+                    None if lag is None else int(lag),
                     rates[-1] if rates else 0.0,
                     tuple(rates),
                 )

@@ -15,7 +15,7 @@ from pipeline.bulk.client import PASSING, credentials_hint, make_client, reason_
 from pipeline.encode.run_filters import targets_of
 from pipeline.events.indices import log_index_patterns
 from pipeline.install.server_version import server_version
-from pipeline.kafka.client import admin_client
+from pipeline.kafka.client import CREDENTIALS_HINT, NOT_KNOWN, admin_client
 from pipeline.kafka.groups import describe_group, explain_conflict
 from pipeline.kafka.trace_events import trace_events_topic
 from pipeline.settings import Otlp, Settings
@@ -53,6 +53,9 @@ async def _check_kafka(settings: Settings) -> list[Finding]:
         async with admin_client(kafka, "check") as admin:
             known = set(await admin.list_topics())
             group = await _check_group(admin, kafka.group_id)
+    except NOT_KNOWN as error:
+        detail = f"{where} (kafka.bootstrap_servers) does not know us: {error}; {CREDENTIALS_HINT}"
+        return [Finding("kafka", False, detail)]
     except (KafkaError, OSError) as error:
         detail = f"no answer from {where} (kafka.bootstrap_servers): {error}"
         passes = isinstance(error, OSError | KafkaConnectionError) or error.retriable

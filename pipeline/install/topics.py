@@ -9,7 +9,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from pipeline.errors import ServerRefused, ServerUnavailable
-from pipeline.kafka.client import admin_client
+from pipeline.kafka.client import CREDENTIALS_HINT, NOT_KNOWN, admin_client
 from pipeline.kafka.trace_events import trace_events_topic
 from pipeline.settings import Kafka, Settings
 
@@ -113,6 +113,11 @@ async def _admin(kafka: Kafka) -> AsyncIterator[AIOKafkaAdminClient]:
     try:
         async with admin_client(kafka, "setup") as admin:
             yield admin
+    except NOT_KNOWN as error:
+        raise ServerRefused(
+            f"{', '.join(kafka.bootstrap_servers)} (kafka.bootstrap_servers) does not know us: {error}; "
+            f"{CREDENTIALS_HINT}"
+        ) from error
     except (KafkaError, OSError) as error:
         raise ServerUnavailable(
             f"no answer from {', '.join(kafka.bootstrap_servers)} (kafka.bootstrap_servers): {error}"

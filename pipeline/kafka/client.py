@@ -1,8 +1,9 @@
 """One way of connecting to Kafka, for every consumer, producer and admin client."""
 
 import asyncio
+import logging
 import ssl
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,13 +11,19 @@ from typing import Any, Protocol
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import create_conn
 from aiokafka.errors import (
+    AuthenticationFailedError,
+    AuthenticationMethodNotSupported,
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,
+    IllegalSaslStateError,
     KafkaConnectionError,
     KafkaError,
     NotCoordinatorForGroupError,
+    SaslAuthenticationFailed,
     UnknownTopicOrPartitionError,
+    UnsupportedSaslMechanismError,
     for_code,
 )
 from aiokafka.structs import OffsetAndMetadata
@@ -25,6 +32,8 @@ from pipeline.errors import ServerRefused, ServerUnavailable, SettingsError, Top
 from pipeline.settings import Kafka
 
 __all__ = [
+    "CREDENTIALS_HINT",
+    "NOT_KNOWN",
     "admin_client",
     "connection_options",
     "group_offsets",
@@ -33,6 +42,17 @@ __all__ = [
     "start_client",
 ]
 
+log = logging.getLogger(__name__)
+
+NOT_KNOWN = (
+    AuthenticationFailedError,
+    AuthenticationMethodNotSupported,
+    IllegalSaslStateError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
+"""What a broker answers to whom it does not know: that does not pass by itself."""
+CREDENTIALS_HINT = "are kafka.sasl_mechanism, kafka.sasl_username and kafka.sasl_password right?"
 _COORDINATOR_TRIES = 50
 _COORDINATOR_SECONDS = 0.2
 
@@ -87,7 +107,8 @@ async def start_client(client: _Client, kafka: Kafka) -> None:
 
     The client connects to the broker that has answered: else it would wait those 40 s for each that does not.
 
-    Raises KafkaConnectionError when no broker answers, else what the client's own `start` does.
+    Raises KafkaConnectionError when no broker answers, one of NOT_KNOWN when one does not know the user, else what the
+    client's own `start` does.
     """
     answers = await _first_that_answers(kafka)
     # The consumer and the admin client have it under the one name, the producer under the other.
@@ -127,7 +148,11 @@ async def _first_that_answers(kafka: Kafka) -> str:
 
 
 async def _ask(kafka: Kafka, server: str, seconds: float) -> None:
-    """Have one broker answer; raises TimeoutError when it is silent, KafkaConnectionError when it refuses."""
+    """Have one broker answer.
+
+    Raises TimeoutError when it is silent, one of NOT_KNOWN when it does not know the user, KafkaConnectionError when it
+    refuses for another reason.
+    """
     options = {**connection_options(kafka, "connect"), "bootstrap_servers": [server]}
     ahead = AIOKafkaAdminClient(**options, request_timeout_ms=max(1, int(seconds * 1000)))
     loop = asyncio.get_running_loop()
@@ -136,11 +161,28 @@ async def _ask(kafka: Kafka, server: str, seconds: float) -> None:
         async with asyncio.timeout(seconds):
             await ahead.start()
     except KafkaConnectionError as error:
-        if loop.time() - began < seconds:
-            raise
-        raise TimeoutError from error
+        if loop.time() - began >= seconds:
+            raise TimeoutError from error
+        if kafka.sasl_mechanism is not None:
+            await _log_in(options, server, seconds)
+        raise
     finally:
         await ahead.close()
+
+
+async def _log_in(options: Mapping[str, Any], server: str, seconds: float) -> None:
+    """Connect once more, as the clients say of nobody why they were not let in; raises one of NOT_KNOWN for that."""
+    host, _, port = server.rpartition(":")
+    own = {name: value for name, value in options.items() if name != "bootstrap_servers"}
+    try:
+        async with asyncio.timeout(seconds):
+            connection = await create_conn(host.strip("[]"), int(port), **own)
+    except NOT_KNOWN:
+        raise
+    except (KafkaError, OSError) as error:
+        log.debug("no connection to %s: %r", server, error)
+    else:
+        connection.close()
 
 
 def _ssl_context(kafka: Kafka) -> ssl.SSLContext:
@@ -178,9 +220,10 @@ def kafka_errors(kafka: Kafka) -> Iterator[None]:
         reason = f"{type(error).__name__}: {error}"
         if error.retriable or isinstance(error, KafkaConnectionError):
             raise ServerUnavailable(f"{where} does not answer: {reason}") from error
-        raise ServerRefused(
-            f"{where} refused: {reason}; `logpipe setup --print-roles` shows the ACLs that are needed"
-        ) from error
+        hint = "`logpipe setup --print-roles` shows the ACLs that are needed"
+        if isinstance(error, NOT_KNOWN):
+            hint = CREDENTIALS_HINT
+        raise ServerRefused(f"{where} refused: {reason}; {hint}") from error
 
 
 async def group_offsets(admin: AIOKafkaAdminClient, group_id: str) -> dict[TopicPartition, OffsetAndMetadata]:

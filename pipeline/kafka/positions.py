@@ -8,6 +8,7 @@ from aiokafka import TopicPartition
 
 from pipeline.kafka.cluster_client import ClusterClient
 from pipeline.kafka.commit_note import CommitNote
+from pipeline.kafka.expired import ExpiredRecords
 from pipeline.kafka.group_member import GroupMember
 from pipeline.kafka.ledger import Partition
 from pipeline.kafka.log_offsets import Place, log_offsets
@@ -39,6 +40,8 @@ class Positions:
         self._notes: dict[Partition, CommitNote] = {}
         self._recreated: dict[str, str | None] = {}
         self._changes = 0
+        self.expired = ExpiredRecords()
+        """What has expired unread, as the log tells it."""
         self.waiting: dict[Partition, int | None] = {}
         """Partitions that must not be read yet; with the position that had been reached, where there is one."""
 
@@ -114,11 +117,7 @@ class Positions:
         topic, number = partition
         if placement.reason is Reason.EXPIRED:
             self._telemetry.expired.labels(*partition).inc(placement.expired)
-            log.warning(
-                "%d records of %s/%d expired before they were read: offsets %s to %d; "
-                "the topic's retention is shorter than what the pipeline is behind",
-                *(placement.expired, topic, number, facts.position, placement.position - 1),
-            )
+            self.expired.note(partition, placement.position - placement.expired, placement.position)
         elif placement.reason is Reason.TRUNCATED:
             log.warning(
                 "%s/%d ends at %d, before the position %s: its brokers have lost records; reading it from %d again",

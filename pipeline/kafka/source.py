@@ -123,8 +123,9 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
     def troubles(self) -> Iterator[Trouble]:
         """Say what is wrong with Kafka, with commits and with partitions."""
+        now = asyncio.get_running_loop().time()
         return source_troubles(
-            self._settings, self._client, self._commits, self._damaged, asyncio.get_running_loop().time()
+            self._settings, self._client, self._commits, self._damaged, self._positions.expired, now
         )
 
     # --- reading ------------------------------------------------------------------------------------------

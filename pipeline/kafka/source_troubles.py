@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pipeline.kafka.cluster_client import ClusterClient
 from pipeline.kafka.commits import Commits
 from pipeline.kafka.damaged import DamagedPartitions
+from pipeline.kafka.expired import ExpiredRecords
 from pipeline.settings import Kafka
 from pipeline.telemetry.troubles import COMMITS_AGAIN, KAFKA, Trouble
 
@@ -16,7 +17,12 @@ _COMMITS_GRACE_SECONDS = 30.0
 
 
 def source_troubles(
-    settings: Kafka, client: ClusterClient, commits: Commits, damaged: DamagedPartitions, now: float
+    settings: Kafka,
+    client: ClusterClient,
+    commits: Commits,
+    damaged: DamagedPartitions,
+    expired: ExpiredRecords,
+    now: float,
 ) -> Iterator[Trouble]:
     """Say what is wrong now, by the event loop's clock."""
     if client.reachable is False:
@@ -45,3 +51,4 @@ def source_troubles(
             part_of=KAFKA,
         )
     yield from damaged.troubles(now)
+    yield from expired.troubles()

@@ -121,6 +121,15 @@ class MergedMetrics(Collector):
         with self._lock:
             self._running[run] = told
 
+    def families(self, wanted: Callable[[str], bool]) -> Iterator[Metric]:
+        """Give the families that are wanted by their names, each once; of few it takes no time."""
+        with self._lock:
+            told = [*self._ended, *self._running.values()]
+        families = _Families()
+        for each in told:
+            families.take(each, wanted)
+        return families.metrics()
+
     def collect(self) -> Iterator[Metric]:
         """Give the families of all workers, each once."""
         with self._lock:
@@ -215,14 +224,14 @@ class _Families:
     def __init__(self) -> None:
         self._by_name: dict[str, _Family] = {}
 
-    def take(self, told: _Told) -> None:
-        """Merge what one worker has said."""
+    def take(self, told: _Told, wanted: Callable[[str], bool] | None = None) -> None:
+        """Merge what one worker has said, or what is wanted of it."""
         times: dict[str, Metric] = {}
         if told.answers:
             said_when = load_families(told.families, lambda name: name.endswith(_TIME_SUFFIX))
             times = {family.name: family for family in said_when}
         settled: list[Metric] = []
-        for family in load_families(told.families):
+        for family in load_families(told.families, wanted):
             if not told.answers and family.type not in _CUMULATIVE:
                 continue
             if family.name in {_CONSUMED, _DOCUMENTS}:

@@ -5,6 +5,7 @@ wrong with it (`Trouble`), as if nobody had been told; what was said before is r
 
 - What has passed before its `grace_seconds` are over is not told.
 - While it lasts there is a line a minute, and after the fifth one in five minutes.
+- What is part of something greater is not over before that is.
 - What comes back within ten seconds was not over. What comes back later begins anew, told no earlier than a minute
   after the last time: of what comes and goes without end there are no more than two lines a minute.
 """
@@ -68,6 +69,8 @@ class Trouble(NamedTuple):
     grace_seconds: float = 5.0
     """How long it may last without a line."""
     level: int = logging.WARNING
+    lost_before: int = 0
+    """How many of the records that were lost were so before it was first told: they are part of it."""
     part_of: str = ""
     """The key of another trouble that explains it: while there is that one, nothing is told of this one."""
 
@@ -122,7 +125,9 @@ class OngoingTroubles:
             ongoing = self._ongoing.get(trouble.key)
             if ongoing is None:
                 since = now - trouble.seconds
-                self._ongoing[trouble.key] = _Ongoing(trouble, since, now, dict(self._counts()))
+                counts = dict(self._counts())
+                counts[LOST] = counts.get(LOST, 0) - trouble.lost_before
+                self._ongoing[trouble.key] = _Ongoing(trouble, since, now, counts)
             else:
                 ongoing.trouble, ongoing.seen = trouble, now
         self._quiet_until = {key: until for key, until in self._quiet_until.items() if until > now}
@@ -130,6 +135,9 @@ class OngoingTroubles:
         for key, ongoing in list(self._ongoing.items()):
             if ongoing.seen == now:
                 lines += self._present(key, ongoing, now, wall_seconds)
+            elif ongoing.told and ongoing.trouble.part_of in self._ongoing:
+                # It is not over because nobody can see it any more.
+                continue
             elif now - ongoing.seen >= _OVER_AFTER_SECONDS:
                 lines += self._end(key, ongoing)
         return lines

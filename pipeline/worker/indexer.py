@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import AsyncExitStack
@@ -19,7 +20,7 @@ from pipeline.kafka.source import Batch
 from pipeline.log_metrics.errors import LogErrors
 from pipeline.log_metrics.gather import LogMetrics
 from pipeline.log_metrics.rules import chosen_rules
-from pipeline.settings import Settings
+from pipeline.settings import WORKER_PIPE_VARIABLE, Settings
 from pipeline.telemetry.families import dump_families
 from pipeline.telemetry.health import Health
 from pipeline.telemetry.metrics import Telemetry
@@ -30,6 +31,7 @@ from pipeline.worker.filters import Filters, filters_of
 from pipeline.worker.offsets import Offsets
 from pipeline.worker.open_traces import open_traces
 from pipeline.worker.own_log import WorkerLog
+from pipeline.worker.pulse import Pulse
 from pipeline.worker.signals import done_unless
 from pipeline.worker.trace_emission import TraceEmission
 from pipeline.worker.watch import Watch
@@ -83,12 +85,19 @@ class Indexer:
             index_wait=settings.index_wait,
             max_dead_ratio=settings.dead_letters.max_ratio,
         )
+        self._pulse = Pulse(self._client, self._writer, len(settings.elasticsearch.hosts))
         self._emission = TraceEmission(settings, self._ledger, telemetry)
         self._watch = Watch(self._offsets, self._writer, telemetry, health)
         self._new_errors: NewErrors | None = None
         if self._errors is not None and settings.metrics.new_errors:
             self._new_errors = NewErrors(self._client, settings.index.prefix, self._errors, telemetry)
-        self._log = WorkerLog(telemetry, self._ledger, self._writer.dead_letter_lines, self._troubles)
+        self._log = WorkerLog(
+            telemetry,
+            self._ledger,
+            self._writer.dead_letter_lines,
+            self._troubles,
+            one_of_many=WORKER_PIPE_VARIABLE in os.environ,
+        )
         self._stopping = asyncio.Event()
         self._held = False
 
@@ -140,7 +149,8 @@ class Indexer:
                 await self._clock.ask()
                 asking = tasks.create_task(self._clock.run(), name="clock")
                 disks = tasks.create_task(self._disks.run(), name="disks")
-                others = [sending, committing, measuring, emitting, asking, disks]
+                pulse = tasks.create_task(self._pulse.run(), name="pulse")
+                others = [sending, committing, measuring, emitting, asking, disks, pulse]
                 if self._new_errors is not None:
                     others.append(tasks.create_task(self._new_errors.run(), name="new errors"))
                 await self._read()

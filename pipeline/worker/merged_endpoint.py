@@ -1,9 +1,9 @@
 """What the supervisor's HTTP server says of its workers: one `/metrics`, one health."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
@@ -15,16 +15,25 @@ from pipeline.telemetry.server import exposition, listen
 from pipeline.version import version
 from pipeline.worker.supervisor import Worker
 
-__all__ = ["merged_endpoint"]
+__all__ = ["Endpoint", "merged_endpoint"]
 
 _ANSWER_SECONDS = 2.0
+
+
+class Endpoint(NamedTuple):
+    """The workers' HTTP server."""
+
+    url: str
+    """Its base."""
+    scrape: Callable[[], Awaitable[None]]
+    """Ask every worker what it has counted."""
 
 
 @asynccontextmanager
 async def merged_endpoint(
     settings: Http, workers: Sequence[Worker], telemetry: SupervisorTelemetry
-) -> AsyncIterator[str]:
-    """Serve the workers' metrics and health as one while the context lasts; gives the base URL.
+) -> AsyncIterator[Endpoint]:
+    """Serve the workers' metrics and health as one while the context lasts.
 
     Raises SettingsError when the address cannot be bound.
     """
@@ -32,7 +41,7 @@ async def merged_endpoint(
         view = _MergedEndpoint(session, workers, telemetry)
         checks = {"live": view.live, "ready": view.ready, "startup": view.startup}
         async with listen(settings, view.metrics, checks) as url:
-            yield url
+            yield Endpoint(url, view.scrape)
 
 
 class _MergedEndpoint:
@@ -49,10 +58,18 @@ class _MergedEndpoint:
     async def metrics(self, request: web.Request) -> web.Response:
         """Ask every worker, and answer for all."""
         async with self._scraping:
-            answered = await asyncio.gather(*(self._scrape(worker) for worker in self._workers))
-            self._telemetry.up.set(sum(answered))
+            await self._scrape_all()
             # Seconds, where there are many series: health is asked for meanwhile, and workers are looked after.
             return await asyncio.to_thread(exposition, request, self._telemetry.registry)
+
+    async def scrape(self) -> None:
+        """Ask every worker what it has counted."""
+        async with self._scraping:
+            await self._scrape_all()
+
+    async def _scrape_all(self) -> None:
+        answered = await asyncio.gather(*(self._scrape(worker) for worker in self._workers))
+        self._telemetry.up.set(sum(answered))
 
     async def _scrape(self, worker: Worker) -> bool:
         run, url, merged = worker.run, worker.url, self._telemetry.merged
@@ -78,8 +95,12 @@ class _MergedEndpoint:
         if waiting := self._telemetry.waiting:
             return False, {"status": "not ready", "reason": "; ".join(waiting)}
         answers = await self._ask("ready")
-        good = all(answer["status"] == "ready" for answer in answers.values())
-        return good, {"status": "ready" if good else "not ready", "workers": answers}
+        lacking = [answer for answer in answers.values() if answer["status"] != "ready"]
+        body: dict[str, Any] = {"status": "not ready" if lacking else "ready", "workers": answers}
+        if reasons := [answer["reason"] for answer in lacking if "reason" in answer]:
+            # Mostly they all say the same, each with its own seconds.
+            body["reason"] = f"{reasons[0]} ({len(lacking)} of {len(answers)} workers are not ready)"
+        return not lacking, body
 
     async def startup(self) -> tuple[bool, dict[str, Any]]:
         """Tell whether every worker has joined the group, once.

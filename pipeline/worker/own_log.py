@@ -38,7 +38,10 @@ class WorkerLog:
         dead_letters: DeadLetterLines,
         troubles: Callable[[], Iterable[Trouble]],
         clock: Callable[[], float] = time.monotonic,
+        *,
+        one_of_many: bool = False,
     ) -> None:
+        """Of `one_of_many` workers the supervisor tells how they all do: the line of each is for DEBUG."""
         self._telemetry = telemetry
         self._ledger = ledger
         self._dead_letters = dead_letters
@@ -47,6 +50,7 @@ class WorkerLog:
         self._ongoing = OngoingTroubles(self._counts)
         self._start = self._figures()
         self._progress = Progress(self._start)
+        self._progress_level = logging.DEBUG if one_of_many else logging.INFO
 
     async def run(self) -> None:
         """Look once a second, until cancelled."""
@@ -61,7 +65,8 @@ class WorkerLog:
         write(log, self._dead_letters.due(now))
         if self._progress.is_due(now):
             told = bool(self._ongoing.told)
-            write(log, self._progress.line(self._figures(), told_otherwise=told))
+            lines = self._progress.line(self._figures(), told_otherwise=told)
+            write(log, [line._replace(level=self._progress_level) for line in lines])
 
     def end(self) -> None:
         """Write what is not written yet, and the summary."""

@@ -7,7 +7,7 @@ import signal
 import socket
 from asyncio.subprocess import DEVNULL, Process
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -19,14 +19,13 @@ from pipeline.telemetry.families import load_families
 from pipeline.telemetry.merged import SupervisorTelemetry
 from pipeline.worker.indexer import LEAVE_SECONDS
 from pipeline.worker.signals import done_unless
+from pipeline.worker.supervisor_log import GOOD_LIFE_SECONDS, SupervisorLog
 from pipeline.worker.worker_pipe import LAST_WORDS_SECONDS, Order
 
 __all__ = ["Supervisor", "Worker", "available_cores"]
 
 log = logging.getLogger(__name__)
 
-# A worker that has lived for so long has started well: the next wait begins small again.
-_GOOD_LIFE_SECONDS = 60.0
 # What a worker needs to start, or to end, besides what it is given for the records in flight.
 _SPARE_SECONDS = 5.0
 _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
@@ -41,6 +40,8 @@ class Worker:
         self.run = -1
         """Which process of all this is, by a number that is used once."""
         self.process: Process | None = None
+        self.problem = ""
+        """Why it could not be started."""
         self.url: str | None = None
         """Where its metrics are, once it has said so."""
         self._line: asyncio.StreamWriter | None = None
@@ -79,6 +80,7 @@ class Supervisor:
     ) -> None:
         self._settings = settings
         self._telemetry = telemetry
+        self._log = SupervisorLog(telemetry)
         self._runs = count()
         self._stopping = asyncio.Event()
         self._failure = 0
@@ -86,11 +88,15 @@ class Supervisor:
         self.workers = [Worker(each, command) for each, command in enumerate(commands)]
         telemetry.workers.set(len(commands))
 
-    async def run(self, before: Callable[[], Coroutine[Any, Any, None]] | None = None) -> int:
+    async def run(
+        self,
+        before: Callable[[], Coroutine[Any, Any, None]] | None = None,
+        scrape: Callable[[], Awaitable[object]] | None = None,
+    ) -> int:
         """Work until SIGTERM or SIGINT, then let the workers end in order; a second signal ends them at once.
 
-        `before` is waited for before any worker is started. Gives the exit code: 0, or the first that is not of a
-        worker that was told to end.
+        `before` is waited for before any worker is started; `scrape` asks them how they do, for the log.
+        Gives the exit code: 0, or the first that is not of a worker that was told to end.
 
         Raises SettingsError when a worker finds a setting wrong: the next would find the same; and what `before` does.
         """
@@ -103,10 +109,13 @@ class Supervisor:
                 return 0
         async with asyncio.TaskGroup() as tasks:
             enforcing = tasks.create_task(self._enforce_the_end())
+            telling = tasks.create_task(self._log.run(scrape))
             async with asyncio.TaskGroup() as keeping:
                 for worker in self.workers:
                     keeping.create_task(self._keep(worker), name=f"worker {worker.number}")
             enforcing.cancel()
+            telling.cancel()
+        self._log.end()
         if self._failure == SettingsError.exit_code:
             raise SettingsError("a worker found a setting wrong, see above; all workers are stopped")
         return self._failure
@@ -147,9 +156,10 @@ class Supervisor:
                 self._failure = self._failure or _exit_code(code)
                 self._stop()
                 return
-            if loop.time() - started >= _GOOD_LIFE_SECONDS:
+            if loop.time() - started >= GOOD_LIFE_SECONDS:
+                # The next wait begins small again.
                 wait = run.restart_initial_seconds
-            log.error("worker %d ended with %s, starting it again in %.1f s", worker.number, code, wait)
+            self._log.ended(worker.number, worker.problem if code is None else _in_words(code), wait)
             if await self._stops_within(wait):
                 return
             wait = min(wait * 2, run.restart_max_seconds)
@@ -176,12 +186,12 @@ class Supervisor:
                 )
             except OSError as error:
                 ours.close()
-                log.error("worker %d could not be started: %s", worker.number, error)  # noqa: TRY400 - no riddle
+                worker.problem = f"it could not be started: {error}"
                 return None
         reader, line = await asyncio.open_connection(sock=ours)
         worker.attach(next(self._runs), process, line)
         self._telemetry.merged.begin(worker.run, worker.number)
-        log.info("worker %d is process %d", worker.number, process.pid)
+        self._log.started(worker.number, process.pid)
         if self._stopping.is_set():
             worker.order(Order.STOP)
         try:
@@ -221,6 +231,10 @@ def available_cores() -> int:
     except (OSError, ValueError):
         return cores
     return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
+
+
+def _in_words(code: int) -> str:
+    return f"it was killed by {signal.Signals(-code).name}" if code < 0 else f"its exit code is {code}"
 
 
 def _exit_code(code: int | None) -> int:

@@ -13,6 +13,7 @@ from hypothesis import given, settings as hypothesis_settings, strategies as st
 
 from pipeline.bulk.client import make_bulk_client
 from pipeline.bulk.parts import split_payload
+from pipeline.bulk.requests import items_of
 from pipeline.bulk.writer import BulkWriter
 from pipeline.encode.fast_path import Payload, Unreadable
 from pipeline.events.document import Coordinates
@@ -20,7 +21,7 @@ from pipeline.kafka.dead_letters import DeadLetter
 from pipeline.kafka.ledger import Ledger
 from pipeline.settings import Elasticsearch
 from pipeline.telemetry.metrics import Telemetry
-from tests.answering_server import answer_items
+from tests.answering_server import answer_items, answering_server
 from tests.bulk.delivery import PARTITION, Letters, Record, all_created, delivery, payload
 
 pytestmark = pytest.mark.server  # the answering one
@@ -214,6 +215,41 @@ async def test_failed_requests_leave_nothing_for_the_garbage_collector(fault: st
 def _failed(telemetry: Telemetry) -> float:
     count = telemetry.registry.get_sample_value("logpipe_bulk_requests_total", {"result": "failed"})
     return count or 0.0
+
+
+def test_a_shard_that_is_away_repeats_no_document_in_its_reason() -> None:
+    reason = (
+        "[i][2] primary shard is not active Timeout: [5s], request: [BulkShardRequest [[i][2]] containing "
+        '[index {[i][a-1], source[{"password":"S3CRET"}]}]]'
+    )
+    error = {"type": "unavailable_shards_exception", "reason": reason}
+    answer = {"errors": True, "items": [{"create": {"_id": "a-1", "status": 503, "error": error}}]}
+    items = items_of(orjson.dumps(answer), [b'{"create":{"_index":"i","_id":"a-1"}}\n{}\n'], [1])
+    assert items is not None
+    (item,) = items[0] or []
+    assert item.reason == "[i][2] primary shard is not active Timeout: [5s]"
+
+
+async def test_one_host_of_several_that_is_away_is_not_elasticsearch_away() -> None:
+    async with answering_server(all_created) as (url, _):
+        options = Elasticsearch(hosts=("http://127.0.0.1:9", url), retry_initial_seconds=0.01)
+        ledger, telemetry = Ledger(), Telemetry()
+        async with make_bulk_client(options) as client:
+            writer = BulkWriter(client, options, ledger.settle_part, Letters(), telemetry)
+            running = asyncio.create_task(writer.run())
+            reachable = []
+            for offset in range(20):
+                writer.add(ledger.deliver(PARTITION, offset + 1, 1), [Record(offset)], [payload(offset)])
+                writer.flush()
+                async with asyncio.timeout(10):
+                    while ledger.committable() != {PARTITION: offset + 1}:
+                        reachable.append(writer.reachable)
+                        await asyncio.sleep(0.001)
+            assert _failed(telemetry) > 0
+            assert all(reachable)
+            running.cancel()
+            with suppress(asyncio.CancelledError):
+                await running
 
 
 async def test_an_unreachable_server_is_tried_again() -> None:

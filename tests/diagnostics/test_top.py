@@ -88,6 +88,30 @@ def test_the_eta_is_that_of_the_lag_as_it_falls() -> None:
     assert seen(BUSY, falling).eta_seconds == pytest.approx(10.0, abs=0.01)
 
 
+def without_lag(reading: Reading, at: float, *partitions: str) -> Reading:
+    """Take the lag of partitions away, as a worker does once Kafka has not told it for a while."""
+    lags = {
+        labels: value
+        for labels, value in reading.series["logpipe_consumer_lag_records"].items()
+        if dict(labels)["partition"] not in partitions
+    }
+    return Reading(at, {**reading.series, "logpipe_consumer_lag_records": lags})
+
+
+def test_a_lag_that_nobody_knows_is_not_0() -> None:
+    view = seen(BUSY, without_lag(BUSY, 120.0, "0", "1", "2", "3"))
+    assert (view.lag, view.lag_unknown, view.eta_seconds, view.lag_grows) == (None, 4, None, False)
+    text = "\n".join(drawn(view))
+    assert "lag unknown" in text
+    assert "?" in text
+
+
+def test_a_lag_that_is_known_of_some_partitions_says_so() -> None:
+    view = seen(BUSY, without_lag(BUSY, 120.0, "0"))
+    assert (view.lag_unknown, view.eta_seconds, view.lag_grows) == (1, None, False)
+    assert f"lag {view.lag:,} and unknown of 1 partitions" in "\n".join(drawn(view))
+
+
 def test_a_counter_that_began_anew_gives_no_negative_rate() -> None:
     assert seen(BUSY, Reading(120.0, QUIET.series)).documents_per_second >= 0
 

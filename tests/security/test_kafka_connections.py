@@ -4,13 +4,15 @@ import time
 
 import pytest
 
-from pipeline.errors import LogpipeError, ServerUnavailable, SettingsError
+from pipeline.errors import LogpipeError, ServerRefused, ServerUnavailable, SettingsError
 from pipeline.events.document import Coordinates
 from pipeline.install.check import check_servers
 from pipeline.install.topics import create_topics, plan_topics, wanted_topics
 from pipeline.kafka.dead_letters import DeadLetter, DeadLetterProducer, read_dead_letters
 from pipeline.sample import sample_events
 from pipeline.sample.produce import produce
+from pipeline.telemetry.merged import SupervisorTelemetry
+from pipeline.worker.preparation import until_servers_answer
 from tests.security.kafka_steps import read_values, settings_for
 from tests.security.secured_kafka import PASSWORDS, SecuredKafka
 
@@ -52,6 +54,24 @@ async def test_every_client_connects(secured: SecuredKafka, protocol: str, mecha
             id="wrong SCRAM password",
         ),
         pytest.param("SASL_SSL", {"sasl_username": "nobody"}, id="unknown user"),
+    ],
+)
+async def test_whom_kafka_does_not_know_is_refused_and_run_does_not_wait(
+    secured: SecuredKafka, protocol: str, changes: dict[str, str]
+) -> None:
+    settings = settings_for({**secured.settings(protocol), **changes}, "refused")
+
+    with pytest.raises(ServerRefused, match=r"kafka\.sasl_password right") as caught:
+        await plan_topics(settings.kafka, wanted_topics(settings, partitions=1))
+    with pytest.raises(ServerUnavailable, match=r"kafka\.sasl_password right") as ended:
+        await until_servers_answer(settings, SupervisorTelemetry())
+
+    assert "S3CRET" not in f"{caught.value!r} {caught.value} {caught.value.__cause__!r} {ended.value!r}"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "changes"),
+    [
         pytest.param("SASL_SSL", {"ca_certs": "{other}"}, id="another authority"),
         pytest.param("SASL_SSL", {"bootstrap_servers": "localhost:{port}"}, id="another name"),
         pytest.param("SSL", {"client_cert": None}, id="no client certificate"),

@@ -114,6 +114,27 @@ def test_of_what_another_trouble_explains_nothing_is_told() -> None:
     ]
 
 
+def test_what_another_trouble_hides_is_over_no_earlier_than_that() -> None:
+    """Some requests are not answered, then none is: that others are answered again would be untrue."""
+    told = play([{INDEX}] * 10 + [{AWAY}] * 60 + [set()] * 20)
+    assert [(second, line.context["trouble"], line.context["state"]) for second, line in told] == [
+        (5, "index old", "begins"),
+        (15, "elasticsearch", "begins"),
+        (79, "elasticsearch", "over"),
+        (80, "index old", "over"),
+    ]
+    assert told[-1].line.context["seconds"] == 9
+
+
+def test_what_was_lost_before_it_was_seen_is_part_of_what_was_lost() -> None:
+    counts = {LOST: 7}
+    ongoing = OngoingTroubles(lambda: counts)
+    ongoing.due(0, WALL, [AWAY._replace(grace_seconds=0, lost_before=5)])
+    counts[LOST] = 8
+    (over,) = ongoing.due(40, WALL, [])
+    assert over.text.endswith("6 records were lost.")
+
+
 def test_a_process_that_ends_tells_what_has_passed_and_not_what_has_not() -> None:
     assert states(play([{AWAY}] * 10 + [set()], end=True)) == [(5, "begins"), (11, "over")]
     assert states(play([{AWAY}] * 10, end=True)) == [(5, "begins")]
@@ -138,7 +159,7 @@ def histories(draw: st.DrawFn) -> list[set[Trouble]]:
 
 @given(histories())
 def test_any_history_is_told_in_pairs_and_seldom(wrong: list[set[Trouble]]) -> None:
-    told = play(wrong + [set()] * 11)
+    told = play(wrong + [set()] * 21)
     by_key = defaultdict(list)
     for second, line in told:
         by_key[line.context["trouble"]].append((second, line.context["state"]))

@@ -236,9 +236,9 @@ async def test_metrics_are_merged_and_written_beside_the_event_loop(monkeypatch:
     monkeypatch.setattr("pipeline.worker.merged_endpoint.exposition", noted)
     settings = load_settings(overrides={"http": {"host": "127.0.0.1", "port": 0}})
     async with (
-        merged_endpoint(settings.http, [], SupervisorTelemetry()) as url,
+        merged_endpoint(settings.http, [], SupervisorTelemetry()) as endpoint,
         ClientSession() as session,
-        session.get(f"{url}/metrics") as response,
+        session.get(f"{endpoint.url}/metrics") as response,
     ):
         assert "logpipe_workers" in await response.text()
     assert threads != [threading.get_ident()]
