@@ -28,6 +28,7 @@ _FOLDERS_WITH_PROCESSES = {
     "deploy",
     "faults",
     "monitoring",
+    "night",
     "packaging",
     "sandbox",
     "security",

@@ -48,13 +48,16 @@ class Alertmanager:
 
 
 @asynccontextmanager
-async def running_alertmanager(configuration: Path, directory: Path) -> AsyncIterator[Alertmanager]:
-    """Run Alertmanager while the block lasts; its log is in the directory."""
+async def running_alertmanager(
+    configuration: Path, directory: Path, *, port: int | None = None
+) -> AsyncIterator[Alertmanager]:
+    """Run Alertmanager while the block lasts; its log is in the directory. A Prometheus needs to know its port."""
     arguments = [
         f"--config.file={configuration}",
         f"--storage.path={directory / 'data'}",
         "--cluster.listen-address=",
         "--log.level=debug",
     ]
-    async with running_server("alertmanager", arguments, directory / "alertmanager.log") as session:
+    log = directory / "alertmanager.log"
+    async with running_server("alertmanager", arguments, log, port=port) as session:
         yield Alertmanager(session)

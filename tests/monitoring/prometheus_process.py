@@ -32,6 +32,13 @@ class Prometheus:
                 found.setdefault(alert["labels"]["alertname"], []).append(alert["labels"])
         return found
 
+    async def states(self) -> dict[str, str]:
+        """Give each alert that is pending or firing now with its state."""
+        return {
+            alert["labels"]["alertname"]: alert["state"]
+            for alert in (await self._get("/api/v1/alerts"))["alerts"]
+        }
+
     async def query(self, expression: str) -> list[dict[str, Any]]:
         """Give what an expression is now, series by series."""
         result: list[dict[str, Any]] = (await self._get("/api/v1/query", query=expression))["result"]
@@ -46,9 +53,14 @@ class Prometheus:
 
 
 @asynccontextmanager
-async def running_prometheus(target: str, directory: Path, *, factor: int) -> AsyncIterator[Prometheus]:
-    """Run Prometheus on one target, `host:port`, while the block lasts; all its times are divided by `factor`."""
-    configuration = _configure(target, directory, factor)
+async def running_prometheus(
+    target: str, directory: Path, *, factor: int, alertmanager: str | None = None
+) -> AsyncIterator[Prometheus]:
+    """Run Prometheus on one target, `host:port`, while the block lasts; all its times are divided by `factor`.
+
+    What fires is sent to `alertmanager`, where there is one, with the labels that it goes by.
+    """
+    configuration = _configure(target, directory, factor, alertmanager)
     arguments = [
         f"--config.file={configuration}",
         f"--storage.tsdb.path={directory / 'data'}",
@@ -58,7 +70,7 @@ async def running_prometheus(target: str, directory: Path, *, factor: int) -> As
         yield Prometheus(session)
 
 
-def _configure(target: str, directory: Path, factor: int) -> Path:
+def _configure(target: str, directory: Path, factor: int, alertmanager: str | None) -> Path:
     directory.mkdir(parents=True)
     for file in RULES.glob("*.yml"):
         rules = quicker(yaml.safe_load(file.read_text()), factor)
@@ -66,6 +78,7 @@ def _configure(target: str, directory: Path, factor: int) -> Path:
     configuration = directory / "prometheus.yml"
     # Often enough for a rate over what is left of five minutes; a busy machine needs the time to answer.
     often = f"{max(500, 60_000 // factor)}ms"
+    managers = [{"static_configs": [{"targets": [alertmanager]}]}] if alertmanager else []
     configuration.write_text(
         yaml.safe_dump(
             {
@@ -73,7 +86,9 @@ def _configure(target: str, directory: Path, factor: int) -> Path:
                     "scrape_interval": often,
                     "scrape_timeout": often,
                     "evaluation_interval": often,
+                    "external_labels": {"cluster": "test", "product": "claude-code-bot"},
                 },
+                "alerting": {"alertmanagers": managers},
                 "rule_files": [str(directory / "*.rules.yml")],
                 "scrape_configs": [
                     {

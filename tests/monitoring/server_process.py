@@ -18,9 +18,11 @@ _START_SECONDS = 30
 
 
 @asynccontextmanager
-async def running_server(program: str, arguments: Sequence[str], log: Path) -> AsyncIterator[ClientSession]:
+async def running_server(
+    program: str, arguments: Sequence[str], log: Path, *, port: int | None = None
+) -> AsyncIterator[ClientSession]:
     """Run it while the block lasts; gives a session for its API once it is ready. What it says goes to the log."""
-    port = free_port()
+    port = port or free_port()
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: ASYNC220 - it takes a moment, and nothing else is going on
             [find(program), *arguments, f"--web.listen-address=127.0.0.1:{port}"],

@@ -14,6 +14,8 @@ from pipeline.cli.app import app
 from tests.monitoring.alerting import ALERTS, RULES, RUNBOOKS, Rule, runbook
 from tests.monitoring.exposed import registries
 from tests.monitoring.tools import find
+from tests.night import test_night as night
+from tests.night.runbook_page import cases
 
 INDEX = RUNBOOKS / "README.md"
 PAGES = sorted(RUNBOOKS.glob("*.md"))
@@ -21,6 +23,8 @@ PAGES = sorted(RUNBOOKS.glob("*.md"))
 _ENDS = {"|", ";", "&&", "||"}
 
 SECTIONS = ["Look first", "Likely causes", "Mend", "It is over when"]
+# Of the pages whose alerts the night plays (tests/night): it holds against what is said there.
+PLAYED = "What you see"
 RESPONSES = {
     "critical": "at once",
     "high": "within 15 minutes",
@@ -98,8 +102,19 @@ def test_a_page_says_how_bad_and_answers_the_same_questions(alert: Rule) -> None
     severity, priority = alert.labels["severity"], alert.labels["priority"]
     assert text.startswith(f"# {alert.name}\n")
     assert f"**Severity:** {severity} ({priority}). **Response:** {RESPONSES[severity]}" in text
-    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == SECTIONS
+    sections = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert [section for section in sections if section != PLAYED] == SECTIONS
+    assert PLAYED not in sections[1:]
     assert blocks(runbook(alert.name)), "nothing to type"
+
+
+def test_each_case_of_what_one_sees_is_played() -> None:
+    played = Path(night.__file__).read_text()
+    pages = [alert.name for alert in ALERTS if f"## {PLAYED}\n" in runbook(alert.name).read_text()]
+    assert len(pages) > 4
+    for name in pages:
+        for case in cases(name):
+            assert re.search(rf'"{name}",\s+"{re.escape(case)}"', played), f"{name}: {case}"
 
 
 def test_the_index_has_every_alert_with_its_priority() -> None:

@@ -1,0 +1,1 @@
+"""A night on call, played on real servers: see `test_night.py`."""
