@@ -59,7 +59,9 @@ async def test_every_client_connects(secured: SecuredKafka, protocol: str, mecha
 async def test_whom_kafka_does_not_know_is_refused_and_run_does_not_wait(
     secured: SecuredKafka, protocol: str, changes: dict[str, str]
 ) -> None:
-    settings = settings_for({**secured.settings(protocol), **changes}, "refused")
+    # A broker that has just started takes its time on a busy machine.
+    patient = {**secured.settings(protocol), "connect_timeout_seconds": "40"}
+    settings = settings_for({**patient, **changes}, "refused")
 
     with pytest.raises(ServerRefused, match=r"kafka\.sasl_password right") as caught:
         await plan_topics(settings.kafka, wanted_topics(settings, partitions=1))
