@@ -36,6 +36,12 @@ SLOW = {
 }
 
 
+async def _configs(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str]:
+    """Give a topic's configuration as its broker has it."""
+    (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+    return {entry[0]: entry[1] for resource in answer.resources for entry in resource[4]}
+
+
 class Pipeline:
     """A topic, a group and indices of a test's own, and what is in them."""
 
@@ -93,7 +99,11 @@ class Pipeline:
         admin = AIOKafkaAdminClient(bootstrap_servers=self.servers.kafka_bootstrap)
         await admin.start()
         try:
-            await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, configs)])
+            topic = ConfigResource(ConfigResourceType.TOPIC, name, configs)
+            await admin.alter_configs([topic])
+            # The broker takes it over a moment after the controller has noted it.
+            while not configs.items() <= (await _configs(admin, name)).items():
+                await asyncio.sleep(0.1)
         finally:
             await admin.close()
 

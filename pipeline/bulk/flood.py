@@ -1,5 +1,6 @@
 """The flood breaker: when more than a share of the last documents is refused, something else is wrong than they."""
 
+import math
 from collections import deque
 
 __all__ = ["DOCUMENTS_LOOKED_AT", "FloodBreaker"]
@@ -16,7 +17,8 @@ class FloodBreaker:
     """
 
     def __init__(self, max_ratio: float) -> None:
-        self._most_dead = max_ratio * DOCUMENTS_LOOKED_AT
+        # Requests of many documents fill more than their steps, and 1 is no limit.
+        self._most_dead = max_ratio * DOCUMENTS_LOOKED_AT if max_ratio < 1 else math.inf
         self.open = False
         self.reset()
 

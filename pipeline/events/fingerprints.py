@@ -13,9 +13,10 @@ white space of any length                                        one space
 """
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = ["FINGERPRINT_FIELD", "fingerprint", "pattern"]
 
@@ -24,7 +25,14 @@ FINGERPRINT_FIELD = "error.fingerprint"
 # A trace deeper than this repeats itself; the outermost and the innermost calls are at its ends.
 _LONGEST_TEXT = 8192
 _HASH_BYTES = 8
+# An error storm repeats its lines and words, and the calls of its stack traces, but seldom a whole text: ids are in the
+# message, which is the first line of a trace in some languages and the last in others.
 _CACHED_ERRORS = 4096
+_CACHED_CALLS = 1024
+_CACHED_LINES = 16_384
+_CACHED_WORDS = 4096
+# Longer lines and words are not kept, so that no cache grows beyond some megabytes.
+_LONGEST_CACHED = 512
 
 # Of an event without a message: who has logged it, and what it is an instance of.
 _LOGGERS = (
@@ -64,18 +72,17 @@ _OWN_NAMES = frozenset(
     }
 )
 
-_VARIABLE = re.compile(
-    r"""
+_EMAIL = r"(?P<email> [\w.+-]{1,64}@[\w-]+\.[\w.-]+ )"
+_VARIABLE = r"""
       (?P<id> \b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b )
     | (?P<hex> \b0[xX][0-9a-fA-F]+\b )
-    | (?P<email> [\w.+-]{1,64}@[\w-]+\.[\w.-]+ )
-    | (?P<path> (?:[A-Za-z]:)?(?:[\\/][\w.@~+-]+)+[\\/](?=[\w.@~+-]) )
+    | %s (?P<path> (?:[A-Za-z]:)?(?:[\\/][\w.@~+-]+)+[\\/](?=[\w.@~+-]) )
     | (?P<digest> \b(?=[a-fA-F]*[0-9])[0-9a-fA-F]{8,}\b )
     | (?P<n> [-+]?(?:\d+(?:[.,:]\d+)*)(?:[eE][-+]?\d+)? )
-    | (?P<space> \s+ )
-    """,
-    re.VERBOSE,
-)
+"""
+# In a word without an @ no e-mail address has to be looked for, which is what takes the time.
+_IN_WORD = re.compile(_VARIABLE % "", re.VERBOSE)
+_IN_WORD_WITH_AT = re.compile(_VARIABLE % f"{_EMAIL} |", re.VERBOSE)
 _PLACEHOLDERS = {
     "id": "<id>",
     "hex": "<hex>",
@@ -83,7 +90,6 @@ _PLACEHOLDERS = {
     "path": "",
     "digest": "<id>",
     "n": "<n>",
-    "space": " ",
 }
 
 
@@ -103,16 +109,13 @@ def fingerprint(event: dict[str, Any]) -> str:
     message = _first_text(event.get("message"), error.get("message"), event.get("error.message"))
     if not message:
         kind, message = kind or _first_text(*map(event.get, _LOGGERS)), _template(event)
-    return _fingerprint(
-        kind,
-        message,
-        _first_text(
-            context.get("stack_trace"),
-            error.get("stack_trace"),
-            event.get("error.stack_trace"),
-            event.get("stack_trace"),
-        ),
+    stack_trace = _first_text(
+        context.get("stack_trace"),
+        error.get("stack_trace"),
+        event.get("error.stack_trace"),
+        event.get("stack_trace"),
     )
+    return _hash(kind, _pieces(message), _pieces(stack_trace))
 
 
 def _template(event: dict[str, Any]) -> str:
@@ -122,7 +125,54 @@ def _template(event: dict[str, Any]) -> str:
 
 def pattern(text: str) -> str:
     """Give a text with everything that varies replaced, as the table above says."""
-    return _VARIABLE.sub(_placeholder, _ends(text)).strip()
+    return _joined(_pieces(_ends(text)))
+
+
+class _Pieces(NamedTuple):
+    """The patterns of a text's first line, of its last, and of what is between them; some may be empty."""
+
+    first: str
+    between: str
+    last: str
+
+
+def _pieces(text: str) -> _Pieces:
+    # White space of any length is one space, so that each line, and each word of it, has a pattern of its own:
+    # nothing that is replaced reaches over white space.
+    first, _, rest = text.partition("\n")
+    between, _, last = rest.rpartition("\n")
+    return _Pieces(_line_pattern(first), _lines_pattern(between) if between else "", _line_pattern(last))
+
+
+def _joined(pieces: Iterable[str]) -> str:
+    return " ".join(filter(None, pieces))
+
+
+@lru_cache(_CACHED_CALLS)
+def _lines_pattern(text: str) -> str:
+    return _joined(map(_line_pattern, text.split("\n")))
+
+
+def _line_pattern(line: str) -> str:
+    return _cached_line_pattern(line) if len(line) <= _LONGEST_CACHED else _words_pattern(line)
+
+
+def _words_pattern(line: str) -> str:
+    return " ".join([word if word.isalpha() else _word_pattern(word) for word in line.split()])
+
+
+_cached_line_pattern = lru_cache(_CACHED_LINES)(_words_pattern)
+
+
+def _word_pattern(word: str) -> str:
+    return _cached_word_pattern(word) if len(word) <= _LONGEST_CACHED else _replace_in_word(word)
+
+
+def _replace_in_word(word: str) -> str:
+    return (_IN_WORD_WITH_AT if "@" in word else _IN_WORD).sub(_placeholder, word)
+
+
+_cached_word_pattern = lru_cache(_CACHED_WORDS)(_replace_in_word)
 
 
 def _placeholder(match: re.Match[str]) -> str:
@@ -130,8 +180,8 @@ def _placeholder(match: re.Match[str]) -> str:
 
 
 @lru_cache(_CACHED_ERRORS)
-def _fingerprint(kind: str, message: str, stack_trace: str) -> str:
-    text = "\n".join((kind, pattern(message), pattern(stack_trace)))
+def _hash(kind: str, message: _Pieces, stack_trace: _Pieces) -> str:
+    text = "\n".join((kind, _joined(message), _joined(stack_trace)))
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_HASH_BYTES).hexdigest()
 
 

@@ -25,6 +25,7 @@ from pipeline.kafka.client import (
     start_client,
 )
 from pipeline.kafka.fetched_records import as_parsed
+from pipeline.kafka.key_partition import key_partition
 from pipeline.kafka.letter_marks import Mark, MarkFile, mark_of
 from pipeline.kafka.seen_ids import SeenIds
 from pipeline.settings import Settings
@@ -163,9 +164,10 @@ class DeadLetterProducer:
         sent: list[tuple[DeadLetter, Any]] = []
         failed: list[tuple[DeadLetter, KafkaError]] = []
         for letter in letters:
+            identifier = letter.id
             try:
                 sending = await producer.send(
-                    self._topic, letter.value, key=letter.id.encode(), headers=_headers(letter)
+                    self._topic, letter.value, key=identifier.encode(), headers=_headers(letter, identifier)
                 )
             except _TOO_LARGE as error:  # for this client already
                 failed.append((letter, error))
@@ -192,6 +194,7 @@ class DeadLetterProducer:
                 enable_idempotence=True,
                 max_request_size=_MAX_REQUEST_BYTES,
                 compression_type="lz4",
+                partitioner=key_partition,
             )
             try:
                 await start_client(producer, self._settings.kafka)
@@ -258,29 +261,32 @@ async def _read(
                             yield _parse(record.key, record.value, record.headers)
 
 
-def _headers(letter: DeadLetter) -> list[tuple[str, bytes | None]]:
+def _headers(letter: DeadLetter, identifier: str) -> list[tuple[str, bytes | None]]:
     record = letter.record
-    ours = {
-        "topic": record.topic,
-        "partition": record.partition,
-        "offset": record.offset,
-        "timestamp": record.timestamp_ms,
-        "error_type": letter.error_type,
-        "reason": letter.reason[:_LONGEST_REASON],
-        "field": letter.field,
-        "status": letter.status,
-        "attempts": letter.attempts,
-        "id": letter.id,
-        "version": version(),
-    }
+    headers = [
+        *letter.headers,
+        (_FIRST, record.topic.encode()),
+        (f"{_PREFIX}partition", b"%d" % record.partition),
+        (f"{_PREFIX}offset", b"%d" % record.offset),
+        (f"{_PREFIX}timestamp", b"%d" % record.timestamp_ms),
+        (f"{_PREFIX}error_type", letter.error_type.encode()),
+        (f"{_PREFIX}reason", letter.reason[:_LONGEST_REASON].encode()),
+        (f"{_PREFIX}field", letter.field.encode()),
+        (f"{_PREFIX}status", b"%d" % letter.status),
+        (f"{_PREFIX}attempts", b"%d" % letter.attempts),
+        (f"{_PREFIX}id", identifier.encode()),
+        (f"{_PREFIX}version", version().encode()),
+    ]
     if record.topic_key:
-        ours["topic_key"] = record.topic_key
+        headers.append((f"{_PREFIX}topic_key", record.topic_key.encode()))
     if letter.element is not None:
-        ours["element"] = letter.element
+        headers.append((f"{_PREFIX}element", b"%d" % letter.element))
     if letter.whole_bytes is not None:
-        ours |= {"whole_bytes": letter.whole_bytes, "sha256": letter.sha256}
-    headers = [*letter.headers, *((_PREFIX + name, str(value).encode()) for name, value in ours.items())]
-    return headers if letter.key is None else [*headers, (_KEY, letter.key)]
+        headers.append((f"{_PREFIX}whole_bytes", b"%d" % letter.whole_bytes))
+        headers.append((f"{_PREFIX}sha256", letter.sha256.encode()))
+    if letter.key is not None:
+        headers.append((_KEY, letter.key))
+    return headers
 
 
 def _parse(key: bytes | None, value: bytes | None, headers: Headers) -> DeadLetter:

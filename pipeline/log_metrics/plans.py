@@ -7,11 +7,23 @@ from typing import Any, NamedTuple
 from pipeline.log_metrics.rules import MISSING, OTHER, Rule
 from pipeline.log_metrics.series import Amounts, CounterSeries, DerivedMetric, GaugeSeries, Series, amounts_of
 
-__all__ = ["FIXED", "Cell", "Context", "Group", "KnownRule", "Plan", "in_context", "known_rule", "scalar"]
+__all__ = [
+    "FIXED",
+    "Cell",
+    "Context",
+    "Group",
+    "Kind",
+    "KnownRule",
+    "Plan",
+    "in_context",
+    "known_rule",
+    "scalar",
+]
 
 _CONTEXT = "context."
 _STAMP = "@timestamp"
-FIXED = ("service", "component", "level")
+_SERVICE = "service"
+FIXED = (_SERVICE, "component", "level")
 """The fields of the root that every event is told apart by, whatever the rules look at."""
 
 Context = dict[str, Any]
@@ -28,6 +40,18 @@ class Cell(NamedTuple):
     number_of: _Take
     groups: dict[Any, list[Any]]
     stamped: bool
+
+
+class Kind:
+    """Events of one plan, level and component, and of one service or of several for which no series is left."""
+
+    __slots__ = ("cell", "groups", "plan")
+
+    def __init__(self, plan: "Plan") -> None:
+        self.plan = plan
+        self.groups: dict[Any, list[Any]] = {}
+        """Lists of events by what else they have in common."""
+        self.cell = plan.cell(self.groups)
 
 
 class _Compound:
@@ -117,6 +141,7 @@ class Plan:
             )
             for rule, metric, *_ in possible
         ]
+        self._of_service = [_by_fixed(rule) for rule in self._rules if _SERVICE in dict(rule.labels)]
 
     def key(self, context: Context, stamp: str, event: dict[str, Any]) -> Any:
         """Give what an event has in common with its like."""
@@ -129,6 +154,17 @@ class Plan:
     def cell(self, groups: dict[Any, list[Any]]) -> Cell:
         """Give what is needed to put events into these groups."""
         return Cell(self._keys.take_context, self._numbers.take_context, groups, bool(self._numbers.root))
+
+    def leaves_no_series(self, fixed: dict[str, Any]) -> bool:
+        """Tell whether the service of these fixed fields makes no difference, now or later.
+
+        It makes none where no label names it, or where each metric with such a label has all the series that it may
+        have and none is of this service: whatever else is in such an event, it counts under `other`.
+        """
+        return all(
+            metric.has_none_for(places, tuple([text(fixed[field]) for field, text in labels]))
+            for metric, places, labels in self._of_service
+        )
 
     def targets(self, fixed: dict[str, Any], key: Any) -> list[_Target]:
         """Apply the rules to what a group of events has in common."""
@@ -238,6 +274,14 @@ def in_context(rule: Rule) -> list[str]:
     return [
         name.removeprefix(_CONTEXT) for name in (*rule.fields, rule.value or "") if name.startswith(_CONTEXT)
     ]
+
+
+def _by_fixed(
+    rule: _Prepared,
+) -> tuple[DerivedMetric, tuple[int, ...], list[tuple[str, Callable[[object], str]]]]:
+    """Give the labels of a rule that fixed fields decide, with their places among all of its labels."""
+    places = tuple([place for place, (field, _) in enumerate(rule.labels) if field in FIXED])
+    return rule.metric, places, [rule.labels[place] for place in places]
 
 
 # What there is where nothing is wanted: a list's own method that gives 0 for whatever it is asked.

@@ -127,6 +127,17 @@ class DerivedMetric:
         self.series: dict[tuple[str, ...], Series] = {}
         self.folded = 0
         self.refused = 0
+        # By places of labels: which texts there are at these places, of any series.
+        self._texts_at: dict[tuple[int, ...], set[tuple[str, ...]]] = {}
+
+    def has_none_for(self, places: tuple[int, ...], texts: tuple[str, ...]) -> bool:
+        """Tell whether there is no series with these texts at these places, and never will be."""
+        if len(self.series) < self.rule.max_label_sets:
+            return False
+        there = self._texts_at.get(places)
+        if there is None:
+            there = self._texts_at[places] = {_at(places, labels) for labels in self.series}
+        return texts not in there
 
     def get(self, labels: tuple[str, ...], others: tuple[str, ...]) -> tuple[Series | None, bool]:
         """Give the series of these labels; beyond the cap that of the others, none for a gauge, and tell so."""
@@ -134,14 +145,17 @@ class DerivedMetric:
         if series is not None:
             return series, False
         if len(self.series) < self.rule.max_label_sets:
-            series = self.series[labels] = _SERIES[self.rule.type](self.rule)
-            return series, False
+            return self._new(labels), False
         if self.rule.type == "gauge":
             # A reading that belongs to nothing says nothing.
             return None, True
-        if others not in self.series:
-            self.series[others] = _SERIES[self.rule.type](self.rule)
-        return self.series[others], True
+        return self.series.get(others) or self._new(others), True
+
+    def _new(self, labels: tuple[str, ...]) -> Series:
+        series = self.series[labels] = _SERIES[self.rule.type](self.rule)
+        for places, there in self._texts_at.items():
+            there.add(_at(places, labels))
+        return series
 
     def names(self) -> Iterator[Metric]:
         """Give the empty families."""
@@ -186,6 +200,10 @@ class DerivedMetric:
             )
         family.add_sample(f"{name}_count", labels, total)
         family.add_sample(f"{name}_sum", labels, series.sum)
+
+
+def _at(places: tuple[int, ...], labels: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple([labels[place] for place in places])
 
 
 def _number_given(values: Sequence[Any]) -> int:

@@ -1,5 +1,6 @@
 """The same fault has the same fingerprint, another has another, and nothing makes it fail or slow."""
 
+import re
 from typing import Any
 
 import orjson
@@ -78,6 +79,38 @@ def test_ecs_fields_serve_as_well_as_the_contexts() -> None:
 def test_a_fingerprint_stays_what_it_is() -> None:
     # A change would make every known error a new one: of each of them there is a document with this id.
     assert fingerprint(failure(message="user 17 not found")) == "4b0a66854ab5fb02"
+
+
+# What varies, as one pattern over the whole of a text, which defines what the product does line by line, word by word.
+VARIABLE = re.compile(
+    r"""
+      (?P<id> \b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b )
+    | (?P<hex> \b0[xX][0-9a-fA-F]+\b )
+    | (?P<email> [\w.+-]{1,64}@[\w-]+\.[\w.-]+ )
+    | (?P<path> (?:[A-Za-z]:)?(?:[\\/][\w.@~+-]+)+[\\/](?=[\w.@~+-]) )
+    | (?P<digest> \b(?=[a-fA-F]*[0-9])[0-9a-fA-F]{8,}\b )
+    | (?P<n> [-+]?(?:\d+(?:[.,:]\d+)*)(?:[eE][-+]?\d+)? )
+    | (?P<space> \s+ )
+    """,
+    re.VERBOSE,
+)
+PLACEHOLDERS = {"hex": "<hex>", "email": "<email>", "path": "", "n": "<n>", "space": " "}
+PARTS = st.sampled_from(
+    [*" \n\t\r\x1c\x85\u2028\u00a0a/\\@.-:0e", "0x7f", "deadbee1", "x@b.co", "C:/a/b", "1.5e3", "é", "٣", "_", "(", ";",
+     "d4a43418-74cd-4adb-9e24-9c42697be39e", "word", 'File "/srv/a/b.py", line 7, in f']
+)  # fmt: skip
+
+
+@given(st.lists(PARTS, max_size=20).map("".join) | st.text(max_size=60))
+def test_word_by_word_is_as_the_whole_text_at_once(text: str) -> None:
+    whole = VARIABLE.sub(lambda match: PLACEHOLDERS.get(match.lastgroup or "", "<id>"), text).strip()
+    assert pattern(text) == whole
+
+
+def test_long_lines_and_words_are_as_short_ones() -> None:
+    line = " ".join(["took 15 s"] * 100)
+    word = "(x" * 400 + ":7"
+    assert pattern(f"a\n{line}\n{word}") == f"a {line} {word}".replace("15", "<n>").replace("7", "<n>")
 
 
 JSON = st.recursive(
