@@ -24,6 +24,7 @@ from benchmarks.report import table, write_results
 from benchmarks.start import measure_start
 from benchmarks.templates import measure_templates
 from benchmarks.traces import measure_traces
+from benchmarks.weather import WeatherRow, measure_weather
 from benchmarks.workers import Workers, measure_workers
 from pipeline.sandbox import start_sandbox
 
@@ -33,6 +34,9 @@ _MOST_FORMAT_EVENTS = 8_000
 _MOST_REJECTION_EVENTS = 500_000
 # A real Elasticsearch takes ten times as long for an event as the worker does.
 _MOST_ELASTICSEARCH_EVENTS = 200_000
+# A round of all kinds takes a minute.
+_MOST_WEATHER_EVENTS = 500_000
+_MOST_WEATHER_ROUNDS = 3
 _MOST_TRACE_EVENTS = 300_000
 _HOT_PATH_REPETITIONS = 3  # for each round: these are short
 
@@ -53,6 +57,7 @@ class Part(StrEnum):
     START = "start"
     TRACES = "traces"
     WORKERS = "workers"
+    WEATHER = "weather"
 
 
 @app.command()
@@ -81,7 +86,9 @@ def main(
 
 def _measure(parts: set[Part], events: int, rounds: int) -> Figures:
     """Measure one part after the other; the servers run only when one of them is needed."""
-    hot_path = formats = filters = end_to_end = rejections = templates = start = traces = workers = None
+    hot_path = formats = filters = end_to_end = rejections = templates = start = traces = workers = (
+        weather
+    ) = None
     if Part.HOT_PATH in parts:
         _say("hot path")
         hot_path = measure_hot_path(min(events, _MOST_HOT_PATH_EVENTS), rounds * _HOT_PATH_REPETITIONS)
@@ -98,6 +105,7 @@ def _measure(parts: set[Part], events: int, rounds: int) -> Figures:
                 _say("end to end")
                 end_to_end = measure_end_to_end(servers.kafka_bootstrap, events, rounds, _say)
             workers = _measure_workers(parts, servers.kafka_bootstrap, events, rounds)
+            weather = _measure_weather(parts, servers.kafka_bootstrap, events, rounds)
             if Part.REJECTIONS in parts:
                 _say("one refused document in every request")
                 rejections = measure_rejections(
@@ -124,6 +132,7 @@ def _measure(parts: set[Part], events: int, rounds: int) -> Figures:
         traces=traces,
         filters=filters,
         workers=workers,
+        weather=weather,
     )
 
 
@@ -132,6 +141,15 @@ def _measure_workers(parts: set[Part], bootstrap: str, events: int, rounds: int)
         return None
     _say("one worker, and two at a time")
     return measure_workers(bootstrap, events, rounds, _say)
+
+
+def _measure_weather(parts: set[Part], bootstrap: str, events: int, rounds: int) -> list[WeatherRow] | None:
+    if Part.WEATHER not in parts:
+        return None
+    _say("every weather")
+    return measure_weather(
+        bootstrap, min(events, _MOST_WEATHER_EVENTS), min(rounds, _MOST_WEATHER_ROUNDS), _say
+    )
 
 
 def _say(text: str) -> None:

@@ -1,44 +1,37 @@
 """The figures of a whole run: what they are called in `latest.json`, and which targets they have."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 from benchmarks.end_to_end import EndToEnd
 from benchmarks.filters import FilterRow, Filters
 from benchmarks.formats import FormatRow
 from benchmarks.hot_path import HotPath
+from benchmarks.lines import (
+    Line,
+    end_to_end_lines,
+    filter_lines,
+    format_lines,
+    hot_path_lines,
+    rejection_lines,
+    start_lines,
+    template_lines,
+    trace_lines,
+    weather_lines,
+    workers_lines,
+)
 from benchmarks.rejections import Rejections
 from benchmarks.start import Start
 from benchmarks.templates import Templates
 from benchmarks.traces import TraceRun
+from benchmarks.weather import KINDS, WeatherRow
 from benchmarks.workers import Workers
 
-__all__ = ["Figures", "Line"]
+__all__ = ["Figures"]
 
 _DIGITS = 3
-_MOST_OURS_TO_FLOOR = 2.0
-_MOST_LOG_METRICS = 1.1
-_LEAST_PLAIN_TO_OURS = 5.0
-_LEAST_REJECTED_TO_CLEAN = 0.5
-_MOST_OURS_TO_GUIDE = 0.75
-_MOST_RSS_MB = 200
-_MOST_START_SECONDS = 2.0
-_MOST_TRACE_EVENTS_US = 0.9
-_MOST_CORRELATOR_US = 4.5
-_MOST_UNMATCHED_TO_MATCHED = 1.0
-_MOST_GUIDE_TO_BUILT_IN = 1.3
-_LEAST_TWO_TO_TWICE_ONE = 0.9
-
-
-class Line(NamedTuple):
-    """One line of the table; `met` is None where there is no target."""
-
-    group: str
-    name: str
-    value: str
-    target: str = ""
-    met: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +49,7 @@ class Figures:
     traces: TraceRun | None = None
     filters: Filters | None = None
     workers: Workers | None = None
+    weather: list[WeatherRow] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Give the content of `latest.json`; its keys do not depend on what was left out."""
@@ -76,6 +70,7 @@ class Figures:
                 "rss_mb": end and round(end.rss_mb, 1),
             },
             "workers": _workers_figures(self.workers),
+            "weather": _weather_figures(self.weather or []),
             "rejections": {
                 "us_per_event": _rounded(rejected and rejected.us_per_event),
                 "clean_us_per_event": _rounded(rejected and rejected.clean_us_per_event),
@@ -128,153 +123,37 @@ class Figures:
 
     def lines(self) -> list[Line]:
         """Give the table, top to bottom."""
-        lines: list[Line] = []
-        if self.hot_path:
-            lines += _hot_path_lines(self.hot_path)
-        if self.formats:
-            lines += _format_lines(self.formats)
-        if self.filters:
-            lines += _filter_lines(self.filters)
-        if self.end_to_end:
-            lines += _end_to_end_lines(self.end_to_end)
-        if self.workers:
-            lines += _workers_lines(self.workers)
-        if self.rejections:
-            lines += _rejection_lines(self.rejections)
-        if self.start:
-            seconds = self.start.seconds
-            lines.append(
-                Line(
-                    "One worker",
-                    "process start → first document",
-                    f"{seconds:.2f} s",
-                    f"< {_MOST_START_SECONDS:g} s",
-                    seconds < _MOST_START_SECONDS,
-                )
-            )
-        if self.traces:
-            lines += _trace_lines(self.traces)
-        if self.templates:
-            lines += _template_lines(self.templates)
-        return lines
-
-
-def _hot_path_lines(hot: HotPath) -> list[Line]:
-    group = "In memory, CPU per event"
-    lines = [Line(group, row.name, f"{row.median:.2f} µs (least {row.minimum:.2f})") for row in hot.rows]
-    if (cost := hot.trace_events_us) is not None:
-        name = "what trace events cost"
-        lines.append(
-            Line(
-                group,
-                name,
-                f"{cost:.2f} µs",
-                f"≤ {_MOST_TRACE_EVENTS_US:g} µs",
-                cost <= _MOST_TRACE_EVENTS_US,
-            )
-        )
-    return lines
-
-
-def _format_lines(rows: list[FormatRow]) -> list[Line]:
-    """Compare each format with the guide's, and with what its kind may cost."""
-    group = "Formats, in memory, CPU per event"
-    return [
-        Line(
-            group,
-            row.name,
-            f"{row.us_per_event:.2f} µs, {row.times_guide:.2f} x guide",
-            f"≤ {row.most_times_guide:g} x guide" if row.most_times_guide else "",
-            row.times_guide <= row.most_times_guide if row.most_times_guide else None,
-        )
-        for row in rows
-    ]
+        parts: list[tuple[Any, Callable[[Any], list[Line]]]] = [
+            (self.hot_path, hot_path_lines),
+            (self.formats, format_lines),
+            (self.filters, filter_lines),
+            (self.end_to_end, end_to_end_lines),
+            (self.weather, weather_lines),
+            (self.workers, workers_lines),
+            (self.rejections, rejection_lines),
+            (self.start, start_lines),
+            (self.traces, trace_lines),
+            (self.templates, template_lines),
+        ]
+        return [line for measured, lines_of in parts if measured for line in lines_of(measured)]
 
 
 def _filter_figures(row: FilterRow) -> dict[str, Any]:
     return {"name": row.name, "us_per_event": _rounded(row.median), "most": row.most}
 
 
-def _filter_lines(filters: Filters) -> list[Line]:
-    group = "Logstash's filters alone, CPU per event"
-    in_worker = "Records to documents, in memory, with filters"
-    ratio, guide = median(filters.unmatched_to_matched), median(filters.guide_to_built_in)
-    return [
-        *(
-            Line(
-                group,
-                row.name,
-                f"{row.median:.2f} µs (least {row.least:.2f})",
-                f"≤ {row.most:g} µs" if row.most is not None else "",
-                row.is_met,
-            )
-            for row in filters.rows
-        ),
-        Line(
-            group,
-            "a line that does not match against one that does",
-            f"{ratio:.2f} x",
-            f"≤ {_MOST_UNMATCHED_TO_MATCHED:g} x",
-            ratio <= _MOST_UNMATCHED_TO_MATCHED,
-        ),
-        Line(
-            in_worker,
-            "the guide's filter section",
-            f"{guide:.2f} x without filters",
-            f"≤ {_MOST_GUIDE_TO_BUILT_IN:g} x without filters",
-            guide <= _MOST_GUIDE_TO_BUILT_IN,
-        ),
-        Line(
-            in_worker,
-            "the same and one filter more",
-            f"{median(filters.more_to_built_in):.2f} x without filters",
-        ),
-    ]
+def _weather_figures(rows: list[WeatherRow]) -> dict[str, dict[str, Any]]:
+    measured = {row.kind.name: row for row in rows}
+    return {kind.name: _weather_row_figures(measured.get(kind.name)) for kind in KINDS}
 
 
-def _end_to_end_lines(end: EndToEnd) -> list[Line]:
-    group = "Kafka → answering sink, CPU per event"
-    to_floor, to_ours = median(end.ours_to_floor), median(end.plain_to_ours)
-    without_to_floor, metrics = median(end.ours_without_log_metrics_to_floor), median(end.log_metrics_to_none)
-    return [
-        Line(group, "the floor: getmany + orjson.loads", f"{end.floor_us_per_event:.2f} µs"),
-        Line(
-            group,
-            "ours, everything on",
-            f"{end.ours_us_per_event:.2f} µs, {to_floor:.2f} x floor",
-            f"≤ {_MOST_OURS_TO_FLOOR:.1f} x floor",
-            to_floor <= _MOST_OURS_TO_FLOOR,
-        ),
-        Line(
-            group,
-            "ours, no metrics from the logs",
-            f"{end.ours_without_log_metrics_us_per_event:.2f} µs, {without_to_floor:.2f} x floor",
-            f"≤ {_MOST_OURS_TO_FLOOR:.1f} x floor",
-            without_to_floor <= _MOST_OURS_TO_FLOOR,
-        ),
-        Line(
-            group,
-            "what metrics from the logs cost",
-            f"{100 * (metrics - 1):.0f} %",
-            f"≤ {100 * (_MOST_LOG_METRICS - 1):.0f} %",
-            metrics <= _MOST_LOG_METRICS,
-        ),
-        Line(
-            group,
-            "the plain way: json + async_bulk",
-            f"{end.plain_us_per_event:.1f} µs, {to_ours:.1f} x ours",
-            f"≥ {_LEAST_PLAIN_TO_OURS:g} x ours",
-            to_ours >= _LEAST_PLAIN_TO_OURS,
-        ),
-        Line("One worker", "events per second", f"{end.events_per_second:,.0f}"),
-        Line(
-            "One worker",
-            "peak resident memory",
-            f"{end.rss_mb:.0f} MB",
-            f"< {_MOST_RSS_MB} MB",
-            end.rss_mb < _MOST_RSS_MB,
-        ),
-    ]
+def _weather_row_figures(row: WeatherRow | None) -> dict[str, Any]:
+    return {
+        "us_per_event": _rounded(row and row.us_per_event),
+        "times_base": _rounded(row and row.times_base),
+        "rss_mb": row and round(row.rss_mb, 1),
+        "events": row and row.events,
+    }
 
 
 def _workers_figures(both: Workers | None) -> dict[str, Any]:
@@ -284,97 +163,6 @@ def _workers_figures(both: Workers | None) -> dict[str, Any]:
         "one_events_per_second": both and round(both.one_events_per_second),
         "two_events_per_second": both and round(both.two_events_per_second),
     }
-
-
-def _workers_lines(both: Workers) -> list[Line]:
-    """Say what two workers do by the CPU too: on two cores the broker and the sink have none of their own."""
-    group = "Two workers at a time, each over all events"
-    throughput, per_cpu = (
-        median(both.events_per_second_to_twice_one),
-        median(both.events_per_cpu_second_to_one),
-    )
-    target = f"≥ {_LEAST_TWO_TO_TWICE_ONE:g} x"
-    return [
-        Line(
-            group,
-            "events per second of CPU",
-            f"{1e6 / both.two_us_per_event:,.0f}, {per_cpu:.2f} x one worker's",
-            target,
-            per_cpu >= _LEAST_TWO_TO_TWICE_ONE,
-        ),
-        Line(
-            group,
-            "events per second, beside broker and sink",
-            f"{both.two_events_per_second:,.0f}, {throughput:.2f} x twice one worker's",
-        ),
-    ]
-
-
-def _rejection_lines(rejected: Rejections) -> list[Line]:
-    group = "One refused document in every bulk request"
-    target = f"≥ {_LEAST_REJECTED_TO_CLEAN:g} x clean"
-    throughput, per_cpu_second = (
-        median(rejected.throughput_to_clean),
-        median(rejected.per_cpu_second_to_clean),
-    )
-    return [
-        Line(
-            group,
-            "events per second, dead letters to Kafka",
-            f"{rejected.events_per_second:,.0f}, {throughput:.2f} x clean",
-            target,
-            throughput >= _LEAST_REJECTED_TO_CLEAN,
-        ),
-        Line(
-            group,
-            "events per second of CPU",
-            f"{1e6 / rejected.us_per_event:,.0f}, {per_cpu_second:.2f} x clean",
-            target,
-            per_cpu_second >= _LEAST_REJECTED_TO_CLEAN,
-        ),
-    ]
-
-
-def _trace_lines(told: TraceRun) -> list[Line]:
-    group = "Trace events → summaries in a real Elasticsearch, one correlator"
-    return [
-        Line(
-            group,
-            "CPU per source event",
-            f"{told.us_per_event:.2f} µs",
-            f"≤ {_MOST_CORRELATOR_US:g} µs",
-            told.us_per_event <= _MOST_CORRELATOR_US,
-        ),
-        Line(group, "source events read in a second", f"{told.events_per_second:,.0f}"),
-        Line(
-            group,
-            f"memory of an open trace, of {told.held.traces:,}",
-            f"{told.held.bytes_per_trace:,.0f} bytes",
-        ),
-        Line(
-            group, "restart, 15 minutes of 1,000 events a second read again", f"{told.reread_seconds:.1f} s"
-        ),
-    ]
-
-
-def _template_lines(real: Templates) -> list[Line]:
-    group = "Elasticsearch's CPU per document"
-    ratio = median(real.ours_to_guide)
-    return [
-        Line(group, "the guide's template", f"{real.guide_us_per_document:.1f} µs"),
-        Line(
-            group,
-            "our template",
-            f"{real.ours_us_per_document:.1f} µs, {ratio:.2f} x the guide's",
-            f"≤ {_MOST_OURS_TO_GUIDE:g} x the guide's",
-            ratio <= _MOST_OURS_TO_GUIDE,
-        ),
-        Line(
-            "Kafka → real Elasticsearch",
-            "documents per second",
-            f"{real.real_documents_per_second:,.0f}",
-        ),
-    ]
 
 
 def _rounded(value: float | None) -> float | None:

@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 from benchmarks.contenders.task import Task
 from benchmarks.contest import run_contender
-from benchmarks.sink import documents_received, running_sink
+from benchmarks.sink import Rejects, documents_received, running_sink
 from benchmarks.traffic import create_topic, produce, sample_day
 from benchmarks.usage import Usage
 from pipeline.kafka.dead_letters import dead_letter_topic, read_dead_letters
 from pipeline.settings import Settings
 
-__all__ = ["RejectionRound", "Rejections", "measure_rejections"]
+__all__ = ["RejectionRound", "Rejections", "count_dead_letters", "measure_rejections"]
 
 _DEAD_LETTER_PARTITIONS = 1
 
@@ -74,7 +74,7 @@ def measure_rejections(bootstrap: str, events: int, rounds: int, report: Callabl
     report(f"producing {events:,} events")
     asyncio.run(produce(bootstrap, topic, sample_day(events)))
     done = []
-    with running_sink() as sink, running_sink(reject_one=True) as rejecting:
+    with running_sink() as sink, running_sink(Rejects.ONE) as rejecting:
         for number in range(rounds):
             clean, none_dead = _run(bootstrap, topic, events, sink)
             rejected, dead = _run(bootstrap, topic, events, rejecting)
@@ -100,11 +100,12 @@ def _run(bootstrap: str, topic: str, events: int, sink: str) -> tuple[Usage, int
     before = documents_received(sink)
     usage = run_contender(task)
     taken = documents_received(sink) - before
-    dead = asyncio.run(_dead_letters(settings))
+    dead = asyncio.run(count_dead_letters(settings))
     if taken + dead != events:
         raise RuntimeError(f"{taken} documents were taken and {dead} died, of {events} events")
     return usage, dead
 
 
-async def _dead_letters(settings: Settings) -> int:
+async def count_dead_letters(settings: Settings) -> int:
+    """Count the letters that these settings' worker has written."""
     return sum([1 async for _ in read_dead_letters(settings)])

@@ -6,7 +6,8 @@ from pathlib import Path
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from benchmarks.figures import Figures, Line
+from benchmarks.figures import Figures
+from benchmarks.lines import Line
 from benchmarks.plot import write_plot
 
 __all__ = ["table", "write_results"]

@@ -1,9 +1,9 @@
 """A server that answers bulk requests as Elasticsearch would, and does nothing else.
 
-    python -m benchmarks.sink [--reject-one]
+    python -m benchmarks.sink [--reject-one | --reject-all]
 
-With `--reject-one` it refuses one document of every request for good. It prints its URL, serves on a free port of
-the loopback interface, and ends when its standard input does.
+With `--reject-one` it refuses one document of every request for good, with `--reject-all` every one. It prints its
+URL, serves on a free port of the loopback interface, and ends when its standard input does.
 """
 
 import asyncio
@@ -13,13 +13,24 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import uvloop
 from aiohttp import web
 
-__all__ = ["application", "documents_received", "running_sink"]
+__all__ = ["Rejects", "application", "documents_received", "running_sink"]
+
+
+class Rejects(StrEnum):
+    """Which documents of a request are refused."""
+
+    NONE = "--reject-none"
+    ONE = "--reject-one"
+    """The one in the middle."""
+    ALL = "--reject-all"
+
 
 _HOST = "127.0.0.1"
 _STOP_SECONDS = 5
@@ -46,19 +57,19 @@ _REJECTED_ITEM = (
     b"field [message] of type [long] in document with id 'of-this-request'. Preview of field's value: 'x'\","
     b'"caused_by":{"type":"illegal_argument_exception","reason":"For input string: \\"x\\""}}}}'
 )
-_ACTION_ID = re.compile(rb'^\{"create":\{"_index":"[^"]*","_id":"([^"]*)"\}\}$', re.MULTILINE)
+# Routing stands before the index, where there is any.
+_ACTION_ID = re.compile(rb'^\{"create":\{[^}]*"_id":"([^"]*)"\}\}$', re.MULTILINE)
 _OF_FIRST_ERRORS = b'.fingerprints"'
-_REJECT_ONE = "--reject-one"
 _LINES_PER_DOCUMENT = 2
 _DOCUMENTS: web.AppKey[list[int]] = web.AppKey("documents", list)
-_REJECTS: web.AppKey[bool] = web.AppKey("rejects", bool)
+_REJECTS: web.AppKey[Rejects] = web.AppKey("rejects", Rejects)
 
 
-def application(*, reject_one: bool = False) -> web.Application:
+def application(rejects: Rejects = Rejects.NONE) -> web.Application:
     """Make the server: `POST /_bulk`, and `GET /documents`, which tells how many events it has taken."""
     server = web.Application()
     server[_DOCUMENTS] = [0]
-    server[_REJECTS] = reject_one
+    server[_REJECTS] = rejects
     server.router.add_post("/_bulk", _bulk)
     server.router.add_put("/_bulk", _bulk)
     server.router.add_get("/documents", _documents)
@@ -66,36 +77,40 @@ def application(*, reject_one: bool = False) -> web.Application:
 
 
 async def _bulk(request: web.Request) -> web.Response:
-    """Count the documents and say that each was created, but for the one in the middle that is to be refused."""
+    """Count the documents and say that each was created, but for those that are to be refused."""
     lines = 0
     first = b""
     chunks = []
+    rejects = request.app[_REJECTS]
     async for chunk in request.content.iter_any():
         lines += chunk.count(b"\n")
         first = first or chunk
-        if request.app[_REJECTS]:
+        if rejects is not Rejects.NONE:
             chunks.append(chunk)
     documents = lines // _LINES_PER_DOCUMENT
     # Notes on errors seen for the first time come from the worker itself, beside the events.
     events = documents if _OF_FIRST_ERRORS not in first.split(b"\n", 1)[0] else 0
-    rejects = request.app[_REJECTS] and events > 0
-    request.app[_DOCUMENTS][0] += events - rejects
+    rejected = _rejected(rejects, events)
+    request.app[_DOCUMENTS][0] += events - len(rejected)
     asked = request.query.get("filter_path", "")
-    ids = [_SOME_ID] * documents
-    if rejects and "_id" in asked:
-        # Whoever is refused one looks at the ids: here they are the ones that were sent.
-        ids = _ACTION_ID.findall(b"".join(chunks))
-    if "_id" in asked:
-        items = (
-            [_ID_ITEM % identifier for identifier in ids] if rejects else [_ID_ITEM % _SOME_ID] * documents
-        )
-    else:
+    if "_id" not in asked and not rejected:
         items = [_STATUS_ITEM if asked else _FULL_ITEM] * documents
-    if rejects:
-        items[documents // 2] = _REJECTED_ITEM % ids[documents // 2]
-    errors = b"true" if rejects else b"false"
+    else:
+        # Whoever is refused one looks at the ids: here they are the ones that were sent.
+        ids = _ACTION_ID.findall(b"".join(chunks)) if rejected else [_SOME_ID] * documents
+        items = [_ID_ITEM % each for each in ids]
+        for position in rejected:
+            items[position] = _REJECTED_ITEM % ids[position]
+    errors = b"true" if rejected else b"false"
     body = b'{"errors":%s,"took":1,"items":[%s]}' % (errors, b",".join(items))
     return web.Response(body=body, headers=_HEADERS)
+
+
+def _rejected(rejects: Rejects, documents: int) -> range:
+    """Give the places of the documents that are refused."""
+    if rejects is Rejects.NONE or not documents:
+        return range(0)
+    return range(documents) if rejects is Rejects.ALL else range(documents // 2, documents // 2 + 1)
 
 
 async def _documents(request: web.Request) -> web.Response:
@@ -103,9 +118,9 @@ async def _documents(request: web.Request) -> web.Response:
 
 
 @contextmanager
-def running_sink(*, reject_one: bool = False) -> Iterator[str]:
+def running_sink(rejects: Rejects = Rejects.NONE) -> Iterator[str]:
     """Run the sink as a process of its own; gives its URL."""
-    command = [sys.executable, "-m", "benchmarks.sink", *([_REJECT_ONE] if reject_one else [])]
+    command = [sys.executable, "-m", "benchmarks.sink", rejects]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
     ) as process:
@@ -134,7 +149,8 @@ def documents_received(url: str) -> int:
 
 
 async def _serve() -> None:
-    runner = web.AppRunner(application(reject_one=_REJECT_ONE in sys.argv), access_log=None)
+    rejects = Rejects(sys.argv[1]) if sys.argv[1:] else Rejects.NONE
+    runner = web.AppRunner(application(rejects), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, _HOST, 0).start()
     host, port = runner.addresses[0][:2]

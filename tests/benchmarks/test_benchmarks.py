@@ -24,10 +24,11 @@ from benchmarks.hot_path import HotPath, Row, measure_hot_path
 from benchmarks.machine import describe_machine
 from benchmarks.rejections import RejectionRound, Rejections, measure_rejections
 from benchmarks.report import table, write_results
-from benchmarks.sink import application, running_sink
+from benchmarks.sink import Rejects, application, running_sink
 from benchmarks.start import Start, measure_start
 from benchmarks.templates import TemplateRound, Templates, measure_templates
 from benchmarks.usage import Usage, measure
+from benchmarks.weather import KINDS
 from benchmarks.workers import Workers, WorkersRound, measure_workers
 from pipeline.sandbox import Servers
 
@@ -113,6 +114,11 @@ FIGURE_KEYS = {
     "traces.events_per_second",
     "traces.reread_seconds",
     "traces.bytes_per_open_trace",
+    *(
+        f"weather.{kind.name}.{figure}"
+        for kind in KINDS
+        for figure in ("us_per_event", "times_base", "rss_mb", "events")
+    ),
 }
 
 
@@ -271,8 +277,8 @@ async def test_sink_answers_each_document(documents: int) -> None:
 
 @pytest.mark.parametrize("documents", [0, 1, 500])
 async def test_sink_refuses_one_document(documents: int) -> None:
-    body = b'{"create":{}}\n{"message":"text"}\n' * documents
-    async with TestServer(application(reject_one=True)) as server, ClientSession() as session:
+    body = b'{"create":{"routing":"0.0","_index":"i","_id":"0"}}\n{"message":"text"}\n' * documents
+    async with TestServer(application(Rejects.ONE)) as server, ClientSession() as session:
         async with session.post(server.make_url("/_bulk?filter_path=errors"), data=body) as response:
             answer = orjson.loads(await response.read())
         async with session.get(server.make_url("/documents")) as response:
@@ -283,9 +289,19 @@ async def test_sink_refuses_one_document(documents: int) -> None:
     assert len(statuses) == documents
 
 
+async def test_sink_refuses_every_document() -> None:
+    body = b'{"create":{"_index":"i","_id":"0"}}\n{"message":"text"}\n' * 3
+    async with TestServer(application(Rejects.ALL)) as server, ClientSession() as session:
+        async with session.post(server.make_url("/_bulk"), data=body) as response:
+            answer = orjson.loads(await response.read())
+        async with session.get(server.make_url("/documents")) as response:
+            assert await response.json() == 0
+    assert [item["create"]["status"] for item in answer["items"]] == [400] * 3
+
+
 async def test_sink_does_not_count_what_the_worker_notes_itself() -> None:
     body = b'{"create":{"_index":"claude-code-bot.fingerprints","_id":"0"}}\n{"message":"text"}\n'
-    async with TestServer(application(reject_one=True)) as server, ClientSession() as session:
+    async with TestServer(application(Rejects.ONE)) as server, ClientSession() as session:
         async with session.post(server.make_url("/_bulk?filter_path=items"), data=body) as response:
             answer = orjson.loads(await response.read())
         async with session.get(server.make_url("/documents")) as response:
