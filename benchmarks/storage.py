@@ -279,6 +279,7 @@ def measure(
     warm: int,
     *,
     contenders: tuple[Contender, ...] = (Contender.GUIDE, Contender.FORMER, Contender.OURS),
+    kinds: tuple[Kind, ...] = tuple(Kind),
     report: Callable[[str], None],
 ) -> list[Round]:
     """Index the same documents with each template in turns; `process` is the id of the server's."""
@@ -288,7 +289,7 @@ def measure(
         server.run(Contender.OURS, Kind.SAMPLE, warm)
     done = []
     for number in range(rounds):
-        for kind in Kind:
+        for kind in kinds:
             for contender in contenders:
                 one = server.run(contender, kind, documents)
                 done.append(one)

@@ -43,8 +43,13 @@ def test_the_table_says_what_the_bounds_are() -> None:
 def test_the_templates_are_compared_on_the_server(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "_STORE_SECONDS", 0)
     monkeypatch.setattr(storage, "_QUIET_TIMEOUT_SECONDS", 0)
-    monkeypatch.setattr(storage, "Kind", [Kind.SAMPLE])
-    url, process = servers.elasticsearch_url, servers.elasticsearch.pid
-    rounds = storage.measure(url, process, 1000, 1, 0, contenders=tuple(Contender), report=lambda _: None)
+    rounds = storage.measure(
+        servers.elasticsearch_url,
+        servers.elasticsearch.pid,
+        *(1000, 1, 0),
+        contenders=tuple(Contender),
+        kinds=(Kind.SAMPLE,),
+        report=lambda _: None,
+    )
     assert [one.contender for one in rounds] == list(Contender)
     assert all(one.documents == sum(one.shards) >= 1000 and one.cpu_us_per_document > 0 for one in rounds)
