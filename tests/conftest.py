@@ -65,7 +65,9 @@ def pytest_runtest_setup() -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Fetch the servers before the first test: what happens once must not count against its time limit."""
-    wanted = any("servers" in getattr(item, "fixturenames", ()) for item in session.items)
+    wanted = any(
+        not {"servers", "cluster"}.isdisjoint(getattr(item, "fixturenames", ())) for item in session.items
+    )
     if wanted and not session.config.option.collectonly:
         terminal = session.config.pluginmanager.get_plugin("terminalreporter")
         report = terminal.write_line if terminal else None

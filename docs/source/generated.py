@@ -124,6 +124,7 @@ def readme_figures() -> str:
             f"**{_span(figures, _LOGGERS)}** loggers, **{_span(figures, _SHIPPERS)}** shippers",
             f"the guide's: {_guides_us(figures):.1f} µs in memory",
         ),
+        *_weather_rows(figures.get("weather")),
         (
             "Ten of Logstash's filters on an event",
             f"**{_filter(figures, 'ten filters'):.1f} µs**",
@@ -149,6 +150,27 @@ def readme_figures() -> str:
 
 # What formats of a kind may cost at most tells which kind they are.
 _LOGGERS, _SHIPPERS = 2.0, 3.0
+
+
+def _weather_rows(weather: dict[str, Any] | None) -> list[tuple[str, str, str]]:
+    """Write what other traffic costs, against the sample's in the same run."""
+    if weather is None:
+        return []
+    base = f"the sample's traffic: {weather['base']['us_per_event']:.1f} µs in the same run"
+    groups = {
+        "Error storm; with ids in each message": ("error_storm", "error_storm_with_ids"),
+        "50 services; 1,000 services": ("services_50", "services_1000"),
+        "Messages of 5 kB; 1,000 partitions": ("long_text", "partitions_1000"),
+        "Nothing but dead letters": ("dead_letters",),
+    }
+    return [
+        (
+            f"{name}: CPU per event",
+            "; ".join(f"**{weather[kind]['times_base']:.1f} x**" for kind in kinds),
+            "" if number else base,
+        )
+        for number, (name, kinds) in enumerate(groups.items())
+    ]
 
 
 def _guides_us(figures: dict[str, Any]) -> float:

@@ -179,9 +179,13 @@ class Comparison:
             surplus = len(copies) - (identifier in wanted)
             if surplus:
                 audited.duplicated += surplus
-                # The former id is that of the copy to delete.
-                other = next((one.other_id for one in copies if one.other_id), identifier)
-                _note(audited, "duplicated", record.offset, other, [one.index_name for one in copies])
+                # Beside a document with the id of today, that with the other id is the copy to delete, where it is.
+                others = [one for one in copies if one.other_id]
+                if others and len(others) < len(copies):
+                    of, shown = others[0].other_id, others
+                else:
+                    of, shown = others[0].other_id if others else identifier, copies
+                _note(audited, "duplicated", record.offset, of, [one.index_name for one in shown])
 
     def _is_of_earlier_topic(self, identifier: str, record: Coordinates) -> bool:
         """Tell whether an id is that of a record at the same place in a topic of the same name."""

@@ -221,7 +221,7 @@ async def _from_servers(settings: Settings, text: str) -> list[_Told]:
     from pipeline.diagnostics.whereabouts import find_documents, find_letters, find_record, read_place
     from pipeline.encode.record_chunk import headers_of
     from pipeline.events.document import Coordinates, DocumentBuilder
-    from pipeline.events.ids import former_id
+    from pipeline.events.ids import id_in_form
 
     place = read_place(text)
     found = await find_record(settings, place)
@@ -255,13 +255,17 @@ async def _from_servers(settings: Settings, text: str) -> list[_Told]:
         ]
     stories = tell(value, record, builder, now_ms, headers)
     ids = [story.document.id for story in stories]
-    former = {each: former_id(each, record) for each in ids} if record.topic_key else {}
+    # By settings of another day, or of another version, it may be there in the other form.
+    other_key = "" if record.topic_key else builder.ids.key_of(found.topic_id)
+    others = {each: id_in_form(each, record, other_key) for each in ids if other_key != record.topic_key}
     indices = [story.document.index_name for story in stories]
-    there, mappings = await find_documents(settings, [*ids, *former.values()], indices)
+    there, mappings = await find_documents(settings, [*ids, *others.values()], indices)
     dead = {letter.id for letter in letters}
-    for each, other in former.items():
+    for each, other in others.items():
         if other in there:
             there.setdefault(each, []).extend(there[other])
+        if other in dead:
+            dead.add(each)
     whereabouts = {each: _whereabouts(each, there, dead, letters, found, place) for each in ids}
     return [_Told(record, value, stories, now, whereabouts, mappings, letters)]
 

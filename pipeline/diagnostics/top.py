@@ -212,7 +212,7 @@ class History:
         return {
             worker: newest - when
             for worker, when in sorted(after.items())
-            if when == before.get(worker) and all(each.get(worker) for each in in_flight)
+            if when and when == before.get(worker) and all(each.get(worker) for each in in_flight)
         }
 
     def _partitions(self) -> list[PartitionView]:

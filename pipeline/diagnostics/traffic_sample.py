@@ -90,6 +90,9 @@ async def sample_traffic(settings: Settings, *, topics: Sequence[str], now_ms: i
     except TimeoutError:
         pass  # so many are enough
     sampled.compressed = _compression(values)
+    if sampled.events_per_second is not None and sampled.records:
+        # Offsets count records, of which each may hold an array of events.
+        sampled.events_per_second *= sampled.documents / sampled.records
     return sampled
 
 

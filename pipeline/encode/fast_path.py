@@ -213,7 +213,7 @@ class BatchEncoder:
         self._take_stamps(chunk)
         templates = self._templates.of(chunk)
         if chunk.indices:
-            in_other_indices(templates, chunk.indices)
+            in_other_indices(templates, chunk.indices, self.builder.indices)
         self._look_at_names(chunk)
         columns = columns_of(chunk)
         if not all(columns[_TRACES]) and self._take_ids_of_headers(chunk, records, columns[_TRACES]):

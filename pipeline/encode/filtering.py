@@ -16,6 +16,7 @@ from pipeline.encode.record_chunk import STAND_IN, RecordChunk
 from pipeline.encode.routing import Router, Targets
 from pipeline.events.document import LOGSTASH_FORMAT, Coordinates, Document, DocumentBuilder, document_id
 from pipeline.events.event import unparsable
+from pipeline.events.ids import routing_of
 from pipeline.events.indices import DAY_MS
 from pipeline.logstash.compiler import Context, compile_filters
 from pipeline.logstash.configuration import Pipeline
@@ -293,7 +294,7 @@ class Filtering:
     ) -> list[Document]:
         """Make the documents that Logstash would send."""
         made: list[tuple[Document, Action | None]] = []
-        identifier = document_id(record)
+        identifier, routing = document_id(record), routing_of(record)
         for event in left:
             outcomes = Outcomes()
             actions = self._router.of_plain(event, origin, now_ms, outcomes)
@@ -307,7 +308,9 @@ class Filtering:
                     fields, source = encoded(
                         {"message": text, "@timestamp": at, "@version": "1", "tags": [_UNREADABLE_TAG]}
                     )
-                made.append((Document("", identifier, source, fields, LOGSTASH_FORMAT), action))
+                made.append(
+                    (Document("", identifier, source, fields, LOGSTASH_FORMAT, routing=routing), action)
+                )
         return self._finished(made, identifier)
 
     def _finished(self, made: Sequence[tuple[Document, Action | None]], identifier: str) -> list[Document]:

@@ -13,7 +13,7 @@ import orjson
 from pipeline.encode.record_chunk import HourTemplate, PartitionCache, RecordChunk
 from pipeline.events.document import DocumentBuilder
 from pipeline.events.ids import BLOCK_BITS, Coordinates, document_id, routing_of
-from pipeline.events.indices import AHEAD_MS, EARLIEST_MS, is_plausible
+from pipeline.events.indices import AHEAD_MS, EARLIEST_MS, Indices, is_plausible
 from pipeline.events.timestamps import Timestamp, parse_timestamp, text_of_usual_number
 
 __all__ = ["LineTemplates", "action_line", "are_canonical", "in_other_indices"]
@@ -41,13 +41,14 @@ _beginning = itemgetter(slice(None, _HOUR_LENGTH))
 
 
 _BEFORE_INDEX = b'{"create":{"_index":"'
+_INDEX = b'"_index":"'
 _BLOCK = b"\0"
 """Stands for the number of the block in the routing of a form of lines: it changes more often than the hour."""
 _BEFORE_ID = b'","_id":"'
 
 
-def in_other_indices(templates: list[bytes], indices: Mapping[int, str]) -> None:
-    """Put other names of indices into the forms of lines at some positions, without routing: see `Router.placed`."""
+def in_other_indices(templates: list[bytes], indices: Mapping[int, str], ours: Indices) -> None:
+    """Put other names of indices into some forms of lines; with routing where `Router.placed` has it."""
     known: dict[tuple[bytes, str], bytes] = {}
     for position, name in indices.items():
         template = templates[position]
@@ -56,7 +57,8 @@ def in_other_indices(templates: list[bytes], indices: Mapping[int, str]) -> None
         key = template, name
         if key not in known:
             end = template[template.index(_BEFORE_ID) :]
-            known[key] = _BEFORE_INDEX + name.encode().replace(b"%", b"%%") + end
+            before = template[: template.index(_INDEX) + len(_INDEX)] if ours.holds(name) else _BEFORE_INDEX
+            known[key] = before + name.encode().replace(b"%", b"%%") + end
         templates[position] = known[key]
 
 

@@ -80,8 +80,9 @@ def _lines(document: Document) -> tuple[bytes, bytes]:
     # An update goes through none.
     if target.pipeline is not None and target.action in {"index", "create"}:
         place["pipeline"] = target.pipeline
-    if target.routing is not None:
-        place["routing"] = target.routing
+    routing = document.routing if target.routing is None else target.routing
+    if routing or target.routing is not None:
+        place["routing"] = routing
     if target.action == "update":
         place["retry_on_conflict"] = _RETRIES
     action = _action(target.action, place, document)

@@ -110,8 +110,10 @@ class Router:
             return document._replace(index_name=name, refused=("logstash_output", problem))
         own_id = action.id is not None
         what = "create" if action.action == "index" and not own_id else action.action
-        # The index is the configuration's, and may be a data stream, which takes no routing.
-        placed = document._replace(index_name=name, id=action.id or document.id, routing="")
+        # Ids are of one shard alone: whichever way a record takes into an index of ours, it is routed alike. Another
+        # index is the configuration's, and may be a data stream, which takes no routing.
+        routing = document.routing if self._indices.holds(name) and not own_id else ""
+        placed = document._replace(index_name=name, id=action.id or document.id, routing=routing)
         if what == "create" and not own_id and action.pipeline is None and action.routing is None:
             return placed
         return placed._replace(

@@ -120,7 +120,7 @@ def fingerprint(event: dict[str, Any]) -> str:
 
 def _template(event: dict[str, Any]) -> str:
     """Give what an error without a message is known by: its template, or else its names and what names it."""
-    return _first_text(*map(event.get, _TEMPLATES)) or " ".join(sorted(event.keys() - _OWN_NAMES))
+    return _first_text(*map(event.get, _TEMPLATES), " ".join(sorted(event.keys() - _OWN_NAMES)))
 
 
 def pattern(text: str) -> str:

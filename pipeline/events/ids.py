@@ -22,7 +22,7 @@ __all__ = [
     "DocumentIds",
     "IdParts",
     "document_id",
-    "former_id",
+    "id_in_form",
     "read_id",
     "routing_of",
 ]
@@ -98,9 +98,9 @@ def document_id(record: Coordinates) -> str:
     return f"{record.topic}-{record.partition}-{record.offset:012d}-{record.timestamp_ms}"
 
 
-def former_id(identifier: str, record: Coordinates) -> str:
-    """Give the id that a record's document has in the form with the record's timestamp."""
-    return document_id(record._replace(topic_key="")) + identifier.removeprefix(document_id(record))
+def id_in_form(identifier: str, record: Coordinates, topic_key: str) -> str:
+    """Give the id that a record's document has with this topic key, or without one: with the record's timestamp."""
+    return document_id(record._replace(topic_key=topic_key)) + identifier.removeprefix(document_id(record))
 
 
 def read_id(identifier: str) -> IdParts | None:

@@ -77,6 +77,7 @@ class Indices:
         self.rolled_by_ilm = index.roll == "ilm"
         self.undated = self.prefix if self.rolled_by_ilm else f"{self.prefix}-undated"
         self.overflow = self.prefix if self.rolled_by_ilm else f"{self.prefix}-overflow"
+        self._dated = tuple([f"{self.prefix}-{digit}" for digit in "0123456789"])
         self.oldest_ms = -events.retention_days * DAY_MS
         self.newest_ms = events.max_future_seconds * 1000
         # In 24 hours the newest day becomes another one, once.
@@ -98,6 +99,12 @@ class Indices:
         if not self.is_open(day_ms, now_ms):
             return IndexChoice(self.overflow, in_range, overflow=True)
         return IndexChoice(self.name(day_ms), in_range)
+
+    def holds(self, name: str) -> bool:
+        """Tell whether an index is one of those that logs go to by these rules, whoever has chosen it."""
+        if self.rolled_by_ilm:
+            return name == self.prefix
+        return name in {self.undated, self.overflow} or name.startswith(self._dated)
 
     def newest_day(self, now_ms: int) -> int:
         """Give the last day, in days since 1970, that a plausible event can be of."""

@@ -130,15 +130,22 @@ async def _first_that_answers(kafka: Kafka) -> str:
     each = seconds / len(kafka.bootstrap_servers)
     refused: list[str] = []
     silent: BaseException | None = None
+    unknown: KafkaError | None = None
     for server in kafka.bootstrap_servers:
         try:
             await _ask(kafka, server, each)
         except TimeoutError as error:
             silent = error
+        except (
+            NOT_KNOWN
+        ) as error:  # the next may know the user already: a new password comes to one after the other
+            unknown = error
         except KafkaConnectionError as error:
             refused.append(str(error))
         else:
             return server
+    if unknown is not None:
+        raise unknown
     if silent is None:
         raise KafkaConnectionError("; ".join(refused))
     raise KafkaConnectionError(

@@ -34,11 +34,15 @@ _STAMP = "@timestamp"
 _MOST_EVENTS = 100_000
 _MOST_REMEMBERED = 262_144
 _MOST_PLANS = 1024
-# What a kind of events weighs in that, with its lists, beside a service that shares its cell with others.
+# What a kind of events weighs in that, with its lists, beside a service that shares its cell with others, which is 1:
+# about 100 bytes. A name takes 60 bytes and its characters.
 _KIND_WEIGHT = 8
-# It is learnt anew from time to time, the more seldom the more there is: that takes 0.2 % of the time at most.
+_WEIGHT_BYTES = 100
+_NAME_BYTES = 60
+# It is learnt anew from time to time, so that there are new traces as examples; the more seldom the more there is, for
+# it is to take less than 1 % of the time.
 _LEAST_FLUSHES_TO_FORGET = 16
-_REMEMBERED_PER_FLUSH = 200
+_REMEMBERED_PER_FLUSH = 1000
 _LONGEST_CONTEXT = 64
 
 
@@ -95,7 +99,7 @@ class LogMetrics(Collector):
         self._kinds: dict[tuple[Any, ...], Kind] = {}
         self._groups: dict[tuple[Any, ...], Group] = {}
         self.remembered = self._events = self._flushes = 0
-        """How much is remembered to be fast, in all its dictionaries: entries, and kilobytes of long texts."""
+        """How much is remembered to be fast, in all its dictionaries; see `_KIND_WEIGHT`."""
         if registry is not None:
             registry.register(self)
 
@@ -208,7 +212,12 @@ class LogMetrics(Collector):
             self.remembered += _KIND_WEIGHT + _weight(key)
         if not plan.wants_root and len(context) <= _LONGEST_CONTEXT:
             names = tuple(context)
-            cells = self._cells.setdefault(level, {}).setdefault(component, {}).setdefault(names, {})
+            by_names = self._cells.setdefault(level, {}).setdefault(component, {})
+            cells = by_names.get(names)
+            if cells is None:
+                cells = by_names[names] = {}
+                self.remembered += _KIND_WEIGHT
+                self.remembered += (_NAME_BYTES * len(names) + sum(map(len, names))) // _WEIGHT_BYTES
             if service not in cells:
                 cells[intern(service) if type(service) is str else service] = kind.cell
                 self.remembered += 1 + _weight(service)
@@ -263,7 +272,7 @@ class LogMetrics(Collector):
 
 
 def _weight(key: Any) -> int:
-    """Give the kilobytes that the texts of a key take."""
+    """Give what the texts of a key weigh."""
     if isinstance(key, tuple):
         return sum(map(_weight, key))
-    return len(key) // 1000 if isinstance(key, str) else 0
+    return len(key) // _WEIGHT_BYTES if isinstance(key, str) else 0

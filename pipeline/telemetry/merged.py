@@ -45,6 +45,7 @@ _NOT_SUMMED: dict[str, Callable[[float, float], float]] = {
     "process_start_time_seconds": min,
     "trace_expected_seconds": max,
 }
+_LAST_INDEXED = "logpipe_last_indexed_timestamp_seconds"
 _BY_WORKER = frozenset(
     {
         "logpipe_assigned_partitions",
@@ -55,7 +56,7 @@ _BY_WORKER = frozenset(
         "logpipe_in_flight_bytes",
         "logpipe_in_flight_records",
         "logpipe_kafka_silent_seconds",
-        "logpipe_last_indexed_timestamp_seconds",
+        _LAST_INDEXED,
     }
 )
 _WORKER = "worker"
@@ -232,7 +233,9 @@ class _Families:
             times = {family.name: family for family in said_when}
         settled: list[Metric] = []
         for family in load_families(told.families, wanted):
-            if not told.answers and family.type not in _CUMULATIVE:
+            # A worker whose loop stands still is found by when it has indexed last.
+            lasts = family.type in _CUMULATIVE or (family.name == _LAST_INDEXED and not told.ended)
+            if not told.answers and not lasts:
                 continue
             if family.name in {_CONSUMED, _DOCUMENTS}:
                 settled.append(family)

@@ -37,7 +37,11 @@ class Pulse:
         """Ask, unless a request has been answered since the last look; tell the writer what was answered."""
         answers, self._answers = self._answers, self._writer.answers
         if self._writer.answers == answers:
-            self._writer.idle_problem = await self._problem()
+            problem = await self._problem()
+            if (
+                self._writer.answers == answers
+            ):  # else a request has been answered meanwhile, and knows better
+                self._writer.idle_problem = problem
 
     async def _problem(self) -> IdleProblem | None:
         """Say why no host answers, or not to this user; None when one does."""

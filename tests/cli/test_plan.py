@@ -136,6 +136,16 @@ async def test_a_sample_of_the_topic_says_what_is_not_given(pipeline: Pipeline, 
     assert set((await pipeline.committed()).values()) == {0}, "the group is not touched"
 
 
+async def test_the_rate_of_a_sample_is_of_events_where_records_hold_several(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    one = {"timestamp": "2024-01-15T10:30:00Z", "level": "INFO", "message": "one"}
+    await pipeline.send([json.dumps([one] * 10).encode()] * 2)
+    time.sleep(0.05)  # noqa: ASYNC251 - the sample ends at the time of the command
+    done = logpipe("plan", "--sample", "--json", settings=pipeline.environment(), directory=tmp_path)
+    assert json.loads(done.stdout)["traffic"]["events_per_second"] == pytest.approx(20 / 3600)
+
+
 async def test_an_empty_topic_has_no_rate(pipeline: Pipeline, tmp_path: Path) -> None:
     done = logpipe("plan", "--sample", settings=pipeline.environment(), directory=tmp_path)
     assert done.returncode == 2

@@ -351,6 +351,45 @@ def test_an_output_says_where_a_document_goes(
     assert routed(filtering, event) == [expected]
 
 
+CONDITIONAL = """output { if [level] == "TRACE" { elasticsearch { index => "a" } }
+    else { elasticsearch { index => "claude-code-bot-%{+YYYY.MM.dd}" } } }"""
+THROUGH = 'output { elasticsearch { index => "claude-code-bot-%{+YYYY.MM.dd}" pipeline => "p" } }'
+TOPIC_ID = "mZ4k9QxLQ2yA3b5c6d7e8w"
+
+
+@pytest.mark.parametrize("normalise", [True, False])
+@pytest.mark.parametrize("output", ["", DAILY, CONDITIONAL, THROUGH])
+@pytest.mark.parametrize("filters", ["", 'mutate { add_field => { "by" => "us" } }'])
+def test_a_record_has_one_shard_of_an_index_whichever_way_it_takes(
+    filters: str, output: str, normalise: bool
+) -> None:
+    record = Sent(5000, NOW, orjson.dumps(INFO))
+    builder = DocumentBuilder(Settings().events, Settings().index)
+    place = Coordinates(TOPIC, 0, record.offset, NOW, builder.ids.topic_key(TOPIC_ID, NOW))
+    filtering = filtering_of(filters, output, events={"normalise": normalise})
+    bodies = [
+        *(one.body for one in BatchEncoder(builder).encode(TOPIC, 0, [record], NOW, TOPIC_ID)),
+        *(
+            one.body
+            for one in BatchEncoder(builder, filtering=filtering).encode(TOPIC, 0, [record], NOW, TOPIC_ID)
+        ),
+        b"".join(bulk_lines(filtering.documents(record.value, place, NOW))),
+    ]
+    targets = [orjson.loads(body.splitlines()[0])["create"] for body in bodies]
+    assert [{name: one.get(name) for name in ("_index", "_id", "routing")} for one in targets] == [
+        {"_index": "claude-code-bot-2024.01.15", "_id": "logs-0-mZ4k9QxLQ2yA-000000005000", "routing": "0.4"}
+    ] * 3
+
+
+def test_an_index_of_the_configurations_own_and_an_id_of_its_own_have_no_routing() -> None:
+    builder = DocumentBuilder(Settings().events, Settings().index)
+    place = Coordinates(TOPIC, 0, 5000, NOW, builder.ids.topic_key(TOPIC_ID, NOW))
+    for section in ('index => "web"', 'index => "claude-code-bot-2024.01.15" document_id => "i"'):
+        filtering = filtering_of("", f"output {{ elasticsearch {{ {section} }} }}")
+        (document,) = filtering.documents(orjson.dumps(INFO), place, NOW)
+        assert b"routing" not in bulk_lines([document])[0]
+
+
 def test_conditions_say_which_output() -> None:
     output = """output { if [app] == "shop" { elasticsearch { index => "shop" } }
         else if [app] == "both" { elasticsearch { index => "a" } elasticsearch { index => "b" } } }"""

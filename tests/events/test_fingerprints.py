@@ -107,6 +107,11 @@ def test_word_by_word_is_as_the_whole_text_at_once(text: str) -> None:
     assert pattern(text) == whole
 
 
+def test_an_error_known_by_its_names_alone_is_known_by_the_ends_of_them() -> None:
+    named = dict.fromkeys([f"customer_attribute_{number:05}" for number in range(400)], 1)
+    assert fingerprint({"level": "ERROR", **named}) == "811552d75f89f4f9"
+
+
 def test_long_lines_and_words_are_as_short_ones() -> None:
     line = " ".join(["took 15 s"] * 100)
     word = "(x" * 400 + ":7"

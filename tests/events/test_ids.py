@@ -11,7 +11,7 @@ from hypothesis import example, given, strategies as st
 from pipeline.encode.fast_path import BatchEncoder
 from pipeline.encode.lines import bulk_lines
 from pipeline.events.document import Coordinates, DocumentBuilder
-from pipeline.events.ids import BLOCK_BITS, DocumentIds, document_id, former_id, read_id, routing_of
+from pipeline.events.ids import BLOCK_BITS, DocumentIds, document_id, id_in_form, read_id, routing_of
 from pipeline.sample import sample_events
 from pipeline.settings import Events, Index
 from tests.events.both_paths import KAFKA_MS, TOPIC, Record
@@ -24,7 +24,7 @@ SINCE = Index(id_since=datetime(2024, 1, 15, 10, 30, tzinfo=UTC))
 def test_an_id_is_the_records_place_and_the_beginning_of_the_topics_id() -> None:
     record = Coordinates("logs", 3, 7, KAFKA_MS, DocumentIds(Index()).topic_key(TOPIC_ID, KAFKA_MS))
     assert document_id(record) == "logs-3-mZ4k9QxLT2yA-000000000007"
-    assert former_id(f"{document_id(record)}.2", record) == f"logs-3-000000000007-{KAFKA_MS}.2"
+    assert id_in_form(f"{document_id(record)}.2", record, "") == f"logs-3-000000000007-{KAFKA_MS}.2"
 
 
 @pytest.mark.parametrize(

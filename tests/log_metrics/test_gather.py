@@ -448,6 +448,19 @@ def test_combinations_of_capped_labels_are_remembered_within_bounds(monkeypatch:
     assert sum(v for n, v in found.items() if n.startswith("log_exceptions_total")) == 20_000
 
 
+def test_changing_names_weigh_what_they_take() -> None:
+    metrics = LogMetrics(RULES, clock=lambda: NOW)
+
+    def make(n: int) -> dict[str, Any]:
+        return event(context={f"order-{n}-{name:030}": 1 for name in range(60)})
+
+    before = metrics.remembered
+    for _ in flood(metrics, 500, make):
+        pass
+    # A name is a text of 40 characters, and stands in a tuple: 6 kB an event, of 100 bytes each.
+    assert metrics.remembered - before > 500 * 50
+
+
 def test_a_flood_of_names_and_values_stays_within_the_caps() -> None:
     metrics = LogMetrics(RULES, clock=lambda: NOW)
 

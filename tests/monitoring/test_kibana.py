@@ -410,7 +410,6 @@ def test_every_field_can_be_used_as_it_is(panel: Panel, logs: str, client: Elast
         possible = {
             "keyword": {"string", "number"},
             "double": {"number", "string"},
-            "float": {"number", "string"},
             "long": {"number"},
             "date": {"date"},
         }
