@@ -124,7 +124,7 @@ def readme_figures() -> str:
             f"**{_span(figures, _LOGGERS)}** loggers, **{_span(figures, _SHIPPERS)}** shippers",
             f"the guide's: {_guides_us(figures):.1f} µs in memory",
         ),
-        *_weather_rows(figures.get("weather")),
+        *_weather_rows(figures["weather"]),
         (
             "Ten of Logstash's filters on an event",
             f"**{_filter(figures, 'ten filters'):.1f} µs**",
@@ -152,10 +152,8 @@ def readme_figures() -> str:
 _LOGGERS, _SHIPPERS = 2.0, 3.0
 
 
-def _weather_rows(weather: dict[str, Any] | None) -> list[tuple[str, str, str]]:
+def _weather_rows(weather: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Write what other traffic costs, against the sample's in the same run."""
-    if weather is None:
-        return []
     base = f"the sample's traffic: {weather['base']['us_per_event']:.1f} µs in the same run"
     groups = {
         "Error storm; with ids in each message": ("error_storm", "error_storm_with_ids"),
