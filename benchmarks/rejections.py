@@ -18,7 +18,7 @@ from benchmarks.usage import Usage
 from pipeline.kafka.dead_letters import dead_letter_topic, read_dead_letters
 from pipeline.settings import Settings
 
-__all__ = ["RejectionRound", "Rejections", "count_dead_letters", "measure_rejections"]
+__all__ = ["RejectionRound", "Rejections", "measure_rejections", "run_counted"]
 
 _DEAD_LETTER_PARTITIONS = 1
 
@@ -76,8 +76,8 @@ def measure_rejections(bootstrap: str, events: int, rounds: int, report: Callabl
     done = []
     with running_sink() as sink, running_sink(Rejects.ONE) as rejecting:
         for number in range(rounds):
-            clean, none_dead = _run(bootstrap, topic, events, sink)
-            rejected, dead = _run(bootstrap, topic, events, rejecting)
+            clean, none_dead = run_counted(bootstrap, topic, events, sink)
+            rejected, dead = run_counted(bootstrap, topic, events, rejecting)
             if none_dead or not dead:
                 raise RuntimeError(f"{none_dead} dead letters of clean traffic, {dead} of refused documents")
             turn = RejectionRound(clean, rejected, dead)
@@ -91,21 +91,31 @@ def measure_rejections(bootstrap: str, events: int, rounds: int, report: Callabl
     return Rejections(events, done)
 
 
-def _run(bootstrap: str, topic: str, events: int, sink: str) -> tuple[Usage, int]:
-    """Let the worker read all as a new group; gives what it used, and its dead letters."""
+def run_counted(
+    bootstrap: str,
+    topic: str,
+    events: int,
+    sink: str,
+    *,
+    refuses_all: bool = False,
+    letter_partitions: int = _DEAD_LETTER_PARTITIONS,
+) -> tuple[Usage, int]:
+    """Let the worker read all as a new group; gives what it used, and its dead letters.
+
+    Raises RuntimeError when an event has become neither a document nor a dead letter.
+    """
     name = f"bench-{uuid.uuid4().hex[:8]}"
-    task = Task("ours", bootstrap, topic, name, events, sink, name)
+    task = Task("ours", bootstrap, topic, name, events, sink, name, refuses_all=refuses_all)
     settings = task.settings()
-    asyncio.run(create_topic(bootstrap, dead_letter_topic(settings), _DEAD_LETTER_PARTITIONS))
+    asyncio.run(create_topic(bootstrap, dead_letter_topic(settings), letter_partitions))
     before = documents_received(sink)
     usage = run_contender(task)
     taken = documents_received(sink) - before
-    dead = asyncio.run(count_dead_letters(settings))
+    dead = asyncio.run(_dead_letters(settings))
     if taken + dead != events:
         raise RuntimeError(f"{taken} documents were taken and {dead} died, of {events} events")
     return usage, dead
 
 
-async def count_dead_letters(settings: Settings) -> int:
-    """Count the letters that these settings' worker has written."""
+async def _dead_letters(settings: Settings) -> int:
     return sum([1 async for _ in read_dead_letters(settings)])

@@ -21,11 +21,11 @@ from statistics import median
 from typing import Annotated, Any, NamedTuple
 
 import orjson
-import psutil
 import typer
 from elasticsearch import Elasticsearch
 
 from benchmarks.machine import describe_machine
+from benchmarks.server_cpu import ServerCpu
 from benchmarks.templates import GUIDE_TEMPLATE, delete_indices
 from benchmarks.traffic import PARTITIONS, sample_day
 from pipeline.bulk.client import make_bulk_client, make_client
@@ -48,7 +48,6 @@ _RECORDS_PER_POLL = 4000
 _REQUESTS_AT_A_TIME = 4
 _REQUEST_SECONDS = 600
 _STORE_SECONDS = 11
-_QUIET_CPUS = 0.15
 _QUIET_LOOK_SECONDS = 1.0
 _QUIET_TIMEOUT_SECONDS = 60.0
 _MOST_BYTES_TO_GUIDE = 0.45
@@ -157,8 +156,6 @@ def _former(template: dict[str, Any]) -> None:
     properties = template["mappings"]["properties"]
     del properties["span_id"]["doc_values"]
     properties["message"] = {**properties["message"], "type": "text", "norms": False}
-    for name in ("processing_time_ms", "queue_depth", "rate_limit_remaining"):
-        properties["context"]["properties"][name]["type"] = "double"
 
 
 async def _template(url: str, prefix: str, contender: Contender) -> dict[str, Any]:
@@ -211,19 +208,7 @@ def _refused(body: bytes, answer: bytes) -> bytes:
 class _Server:
     def __init__(self, url: str, process: int) -> None:
         self.url = url
-        self._process = psutil.Process(process)
-
-    def cpu_seconds(self) -> float:
-        times = self._process.cpu_times()
-        return times.user + times.system
-
-    def wait_until_quiet(self) -> None:
-        deadline = time.monotonic() + _QUIET_TIMEOUT_SECONDS
-        while time.monotonic() < deadline:
-            before = self.cpu_seconds()
-            time.sleep(_QUIET_LOOK_SECONDS)
-            if self.cpu_seconds() - before < _QUIET_CPUS * _QUIET_LOOK_SECONDS:
-                return
+        self._cpu = ServerCpu(process)
 
     def run(self, contender: Contender, kind: Kind, count: int) -> Round:
         """Index so many documents into new indices, look at them, and delete them."""
@@ -237,13 +222,13 @@ class _Server:
             (day,) = {event.timestamp_ms // DAY_MS for event in sample_day(1)}
             indices = DocumentBuilder(Events(), Index(prefix=prefix)).indices
             client.indices.create(index=indices.name(day * DAY_MS), wait_for_active_shards="1", timeout="60s")
-            self.wait_until_quiet()
-            before, started = self.cpu_seconds(), time.monotonic()
+            self._cpu.wait_until_quiet(_QUIET_LOOK_SECONDS, _QUIET_TIMEOUT_SECONDS)
+            before, started = self._cpu.seconds(), time.monotonic()
             sent = asyncio.run(_send(self.url, bodies_of(prefix, contender, kind, count)))
             wall = time.monotonic() - started
             client.indices.refresh(index=f"{prefix}-*")
-            self.wait_until_quiet()
-            taken = self.cpu_seconds() - before
+            self._cpu.wait_until_quiet(_QUIET_LOOK_SECONDS, _QUIET_TIMEOUT_SECONDS)
+            taken = self._cpu.seconds() - before
             client.indices.forcemerge(index=f"{prefix}-*", max_num_segments=1)
             client.indices.flush(index=f"{prefix}-*", force=True)
             # What a shard takes on disk is looked at no more often than this.

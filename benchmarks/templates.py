@@ -1,17 +1,16 @@
 """The guide's index template against ours: CPU of a real Elasticsearch per document, same documents."""
 
 import asyncio
-import time
 import uuid
 from collections.abc import Callable
 from statistics import median
 from typing import Any, NamedTuple
 
-import psutil
 from elasticsearch import Elasticsearch
 
 from benchmarks.contenders.task import Task
 from benchmarks.contest import run_contender
+from benchmarks.server_cpu import ServerCpu
 from benchmarks.traffic import produce, sample_day
 from pipeline.install import run_setup
 from pipeline.sandbox import Servers
@@ -44,7 +43,6 @@ GUIDE_TEMPLATE: dict[str, Any] = {
         }
     },
 }
-_QUIET_CPUS = 0.15
 _QUIET_LOOK_SECONDS = 0.5
 _QUIET_TIMEOUT_SECONDS = 15.0
 _REQUEST_SECONDS = 120
@@ -118,7 +116,7 @@ class _Comparison:
         self._servers = servers
         self._topic = topic
         self._events = events
-        self._server = psutil.Process(servers.elasticsearch.pid)
+        self._cpu = ServerCpu(servers.elasticsearch.pid)
 
     def task(self, prefix: str) -> Task:
         """Give the worker's task: the whole topic, as a new group, into indices of this prefix."""
@@ -137,29 +135,16 @@ class _Comparison:
 
         The time counts until all documents can be searched.
         """
-        self._wait_until_quiet()
-        before = self._cpu_seconds()
+        self._cpu.wait_until_quiet(_QUIET_LOOK_SECONDS, _QUIET_TIMEOUT_SECONDS)
+        before = self._cpu.seconds()
         usage = run_contender(self.task(prefix))
         client.indices.refresh(index=f"{prefix}-*")
-        taken = self._cpu_seconds() - before
+        taken = self._cpu.seconds() - before
         found = client.count(index=f"{prefix}-*")["count"]
         if found != self._events:
             raise RuntimeError(f"{prefix}-* holds {found} documents instead of {self._events}")
         delete_indices(client, prefix)
         return taken / self._events * 1e6, self._events / usage.wall_seconds
-
-    def _cpu_seconds(self) -> float:
-        times = self._server.cpu_times()
-        return times.user + times.system
-
-    def _wait_until_quiet(self) -> None:
-        """Wait until the server has done with what it had to clear up, so that the next is not charged."""
-        deadline = time.monotonic() + _QUIET_TIMEOUT_SECONDS
-        while time.monotonic() < deadline:
-            before = self._cpu_seconds()
-            time.sleep(_QUIET_LOOK_SECONDS)
-            if self._cpu_seconds() - before < _QUIET_CPUS * _QUIET_LOOK_SECONDS:
-                return
 
 
 def install_our_template(settings: Settings) -> None:

@@ -11,14 +11,11 @@ from contextlib import ExitStack
 from statistics import median
 from typing import NamedTuple
 
-from benchmarks.contenders.task import Task
-from benchmarks.contest import run_contender
-from benchmarks.rejections import count_dead_letters
-from benchmarks.sink import Rejects, documents_received, running_sink
-from benchmarks.traffic import PARTITIONS, create_topic, produce
+from benchmarks.rejections import run_counted
+from benchmarks.sink import Rejects, running_sink
+from benchmarks.traffic import PARTITIONS, produce
 from benchmarks.usage import Usage
 from benchmarks.weather_traffic import BASE, weather_events
-from pipeline.kafka.dead_letters import dead_letter_topic
 
 __all__ = ["KINDS", "Kind", "WeatherRow", "measure_weather"]
 
@@ -92,7 +89,17 @@ def measure_weather(
         }
         for number in range(rounds):
             for kind, topic in topics.items():
-                used = _run(bootstrap, kind, topic, counts[kind], sinks[kind.rejects])
+                all_refused = kind.rejects is Rejects.ALL
+                used, dead = run_counted(
+                    bootstrap,
+                    topic,
+                    counts[kind],
+                    sinks[kind.rejects],
+                    refuses_all=all_refused,
+                    letter_partitions=_DEAD_LETTER_PARTITIONS,
+                )
+                if dead != all_refused * counts[kind]:
+                    raise RuntimeError(f"{kind.name}: {dead} of {counts[kind]} events became dead letters")
                 usages[kind].append(used)
                 report(
                     f"round {number + 1} of {rounds}: {kind.about}: {used.cpu_us(counts[kind]):.2f} µs CPU per event, "
@@ -111,18 +118,3 @@ def measure_weather(
         )
         for kind, used in usages.items()
     ]
-
-
-def _run(bootstrap: str, kind: Kind, topic: str, events: int, sink: str) -> Usage:
-    """Let the worker read all as a new group; see that every event has become a document or a dead letter."""
-    name = f"bench-{uuid.uuid4().hex[:8]}"
-    task = Task("ours", bootstrap, topic, name, events, sink, name, refuses_all=kind.rejects is Rejects.ALL)
-    settings = task.settings()
-    asyncio.run(create_topic(bootstrap, dead_letter_topic(settings), _DEAD_LETTER_PARTITIONS))
-    before = documents_received(sink)
-    usage = run_contender(task)
-    taken = documents_received(sink) - before
-    dead = asyncio.run(count_dead_letters(settings)) if kind.rejects is not Rejects.NONE else 0
-    if taken + dead != events:
-        raise RuntimeError(f"{kind.name}: {taken} documents were taken and {dead} died, of {events} events")
-    return usage

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 from pipeline.audit.result import SHOWN_FINDINGS, Finding, PartitionAudit, Range
 from pipeline.encode.fast_path import Record
 from pipeline.events.document import Coordinates, DocumentBuilder
-from pipeline.events.ids import document_id, read_id
+from pipeline.events.ids import document_id, id_in_form, read_id
 
 if TYPE_CHECKING:
     from pipeline.encode.filtering import Filtering
@@ -117,24 +117,22 @@ class Comparison:
     def either_form(self, of: Range, record: Record, ids: Sequence[str]) -> list[str]:
         """Give ids, and beside those that are of a record's place what they are in the other form; each once."""
         place = self._place(of, record)
-        own, other = document_id(place), document_id(self._other_form(place))
-        others = [other + one[len(own) :] for one in ids if one == own or one.startswith(f"{own}.")]
+        form = self._other_form(place)
+        others = [other for one in ids if (other := id_in_form(one, place, form)) is not None]
         return list(dict.fromkeys([*ids, *others]))
 
     def _other_form(self, record: Coordinates) -> Coordinates:
-        """Give a record's place with the form of ids that its document does not have by the settings of today."""
-        key = self._builder.ids.key_of(self._topic_ids.get(record.topic))
-        return record._replace(topic_key="" if record.topic_key else key)
+        return self._builder.ids.other_form(record, self._topic_ids.get(record.topic))
 
     def _under_own_ids(self, record: Coordinates, documents: Sequence[Found]) -> Sequence[Found]:
         """Give documents that were made of a record in the other form the ids that it makes today: they are as good."""
-        other, own = document_id(self._other_form(record)), document_id(record)
-        if other == own:
+        form = self._other_form(record)
+        if form == record:
             return documents
         return [
-            one._replace(id=own + one.id[len(other) :], other_id=one.id)
-            if one.id == other or one.id.startswith(f"{other}.")
-            else one
+            one
+            if (own := id_in_form(one.id, form, record)) is None
+            else one._replace(id=own, other_id=one.id)
             for one in documents
         ]
 

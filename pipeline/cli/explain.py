@@ -256,8 +256,12 @@ async def _from_servers(settings: Settings, text: str) -> list[_Told]:
     stories = tell(value, record, builder, now_ms, headers)
     ids = [story.document.id for story in stories]
     # By settings of another day, or of another version, it may be there in the other form.
-    other_key = "" if record.topic_key else builder.ids.key_of(found.topic_id)
-    others = {each: id_in_form(each, record, other_key) for each in ids if other_key != record.topic_key}
+    form = builder.ids.other_form(record, found.topic_id)
+    others = {
+        each: other
+        for each in ids
+        if form != record and (other := id_in_form(each, record, form)) is not None
+    }
     indices = [story.document.index_name for story in stories]
     there, mappings = await find_documents(settings, [*ids, *others.values()], indices)
     dead = {letter.id for letter in letters}

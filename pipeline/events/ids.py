@@ -82,6 +82,13 @@ class DocumentIds:
             return ""
         return self.key_of(topic_id)
 
+    def other_form(self, record: Coordinates, topic_id: str | None) -> Coordinates:
+        """Give a record's place with the form of ids that its document does not have by these settings.
+
+        The same place where there is no other form: a broker that gives no topic ids.
+        """
+        return record._replace(topic_key="" if record.topic_key else self.key_of(topic_id))
+
     @staticmethod
     def key_of(topic_id: str | None) -> str:
         """Shorten a topic's id; empty where the broker gives none (Kafka before 2.8)."""
@@ -98,9 +105,12 @@ def document_id(record: Coordinates) -> str:
     return f"{record.topic}-{record.partition}-{record.offset:012d}-{record.timestamp_ms}"
 
 
-def id_in_form(identifier: str, record: Coordinates, topic_key: str) -> str:
-    """Give the id that a record's document has with this topic key, or without one: with the record's timestamp."""
-    return document_id(record._replace(topic_key=topic_key)) + identifier.removeprefix(document_id(record))
+def id_in_form(identifier: str, record: Coordinates, form: Coordinates) -> str | None:
+    """Give the id that a record's document has in another form, the place by which that is made; None for other ids."""
+    own = document_id(record)
+    if identifier != own and not identifier.startswith(f"{own}."):
+        return None
+    return document_id(form) + identifier.removeprefix(own)
 
 
 def read_id(identifier: str) -> IdParts | None:

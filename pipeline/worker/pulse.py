@@ -38,9 +38,8 @@ class Pulse:
         answers, self._answers = self._answers, self._writer.answers
         if self._writer.answers == answers:
             problem = await self._problem()
-            if (
-                self._writer.answers == answers
-            ):  # else a request has been answered meanwhile, and knows better
+            # Else a request has been answered meanwhile, and knows better.
+            if self._writer.answers == answers:
                 self._writer.idle_problem = problem
 
     async def _problem(self) -> IdleProblem | None:

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from aiohttp import web
 
 from pipeline.bulk.client import make_bulk_client
 from pipeline.bulk.writer import BulkWriter
@@ -14,6 +13,7 @@ from pipeline.settings import Elasticsearch
 from pipeline.telemetry.metrics import Telemetry
 from pipeline.worker.pulse import Pulse
 from tests.bulk.delivery import Letters
+from tests.install.status_server import status_server
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -24,22 +24,6 @@ async def pulse_of(*hosts: str) -> AsyncIterator[tuple[Pulse, BulkWriter]]:
     async with make_bulk_client(options) as client:
         writer = BulkWriter(client, options, Ledger().settle_part, Letters(), Telemetry())
         yield Pulse(client, writer, len(hosts)), writer
-
-
-@asynccontextmanager
-async def answering(answer: web.Response) -> AsyncIterator[str]:
-    async def handle(_: web.Request) -> web.Response:
-        return answer
-
-    application = web.Application()
-    application.router.add_get("/", handle)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
 
 
 async def test_a_real_node_answers_and_one_host_of_several_is_enough(servers: Servers) -> None:
@@ -73,19 +57,14 @@ async def test_without_an_answer_it_is_not_ready_and_says_why() -> None:
 async def test_any_answer_will_do_but_that_the_key_is_not_known_or_nobody_is_there(
     status: int, reason: str | None
 ) -> None:
-    answer = web.json_response(
-        {"error": {"type": "t", "reason": "no such key"}},
-        status=status,
-        headers={"x-elastic-product": "Elasticsearch"},
-    )
-    async with answering(answer) as url, pulse_of(url) as (pulse, writer):
+    body = {"error": {"type": "t", "reason": "no such key"}}
+    async with status_server(status, body) as (url, _), pulse_of(url) as (pulse, writer):
         await pulse.look()
         assert writer.not_ready == reason
 
 
 async def test_it_is_over_with_the_next_answer() -> None:
-    answer = web.json_response({}, headers={"x-elastic-product": "Elasticsearch"})
-    async with answering(answer) as url, pulse_of(url) as (pulse, writer):
+    async with status_server(200, {}) as (url, _), pulse_of(url) as (pulse, writer):
         async with pulse_of(NOWHERE) as (failing, other):
             await failing.look()
             writer.idle_problem = other.idle_problem
