@@ -86,7 +86,7 @@ async def test_a_new_index_has_the_settings_and_the_mapping(
             "component": "keyword",
             "trace_id": "keyword",
             "message": "text",
-            "context.processing_time_ms": "float",
+            "context.processing_time_ms": "double",
             "kafka.offset": "long",
         }.items()
     )

@@ -16,7 +16,7 @@ from elasticsearch import Elasticsearch
 from monitoring.kibana.source import contents
 from pipeline.install.topics import TopicSpec, create_topics
 from pipeline.kafka.trace_events import trace_events_topic
-from pipeline.sample import sample_events
+from pipeline.sample import SampleEvent, sample_events
 from pipeline.sample.produce import produce
 from pipeline.sandbox import Servers
 from tests.logpipe import running
@@ -169,7 +169,9 @@ async def index_samples(one: Pipeline) -> None:
     for incident in INCIDENTS:
         events = sample_events(SAMPLES, end_ms=now, span_seconds=2 * 86_400, incident=incident)
         await produce(one.settings.kafka, events)
-    count = SAMPLES * len(INCIDENTS)
+    unfinished = unfinished_stories(now)
+    await produce(one.settings.kafka, iter(unfinished))
+    count = SAMPLES * len(INCIDENTS) + len(unfinished)
     await create_topics(one.settings.kafka, [TopicSpec(trace_events_topic(one.settings), 4, 1, {})])
     settings = one.environment(**QUICK)
     with (
@@ -182,6 +184,14 @@ async def index_samples(one: Pipeline) -> None:
         stop(correlator)
         stop(process)
     await one.client.indices.refresh(index=f"{one.name}.traces-*")
+
+
+def unfinished_stories(end_ms: int) -> list[SampleEvent]:
+    """Give the first half of each long story: in the samples, the hour decides whether one is left without its end."""
+    stories: dict[str, list[SampleEvent]] = {}
+    for event in sample_events(1000, seed=1, end_ms=end_ms, span_seconds=3600):
+        stories.setdefault(event.trace_id, []).append(event)
+    return [event for story in stories.values() if len(story) >= 10 for event in story[: len(story) // 2]]
 
 
 @pytest.fixture(scope="module")
