@@ -28,6 +28,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.server_cpu import ServerCpu
 from benchmarks.templates import GUIDE_TEMPLATE, delete_indices
 from benchmarks.traffic import PARTITIONS, sample_day
+from pipeline.bulk.body import BulkBody
 from pipeline.bulk.client import make_bulk_client, make_client
 from pipeline.bulk.requests import all_created, send_bulk
 from pipeline.encode.fast_path import BatchEncoder
@@ -185,7 +186,7 @@ async def _send(url: str, bodies: Iterator[tuple[int, bytes]]) -> int:
                 sent += documents
                 left = body
                 while left:
-                    answer = await send_bulk(client.options(request_timeout=_REQUEST_SECONDS), left)
+                    answer = await send_bulk(client.options(request_timeout=_REQUEST_SECONDS), BulkBody([left]))
                     left = b"" if all_created(answer.body, documents) else _refused(left, answer.body)
 
         async with asyncio.TaskGroup() as tasks:

@@ -81,7 +81,7 @@ def settle(
     mixed = []
     for part, items in zip(parts, answers, strict=True):
         if items is None:
-            in_flight.created(part)
+            in_flight.created([part])
         else:
             mixed.append(
                 (part, _look_at(part, items, evidence, in_flight, telemetry, may_blame, max_salvaged_fields))

@@ -52,7 +52,8 @@ def make_bulk_client(settings: Elasticsearch) -> AsyncElasticsearch:
     It never repeats a request by itself: what may be sent again, and when, is for the caller to decide. Raises what
     `make_client` does.
     """
-    return _make(settings, serializers=bulk_serializers(), max_retries=0, retry_on_timeout=False)
+    serializers = bulk_serializers(compress=settings.compress)
+    return _make(settings, serializers=serializers, max_retries=0, retry_on_timeout=False)
 
 
 def _make(settings: Elasticsearch, **options: Any) -> AsyncElasticsearch:

@@ -2,16 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from operator import attrgetter
 
 from pipeline.bulk.batch_traces import BatchTraces
 from pipeline.bulk.flood import FloodBreaker
 from pipeline.bulk.outcomes import Outcome
 from pipeline.bulk.parts import Part
+from pipeline.events.timestamps import parse_timestamp
 from pipeline.kafka.ledger import Span
 from pipeline.telemetry.metrics import Telemetry
 
 __all__ = ["InFlight"]
+
+_is_counted_with = attrgetter("span", "salvaged")
 
 
 class InFlight:
@@ -44,11 +49,15 @@ class InFlight:
         except TimeoutError:
             return
 
-    def created(self, part: Part) -> None:
-        """Settle a part of which every document was created."""
-        self.count(part, Outcome.INDEXED, part.documents)
-        self.note_age(part)
-        self.settle(part)
+    def created(self, parts: Iterable[Part]) -> None:
+        """Settle parts of which every document was created: those of one span that are beside each other at once."""
+        for _, some in groupby(parts, _is_counted_with):
+            together = list(some)
+            last = together[-1]
+            self.count(last, Outcome.INDEXED, sum([part.documents for part in together]))
+            self.note_age(last)
+            for part in together:
+                self.settle(part)
 
     def settle(self, part: Part) -> None:
         """Take a part out: each of its documents has its outcome, or is in another part."""
@@ -80,10 +89,10 @@ class InFlight:
         self.settle(part)
 
     def note_age(self, part: Part) -> None:
-        """Measure how old the documents are, now that they can be found; one stands for all of the part."""
+        """Measure how old the documents are, now that they can be found; one stands for all beside it."""
         now_ms = time.time() * 1000
         self._telemetry.last_indexed.set(now_ms / 1000)
-        if part.event_ms is not None:
-            self._telemetry.freshness.observe(max(now_ms - part.event_ms, 0) / 1000)
+        if event := parse_timestamp(part.last_stamp):
+            self._telemetry.freshness.observe(max(now_ms - event.epoch_ms, 0) / 1000)
         if part.record_ms is not None and part.record_ms >= 0:
             self._telemetry.latency.observe(max(now_ms - part.record_ms, 0) / 1000)

@@ -13,6 +13,7 @@ import orjson
 from elastic_transport import TransportError
 from elasticsearch import ApiError, AsyncElasticsearch, UnsupportedProductError
 
+from pipeline.bulk.body import BulkBody
 from pipeline.bulk.outcomes import Outcome, classify
 from pipeline.bulk.requests import items_of, send_bulk
 from pipeline.encode.fast_path import bulk_lines
@@ -77,7 +78,7 @@ class NewErrors:
         """Create the documents; False when it has to be tried again."""
         bodies = [b"".join(bulk_lines([self._document(error)])) for error in found]
         try:
-            response = await send_bulk(self._client, b"".join(bodies))
+            response = await send_bulk(self._client, BulkBody(bodies))
         except (ApiError, TransportError, UnsupportedProductError) as error:
             self._problem = str(error)
             return False

@@ -34,7 +34,8 @@ class Part(NamedTuple):
     records: Sequence[SourceRecord]
     documents: int
     body: bytes
-    event_ms: int | None = None
+    last_stamp: str = ""
+    """Time of its last event, as the document has it; empty where that is not known."""
     record_ms: int | None = None
     attempts: int = 1
     salvaged: int = 0
@@ -139,7 +140,7 @@ def own_records(part: Part) -> Part:
 def split_payload(payload: Payload, most_bytes: int) -> list[Payload]:
     """Cut documents into pieces of at most so many bytes; a larger document is a piece of its own."""
     lines = payload.body.splitlines(keepends=True)
-    times = payload.event_ms, payload.record_ms
+    times = payload.last_stamp, payload.record_ms
     pieces: list[Payload] = []
     start = size = 0
     for position in range(0, len(lines), LINES_PER_DOCUMENT):
@@ -152,5 +153,5 @@ def split_payload(payload: Payload, most_bytes: int) -> list[Payload]:
     return pieces
 
 
-def _payload(lines: list[bytes], event_ms: int | None, record_ms: int | None) -> Payload:
-    return Payload(len(lines) // LINES_PER_DOCUMENT, b"".join(lines), event_ms, record_ms)
+def _payload(lines: list[bytes], last_stamp: str, record_ms: int | None) -> Payload:
+    return Payload(len(lines) // LINES_PER_DOCUMENT, b"".join(lines), last_stamp, record_ms)

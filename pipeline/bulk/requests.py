@@ -9,6 +9,7 @@ import orjson
 from elastic_transport import ApiResponse, Serializer
 from elasticsearch import AsyncElasticsearch
 
+from pipeline.bulk.body import BulkBody
 from pipeline.bulk.outcomes import innermost_cause
 
 __all__ = [
@@ -49,22 +50,25 @@ _BEHIND_ID = -len('"}}\n')
 
 
 class BytesSerializer(Serializer):
-    """Pass bodies through as bytes both ways: ours are lines already, and answers are read by `items_of`."""
+    """Pass bodies through both ways: ours are lines already, and answers are read by `items_of`."""
 
-    def dumps(self, data: Any) -> bytes:
-        """Take bytes only."""
-        if not isinstance(data, bytes):
-            raise TypeError(f"a bulk body is bytes, not {type(data).__name__}")
-        return data
+    def __init__(self, *, compress: bool = False) -> None:
+        self._compress = compress
+
+    def dumps(self, data: Any) -> Any:
+        """Take what `send_bulk` sends; a client that compresses wants it as bytes."""
+        if not isinstance(data, BulkBody):
+            raise TypeError(f"a bulk body is a BulkBody, not {type(data).__name__}")
+        return data.joined() if self._compress else data
 
     def loads(self, data: bytes) -> bytes:
         """Leave the answer as it is."""
         return data
 
 
-def bulk_serializers() -> dict[str, Serializer]:
-    """Give the serializers of a client that is used for bulk requests alone."""
-    serializer = BytesSerializer()
+def bulk_serializers(*, compress: bool = False) -> dict[str, Serializer]:
+    """Give the serializers of a client that is used for bulk requests alone, and whether it compresses them."""
+    serializer = BytesSerializer(compress=compress)
     return dict.fromkeys(
         (
             "application/json",
@@ -77,8 +81,8 @@ def bulk_serializers() -> dict[str, Serializer]:
     )
 
 
-async def send_bulk(client: AsyncElasticsearch, body: bytes) -> ApiResponse[Any]:
-    """Send lines as `bulk_lines` makes them; the client's serializers give the answer as bytes.
+async def send_bulk(client: AsyncElasticsearch, body: BulkBody) -> ApiResponse[Any]:
+    """Send lines as `bulk_lines` makes them; the client has `bulk_serializers`, which give the answer as bytes.
 
     Raises what the client does: ApiError, TransportError, UnsupportedProductError.
     """

@@ -14,6 +14,7 @@ from elasticsearch import ApiError, AsyncElasticsearch, UnsupportedProductError
 from pipeline.bulk.answers import Left, Refused, held, settle
 from pipeline.bulk.backoff import backoff_seconds
 from pipeline.bulk.batch_traces import BatchTraces
+from pipeline.bulk.body import BulkBody
 from pipeline.bulk.client import cut_tracebacks
 from pipeline.bulk.dead_letter_queue import DeadLetterQueue
 from pipeline.bulk.flood import FloodBreaker
@@ -176,7 +177,7 @@ class Sender:
 
     async def _send(self, parts: list[Part], *, trying: bool = False) -> Sent:
         """Send one request; give back what has to be sent again, and whether to wait before."""
-        body = b"".join([part.body for part in parts])
+        body = BulkBody([part.body for part in parts])
         documents = sum([part.documents for part in parts])
         loop = asyncio.get_running_loop()
         started = loop.time()
@@ -205,8 +206,7 @@ class Sender:
             self._answered(seconds, len(body), answer, trying=trying)
             if self._rooms:
                 self._rooms.note_taken(parts)
-            for part in parts:
-                self._in_flight.created(part)
+            self._in_flight.created(parts)
             return Sent(documents, [])
         items = items_of(answer, [part.body for part in parts], [part.documents for part in parts])
         if items is None:

@@ -161,7 +161,7 @@ class BulkWriter:
         """
         most = self._sender.limits.request_bytes
         parts = [
-            Part(span, records, piece.documents, piece.body, piece.event_ms, piece.record_ms)
+            Part(span, records, piece.documents, piece.body, piece.last_stamp, piece.record_ms)
             for payload in payloads
             if payload.documents
             for piece in ((payload,) if len(payload.body) <= most else split_payload(payload, most))
@@ -233,7 +233,7 @@ def _alone(span: Span, records: Sequence[SourceRecord], payloads: Sequence[Paylo
     """Give documents whose ids do not say of which record they are as parts that have this record alone."""
     by_offset = {record.offset: record for record in records}
     return [
-        Part(span, [by_offset[one.offset]], one.documents, one.body, payload.event_ms, payload.record_ms)
+        Part(span, [by_offset[one.offset]], one.documents, one.body, payload.last_stamp, payload.record_ms)
         for payload in payloads
         for one in payload.alone
     ]

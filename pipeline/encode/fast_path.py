@@ -47,7 +47,6 @@ from pipeline.events.field_names import (
 from pipeline.events.fingerprints import FINGERPRINT_FIELD, fingerprint
 from pipeline.events.indices import is_plausible
 from pipeline.events.levels import normalise_level
-from pipeline.events.timestamps import parse_timestamp
 from pipeline.log_metrics.errors import LogErrors
 from pipeline.log_metrics.gather import EventColumns, LogMetrics
 from pipeline.trace_stories.emission import TraceEvents, TraceRow, source_of
@@ -104,8 +103,8 @@ class Payload(NamedTuple):
 
     documents: int
     body: bytes
-    event_ms: int | None = None
-    """Time of its last event."""
+    last_stamp: str = ""
+    """Time of its last event, as its document has it; empty where there is none."""
     record_ms: int | None = None
     """Kafka's time of its first record."""
     record_bytes: int = 0
@@ -246,15 +245,15 @@ class BatchEncoder:
             )
         body = _body(chunk, templates, tails, others)
         last = len(chunk.events) - 1
-        time = parse_timestamp(others[last].stamp if last in others else chunk.stamps[last])
+        stamp = others[last].stamp if last in others else chunk.stamps[last]
         documents = len(chunk.events) + sum([some.documents - 1 for some in others.values()])
         record_ms = chunk.times[0]
         if self._filtering is None and not (others or chunk.formats or chunk.implausible):
-            return Payload(documents, body, time and time.epoch_ms, record_ms, sum(sizes))
+            return Payload(documents, body, stamp, record_ms, sum(sizes))
         return Payload(
             documents,
             body,
-            time and time.epoch_ms,
+            stamp,
             record_ms if not chunk.implausible or is_plausible(record_ms, chunk.now_ms) else None,
             sum(sizes),
             chunk.implausible,

@@ -41,9 +41,9 @@ class Kafka(Group):
     """How long all of `bootstrap_servers` together have to answer before Kafka counts as away."""
     session_timeout_seconds: float = Field(default=45.0, ge=1, le=1800)
     """How long the broker waits for a heartbeat before it gives the partitions to another worker."""
-    max_poll_records: int = Field(default=4000, ge=1, le=100_000)
+    max_poll_records: int = Field(default=1000, ge=1, le=100_000)
     """Records handled before the worker looks at its sockets again."""
-    fetch_max_bytes: int = Field(default=8 << 20, ge=1 << 16, le=1 << 30)
+    fetch_max_bytes: int = Field(default=2 << 20, ge=1 << 16, le=1 << 30)
     """Most bytes of one fetch answer, all partitions together, compressed."""
     max_partition_fetch_bytes: int = Field(default=1 << 20, ge=1 << 12, le=1 << 30)
     """Most bytes of one partition in one fetch answer, compressed; a larger single message still passes."""

@@ -339,9 +339,12 @@ class Telemetry:
         if others := sum([number for _, number in documents[_MOST_INDICES:]]):
             self.waiting.labels("other").set(others)
 
-    def count_formats(self, topic: str, events: int, formats: Mapping[str, int]) -> None:
-        """Count events of a topic by format; those that `formats` does not have are the guide's."""
-        for name, number in (("guide", events - sum(formats.values())), *formats.items()):
+    def count_formats(self, topic: str, events: int, formats: Sequence[Mapping[str, int]]) -> None:
+        """Count events of a topic by format; those that are in none of `formats` are the guide's."""
+        found: collections.Counter[str] = collections.Counter()
+        for some in formats:
+            found.update(some)
+        for name, number in (("guide", events - found.total()), *found.items()):
             if number <= 0:
                 continue
             if name not in self._formats:

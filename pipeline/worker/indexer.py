@@ -227,8 +227,11 @@ class Indexer:
         telemetry.consumed.labels(*partition).inc(sum([payload.outcomes for payload in payloads]))
         if self._filters is not None:
             self._filters.count(partition, [payload.filtered for payload in payloads if payload.filtered])
-        for payload in payloads:
-            telemetry.count_formats(partition.topic, payload.documents, payload.formats)
+        telemetry.count_formats(
+            partition.topic,
+            sum([payload.documents for payload in payloads]),
+            [payload.formats for payload in payloads if payload.formats],
+        )
         telemetry.records.labels(partition.topic).inc(len(records))
         telemetry.record_bytes.labels(partition.topic).inc(
             sum([payload.record_bytes for payload in payloads])
