@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
-import orjson
 from aiokafka.errors import KafkaError
 
 from pipeline.bulk.backoff import backoff_seconds
@@ -17,7 +16,7 @@ from pipeline.bulk.batch_traces import BatchTraces
 from pipeline.bulk.dead_letter_lines import DeadLetterLines
 from pipeline.bulk.in_flight import InFlight
 from pipeline.bulk.parts import Part, RecordFinder
-from pipeline.bulk.requests import BulkItem
+from pipeline.bulk.requests import BulkItem, target_of
 from pipeline.bulk.salvage import field_of
 from pipeline.events.document import Coordinates
 from pipeline.kafka.dead_letters import DeadLetter
@@ -79,8 +78,8 @@ class DeadLetterQueue:
         records = RecordFinder(part.records)
         letters: list[DeadLetter] = []
         for action, item in dead:
-            (target,) = orjson.loads(action).values()
-            record, parts = records.find(target["_id"])
+            index, identifier = target_of(action)
+            record, parts = records.find(identifier)
             topic_key = part.span.topic_key if parts is None else parts.topic_key
             letter = DeadLetter(
                 record=Coordinates(*part.span.partition, record.offset, record.timestamp, topic_key),
@@ -95,7 +94,7 @@ class DeadLetterQueue:
                 element=None if parts is None else parts.element,
             )
             letters.append(letter)
-            self.lines.note(letter, target["_index"])
+            self.lines.note(letter, index)
         size = sum(map(_size, letters))
         self._in_flight.bytes += size - len(part.body)
         # Not the other records that were read with these.

@@ -6,6 +6,7 @@ hold the two against each other and go through them row by row.
 """
 
 from enum import Enum
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 __all__ = [
@@ -60,6 +61,8 @@ def _row(status: int, error_type: str | None, words: str | None, outcome: Outcom
 
 
 _ARGUMENT = "illegal_argument_exception"
+# Statuses with types: of one server there are a few dozen.
+_MOST_REMEMBERED = 256
 
 ROWS = (
     _row(200, None, None, Outcome.INDEXED),
@@ -136,14 +139,20 @@ def classify(status: int, error_type: str, reason: str = "", operation: str = "c
     changed = CHANGES.get((operation, status))
     if changed is not None:
         return changed
-    for statuses, known_type, words, outcome in ROWS:
-        if (
-            status in statuses
-            and (known_type is None or known_type == error_type)
-            and (words is None or words in reason)
-        ):
+    for words, outcome in _rows_of(status, error_type):
+        if words is None or words in reason:
             return outcome
     return Outcome.UNKNOWN
+
+
+@lru_cache(_MOST_REMEMBERED)
+def _rows_of(status: int, error_type: str) -> list[tuple[str | None, Outcome]]:
+    """Give the words and outcomes of the rows that are of this status and type: every document is looked up."""
+    return [
+        (words, outcome)
+        for statuses, known_type, words, outcome in ROWS
+        if status in statuses and known_type in {None, error_type}
+    ]
 
 
 class RequestOutcome(Enum):

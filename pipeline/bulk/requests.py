@@ -44,9 +44,7 @@ _inner = itemgetter("create")
 _status = itemgetter("status")
 # An action line as `action_line` writes it; routing, where there is one, stands before the index.
 _CREATE = b'{"create":{"'
-_INDEX = b'"_index":"'
-_BEFORE_ID = b'","_id":"'
-_BEHIND_ID = -len('"}}\n')
+_TARGET = re.compile(rb'\{"create":\{(?:"routing":"[^"\\]*",)?"_index":"([^"\\]*)","_id":"([^"\\]*)"\}\}\n?')
 
 
 class BytesSerializer(Serializer):
@@ -125,12 +123,11 @@ def all_created(answer: bytes, documents: int) -> bool:
 
 def target_of(action: bytes) -> tuple[str, str]:
     """Read index and id out of an action line."""
-    if b"\\" in action or not action.startswith(_CREATE):
-        # Not one of `action_line`: an id of somebody else's, or a document that is written over.
-        (target,) = orjson.loads(action).values()
-        return target["_index"], target["_id"]
-    index, identifier = action[action.index(_INDEX) + len(_INDEX) : _BEHIND_ID].split(_BEFORE_ID)
-    return index.decode(), identifier.decode()
+    if match := _TARGET.fullmatch(action):
+        return match[1].decode(), match[2].decode()
+    # Not one of `action_line`: an id of somebody else's, or a document that is written over.
+    (target,) = orjson.loads(action).values()
+    return target["_index"], target["_id"]
 
 
 def operation_of(action: bytes) -> str:
