@@ -40,14 +40,14 @@ KINDS = (
     Kind("base", "the sample's traffic, 364 bytes an event", 4.6),
     Kind("error_storm", "half ERROR with stack traces of 2 kB, few messages", 14, "error_storm", 0.4),
     Kind("error_storm_with_ids", "the same with ids in each message", 20, "error_storm_with_ids", 0.4),
-    Kind("long_text", "messages of 5 kB", 16, "long_text", 0.2),
+    Kind("long_text", "messages of 5 kB", 16, "long_text", 0.3),
     Kind("services_20", "20 services", 6, "services_20"),
     Kind("services_50", "50 services", 7, "services_50"),
     Kind("services_200", "200 services", 8, "services_200"),
     Kind("services_1000", "1,000 services", 10, "services_1000"),
-    Kind("filebeat", "Filebeat envelopes", 8, "filebeat", 0.5),
+    Kind("filebeat", "Filebeat envelopes", 8, "filebeat"),
     Kind("tags", "events with tags of their own", 6, "tags"),
-    Kind("dead_letters", "every document refused", 40, part=0.1, rejects=Rejects.ALL),
+    Kind("dead_letters", "every document refused", 40, part=0.2, rejects=Rejects.ALL),
     Kind("partitions_1000", "1,000 partitions with lag", 6, partitions=1000),
 )
 
