@@ -10,9 +10,9 @@ from pathlib import Path
 from benchmarks.contenders.task import Task
 from benchmarks.usage import Usage
 
-__all__ = ["ContenderFailedError", "clean_environment", "run_contender"]
+__all__ = ["HOME", "ContenderFailedError", "clean_environment", "run_contender"]
 
-_HOME = Path(__file__).parents[1]
+HOME = Path(__file__).parents[1]
 _START_SECONDS = 60
 # The slowest contender needs 0.1 ms an event, on a machine that is busy with something else.
 _SECONDS_PER_EVENT = 0.002
@@ -35,18 +35,18 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {**kept, **more}
 
 
-def run_contender(task: Task) -> Usage:
-    """Run a task to its end.
+def run_contender(task: Task, python: str = sys.executable) -> Usage:
+    """Run a task to its end, on this Python or another that has the package's dependencies.
 
     Raises ContenderFailedError when the process fails or takes far too long; it is gone then.
     """
     timeout = _START_SECONDS + task.events * _SECONDS_PER_EVENT
     with subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.contenders", json.dumps(asdict(task))],
+        [python, "-m", "benchmarks.contenders", json.dumps(asdict(task))],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=_HOME,
+        cwd=HOME,
         env=clean_environment(),
     ) as process:
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.sandbox import ELASTICSEARCH_VERSION, KAFKA_VERSION
 
-__all__ = ["describe_machine"]
+__all__ = ["describe_machine", "describe_python"]
 
 _CPUINFO = Path("/proc/cpuinfo")
 # Debian's packages are built with PGO and LTO on this architecture, as their changelog says; what they were
@@ -23,15 +23,19 @@ def describe_machine() -> dict[str, str | int]:
         "cpu": _cpu_model(),
         "cores": os.cpu_count() or 1,
         "system": f"{platform.system()} {platform.machine()}",
-        "python": f"{platform.python_version()} {_optimisation()}",
+        "python": describe_python(),
         **{package: version(package) for package in _PACKAGES},
         "kafka_server": KAFKA_VERSION,
         "elasticsearch_server": ELASTICSEARCH_VERSION,
     }
 
 
+def describe_python() -> str:
+    """Tell its version, and whether it was built with profile-guided optimisation, on which the figures depend."""
+    return f"{platform.python_version()} {_optimisation()}"
+
+
 def _optimisation() -> str:
-    """Tell whether this Python was built with profile-guided optimisation, on which the figures depend."""
     arguments = str(sysconfig.get_config_var("CONFIG_ARGS"))
     flags = str(sysconfig.get_config_var("PY_CORE_CFLAGS"))
     if _DEBIANS in arguments and platform.machine() == "x86_64":

@@ -186,7 +186,9 @@ async def _send(url: str, bodies: Iterator[tuple[int, bytes]]) -> int:
                 sent += documents
                 left = body
                 while left:
-                    answer = await send_bulk(client.options(request_timeout=_REQUEST_SECONDS), BulkBody([left]))
+                    answer = await send_bulk(
+                        client.options(request_timeout=_REQUEST_SECONDS), BulkBody([left])
+                    )
                     left = b"" if all_created(answer.body, documents) else _refused(left, answer.body)
 
         async with asyncio.TaskGroup() as tasks:

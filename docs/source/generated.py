@@ -207,6 +207,11 @@ def storage_figures() -> str:
     return (RESULTS / "storage.md").read_text("utf-8")
 
 
+def python_figures() -> str:
+    """Write the table of the builds of Python."""
+    return (RESULTS / "pythons.md").read_text("utf-8")
+
+
 def all_figures() -> str:
     """Write the whole table of the benchmark."""
     return (RESULTS / "latest.md").read_text("utf-8")
@@ -313,7 +318,7 @@ def _escaped(text: str) -> str:
 
 _PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"figures": readme_figures},
-    "docs/figures.md": {"figures": all_figures, "storage": storage_figures},
+    "docs/figures.md": {"figures": all_figures, "storage": storage_figures, "pythons": python_figures},
     "docs/faults.md": {"soak": soak},
     "docs/scaling.md": {"plan": plan_table, "costs": costs_table, "simulation": lambda: markdown(measured())},
 }
