@@ -11,9 +11,10 @@ from pipeline.sandbox import ELASTICSEARCH_VERSION, KAFKA_VERSION
 __all__ = ["describe_machine", "describe_python"]
 
 _CPUINFO = Path("/proc/cpuinfo")
-# Debian's packages are built with PGO and LTO on this architecture, as their changelog says; what they were
-# configured with does not tell.
+# Debian's packages, and those made of them, are built with PGO and LTO for x86-64 and arm64, as their changelog says;
+# what they were configured with does not tell.
 _DEBIANS = "--with-wheel-pkg-dir=/usr/share/python-wheels/"
+_DEBIAN = Path("/etc/debian_version")
 _PACKAGES = ("aiokafka", "orjson", "elasticsearch", "uvloop")
 
 
@@ -38,7 +39,7 @@ def describe_python() -> str:
 def _optimisation() -> str:
     arguments = str(sysconfig.get_config_var("CONFIG_ARGS"))
     flags = str(sysconfig.get_config_var("PY_CORE_CFLAGS"))
-    if _DEBIANS in arguments and platform.machine() == "x86_64":
+    if _DEBIANS in arguments and _DEBIAN.exists():
         return "with PGO (Debian's package)"
     guided = "--enable-optimizations" in arguments or "-fprofile-use" in flags
     return "with PGO" if guided else "without PGO"

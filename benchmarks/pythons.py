@@ -2,7 +2,7 @@
 
     python -m benchmarks.pythons --python /usr/bin/python3.13 --python /opt/python3.14/bin/python3
 
-Each of them needs this package's dependencies. A build with profile-guided optimisation takes 10 to 25 % less CPU.
+Each of them needs this package's dependencies.
 """
 
 import asyncio

@@ -78,11 +78,10 @@ def settle(
     settled: that is the caller's, once it has taken what is left of them.
     """
     evidence = _Evidence(parts, answers)
+    in_flight.created([part for part, items in zip(parts, answers, strict=True) if items is None])
     mixed = []
     for part, items in zip(parts, answers, strict=True):
-        if items is None:
-            in_flight.created([part])
-        else:
+        if items is not None:
             mixed.append(
                 (part, _look_at(part, items, evidence, in_flight, telemetry, may_blame, max_salvaged_fields))
             )
@@ -106,7 +105,7 @@ def _look_at(
     for done in _DONE:
         in_flight.count(part, done, outcomes.count(done))
     if Outcome.INDEXED in outcomes:
-        in_flight.note_age(part)
+        in_flight.note_age([part])
     if Outcome.ALREADY_THERE in outcomes:
         in_flight.conflicting(
             lambda: [

@@ -53,9 +53,8 @@ class InFlight:
         """Settle parts of which every document was created: those of one span that are beside each other at once."""
         for _, some in groupby(parts, _is_counted_with):
             together = list(some)
-            last = together[-1]
-            self.count(last, Outcome.INDEXED, sum([part.documents for part in together]))
-            self.note_age(last)
+            self.count(together[0], Outcome.INDEXED, sum([part.documents for part in together]))
+            self.note_age(together)
             for part in together:
                 self.settle(part)
 
@@ -88,11 +87,14 @@ class InFlight:
         self._telemetry.documents.labels(topic, number, "read_again").inc(part.documents)
         self.settle(part)
 
-    def note_age(self, part: Part) -> None:
-        """Measure how old the documents are, now that they can be found; one stands for all beside it."""
+    def note_age(self, parts: Sequence[Part]) -> None:
+        """Measure how old documents of a span are, now that they can be found; the first with a time stands for all."""
         now_ms = time.time() * 1000
         self._telemetry.last_indexed.set(now_ms / 1000)
-        if event := parse_timestamp(part.last_stamp):
+        event = next(filter(None, (parse_timestamp(part.last_stamp) for part in parts)), None)
+        if event is not None:
             self._telemetry.freshness.observe(max(now_ms - event.epoch_ms, 0) / 1000)
-        if part.record_ms is not None and part.record_ms >= 0:
-            self._telemetry.latency.observe(max(now_ms - part.record_ms, 0) / 1000)
+        for part in parts:
+            if part.record_ms is not None and part.record_ms >= 0:
+                self._telemetry.latency.observe(max(now_ms - part.record_ms, 0) / 1000)
+                return

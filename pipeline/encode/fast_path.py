@@ -124,10 +124,15 @@ class Payload(NamedTuple):
     """What filters have done, if there are any."""
 
     @property
+    def written(self) -> int:
+        """How many documents there are, in the body and beside it."""
+        return self.documents + sum([one.documents for one in self.alone])
+
+    @property
     def outcomes(self) -> int:
         """How many events have to have an outcome."""
         dropped = self.filtered.dropped.total() if self.filtered is not None else 0
-        return self.documents + sum([one.documents for one in self.alone]) + len(self.dead) + dropped
+        return self.written + len(self.dead) + dropped
 
 
 class _Others(NamedTuple):

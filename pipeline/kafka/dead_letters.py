@@ -48,8 +48,6 @@ _FIRST = f"{_PREFIX}topic"
 _KEY = f"{_PREFIX}key"
 # A dead letter is the record and its headers; the topic takes 16 MiB.
 _MAX_REQUEST_BYTES = 16 << 20
-# Before it is compressed. Four times what is usual, for letters come by the thousand; still less than any topic takes.
-_MAX_BATCH_BYTES = 64 << 10
 _LONGEST_REASON = 2000
 _TELL_SECONDS = 60.0
 # What is left of a letter that the broker finds too large: first this, then nothing of the record.
@@ -165,10 +163,11 @@ class DeadLetterProducer:
         producer = await self._started()
         sent: list[tuple[DeadLetter, Any]] = []
         failed: list[tuple[DeadLetter, KafkaError]] = []
-        partitions = len(await producer.partitions_for(self._topic))
         for letter in letters:
             identifier = letter.id
             key = identifier.encode()
+            # Each time anew: the topic may be made again in between.
+            partitions = len(await producer.partitions_for(self._topic))
             try:
                 sending = await producer.send(
                     self._topic,
@@ -201,7 +200,6 @@ class DeadLetterProducer:
                 acks="all",
                 enable_idempotence=True,
                 max_request_size=_MAX_REQUEST_BYTES,
-                max_batch_size=_MAX_BATCH_BYTES,
                 compression_type="lz4",
             )
             try:

@@ -179,13 +179,13 @@ class Telemetry:
         )
         self.freshness = Histogram(
             "logpipe_freshness_seconds",
-            "Age of events when they were indexed; one of each 128 that were read together",
+            "Age of events when they were indexed; the first of those that were read and indexed together",
             buckets=_AGES,
             registry=registry,
         )
         self.latency = Histogram(
             "logpipe_end_to_end_latency_seconds",
-            "Time from Kafka's timestamp of a record until it was indexed; one of each 128 read together",
+            "Time from Kafka's timestamp of a record until it was indexed; the first of those indexed together",
             buckets=_AGES,
             registry=registry,
         )

@@ -229,7 +229,7 @@ class Indexer:
             self._filters.count(partition, [payload.filtered for payload in payloads if payload.filtered])
         telemetry.count_formats(
             partition.topic,
-            sum([payload.documents for payload in payloads]),
+            sum([payload.written for payload in payloads]),
             [payload.formats for payload in payloads if payload.formats],
         )
         telemetry.records.labels(partition.topic).inc(len(records))
