@@ -12,7 +12,6 @@ from pipeline.bulk.parts import Part
 from pipeline.kafka.ledger import Ledger, Partition
 from pipeline.telemetry.metrics import Telemetry
 
-NOW_MS = int(time.time() * 1000)
 OLD, NEW = "2024-01-15T10:30:00.123Z", "2024-01-15T11:30:00.123Z"
 
 
@@ -23,15 +22,16 @@ def observed(histogram: Histogram) -> tuple[float, float]:
 
 
 def test_parts_of_a_batch_are_told_of_together_and_settled_each() -> None:
+    now_ms = int(time.time() * 1000)
     telemetry, ledger = Telemetry(), Ledger()
     flight = InFlight(ledger.settle_part, telemetry, NO_TRACES, FloodBreaker(0.5))
     one, other = (ledger.deliver(Partition("logs", number), 300, 300) for number in (0, 1))
     one.parts, other.parts = 3, 1
     parts = [
         Part(one, (), 100, b"abc", "no time", None),
-        Part(one, (), 100, b"abc", OLD, NOW_MS - 60_000),
-        Part(other, (), 50, b"abc", NEW, NOW_MS - 1000),
-        Part(one, (), 7, b"abc", NEW, NOW_MS - 1000),
+        Part(one, (), 100, b"abc", OLD, now_ms - 60_000),
+        Part(other, (), 50, b"abc", NEW, now_ms - 1000),
+        Part(one, (), 7, b"abc", NEW, now_ms - 1000),
     ]
     flight.bytes = 12
     flight.created(parts)
