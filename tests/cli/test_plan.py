@@ -3,7 +3,6 @@
 import json
 import os
 import pty
-import re
 import subprocess
 import time
 from pathlib import Path
@@ -107,7 +106,8 @@ def test_no_line_of_a_terminal_is_cut_or_broken(width: int) -> None:
     if width == 80:
         lines = [line.rstrip("\r") for line in text.split("\n")]
         assert max(map(len, lines)) <= 80 + len("\x1b[1m\x1b[0m") * 8
-        assert re.search(r"\d  2 for each worker", text)
+        plan = json.loads(logpipe("plan", "--events-per-second", "10000000", "--json").stdout)
+        assert f"{plan['workers']['partitions']:,}  2 for each worker" in text
 
 
 def _read(terminal: int) -> bytes:
