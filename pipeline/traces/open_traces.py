@@ -135,14 +135,8 @@ class OpenTraces:
             clock = shelf.clock
             if not waiting and now - shelf.arrived > _QUIET_SECONDS:
                 clock += now - shelf.arrived
-            second = int(clock)
-            if shelf.looked_at == 0:
-                shelf.looked_at = min(shelf.deadlines, default=second)
-            if second - shelf.looked_at > len(shelf.deadlines):
-                seconds = sorted(each for each in shelf.deadlines if each <= second)
-            else:
-                seconds = [each for each in range(shelf.looked_at, second + 1) if each in shelf.deadlines]
-            for each in seconds:
+            # All of them, each time: a record that comes late is due in a second that has been looked at.
+            for each in sorted(second for second in shelf.deadlines if second <= clock):
                 traces = shelf.deadlines[each]
                 while traces:
                     trace = traces.pop()
@@ -153,8 +147,6 @@ class OpenTraces:
                             if self._epoch != epoch:
                                 return
                 shelf.deadlines.pop(each, None)
-                shelf.looked_at = each
-            shelf.looked_at = second
 
     def _look_at(self, shelf: Shelf, trace: Trace, clock: float) -> Due | None:
         """See whether a trace is due, else when it is to be looked at again."""
@@ -219,7 +211,7 @@ class OpenTraces:
             del shelf.traces[trace.key]
             self.bytes -= _OVERHEAD_BYTES
         elif trace.due == 0:
-            self._schedule(shelf, trace, max(int(shelf.clock), shelf.looked_at) + 1)
+            self._schedule(shelf, trace, int(shelf.clock) + 1)
         self._acknowledge(shelf)
 
     def _due(self, trace: Trace, telling: Telling | None, *, closing: bool, forced: bool = False) -> Due:

@@ -101,4 +101,3 @@ class Shelf:
         self.arrived = 0.0
         self.deadlines: dict[int, list[Trace]] = {}
         """By the second of the partition's time in which they are looked at."""
-        self.looked_at = 0

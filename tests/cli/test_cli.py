@@ -219,6 +219,29 @@ def test_ctrl_c_at_any_moment_is_no_traceback() -> None:
         assert process.returncode != 0
 
 
+def test_ctrl_c_is_not_lost_in_a_callback() -> None:
+    script = """
+import signal, time, weakref
+import pipeline.cli.app
+from pipeline.__main__ import main
+
+class Gone: pass
+
+def command():
+    gone = Gone()
+    watched = weakref.ref(gone, lambda _: signal.raise_signal(signal.SIGINT))
+    del gone
+    time.sleep(60)
+
+pipeline.cli.app.main = command
+main()
+"""
+    process = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, env=environment({}), timeout=50, check=False
+    )
+    assert (process.returncode, process.stderr) == (128 + signal.SIGINT, b"")
+
+
 def test_errors_are_lines_of_json_where_the_log_is() -> None:
     settings = {"LOGPIPE_LOG__FORMAT": "json", "LOGPIPE_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
     result = logpipe("lag", settings=settings)

@@ -1,6 +1,7 @@
 """When a trace is due, and which records may be acknowledged: against the rule that Faust commits over gaps."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -145,6 +146,20 @@ def test_no_room_closes_the_quietest_traces_and_a_large_one_is_written_at_once()
     assert large.bytes < 1000
 
 
+def test_what_comes_late_in_a_quiet_partition_is_closed_too() -> None:
+    traces, acks = opened(idle_seconds=10), Acks()
+    take(traces, 0, [event("a", 1)], acks.of(0), 1000.0, 0.0)
+    looking = traces.due(60.0, waiting=False)
+    first = next(looking)
+    # It is behind the partition's time, and comes while a trace is written.
+    take(traces, 1, [event("b", 2)], acks.of(1), 1005.0, 60.0)
+    traces.written(first, INDEX)
+    assert list(looking) == []
+    # To write took its time.
+    assert close_all(traces, 90.0) == ["b"]
+    assert acks.offsets == [0, 1]
+
+
 @given(
     records=st.lists(st.lists(st.sampled_from("abcdef"), max_size=4), min_size=1, max_size=30),
     data=st.data(),
@@ -156,21 +171,34 @@ def test_acknowledged_offsets_have_no_gap_and_hold_no_event_that_is_not_written(
     written: set[int] = set()
     marks: dict[int, list[int]] = {}
     mark, now = 0, 0.0
+
+    def look(most: int | None = None) -> Iterator[Due]:
+        looking = traces.due(now, waiting=False)
+        for due in islice(looking, most):
+            written.update(marks_of(due))
+            traces.written(due, INDEX)
+        return looking
+
     for offset, ids in enumerate(records):
         rows = []
         for trace_id in ids:
             mark += 1
             rows.append(event(trace_id, mark))
             marks.setdefault(offset, []).append(mark)
-        now += data.draw(st.sampled_from([0.0, 0.5, 2.0, 7.0]))
-        take(traces, offset, rows, acks.of(offset), 1000.0 + now, now)
-        for due in traces.due(now, waiting=False):
+        now += data.draw(st.sampled_from([0.0, 0.5, 2.0, 7.0, 60.0]))
+        # Time has gone on meanwhile, perhaps beyond that of the record, which comes while traces are written.
+        looking = look(most=data.draw(st.sampled_from([0, 1, 2])))
+        lag = data.draw(st.sampled_from([0.0, 3.0, 60.0]))
+        take(traces, offset, rows, acks.of(offset), 1000.0 + now - lag, now)
+        # To write takes its time.
+        now += data.draw(st.sampled_from([0.0, 20.0]))
+        for due in looking:
             written.update(marks_of(due))
             traces.written(due, INDEX)
         assert acks.offsets == list(range(len(acks.offsets)))
         assert all(set(marks.get(offset, ())) <= written for offset in acks.offsets)
-    for later in range(10):
-        for due in traces.due(now + 100.0 * (later + 1), waiting=False):
-            traces.written(due, INDEX)
+    for _ in range(100):
+        now += 0.5
+        look()
     assert acks.offsets == list(range(len(records)))
     assert (len(traces), traces.bytes) == (0, 0)
