@@ -6,9 +6,7 @@ Each of them needs this package's dependencies.
 """
 
 import asyncio
-import json
 import subprocess
-import sys
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -21,6 +19,7 @@ import typer
 from benchmarks.contenders.task import Task
 from benchmarks.contest import HOME, clean_environment, run_contender
 from benchmarks.machine import describe_machine
+from benchmarks.report import say, write_side_results
 from benchmarks.sink import documents_received, running_sink
 from benchmarks.traffic import produce, sample_day
 from benchmarks.usage import Usage
@@ -60,9 +59,7 @@ def measure(bootstrap: str, pythons: Sequence[str], events: int, rounds: int) ->
                 build.ours.append(_run("ours", python, bootstrap, topic, events, sink))
                 if (taken := documents_received(sink) - before) != events:
                     raise RuntimeError(f"{python}: {taken} documents of {events} events")
-                _say(
-                    f"round {number + 1} of {rounds}: {build.python}: {build.ours[-1].cpu_us(events):.2f} µs"
-                )
+                say(f"round {number + 1} of {rounds}: {build.python}: {build.ours[-1].cpu_us(events):.2f} µs")
     return list(builds.values())
 
 
@@ -104,11 +101,6 @@ def _cpu(usages: Sequence[Usage], events: int) -> str:
     return f"{median(found):.2f} ({min(found):.2f})"
 
 
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
-
-
 def main(
     python: Annotated[list[str], typer.Option(help="A Python to measure; to be repeated.")],
     events: Annotated[int, typer.Option(min=1000, help="Of each run.")] = 1_000_000,
@@ -118,16 +110,14 @@ def main(
     ] = _RESULTS,
 ) -> None:
     """Measure the worker on several builds of Python."""
-    with start_sandbox(report=_say) as servers:
+    with start_sandbox(report=say) as servers:
         builds = measure(servers.kafka_bootstrap, python, events, rounds)
     date, machine = datetime.now(UTC).isoformat(timespec="seconds"), describe_machine()
     del machine["python"]
     text = as_markdown(builds, machine, date)
-    _say(text)
-    results.mkdir(parents=True, exist_ok=True)
+    say(text)
     found = {"date": date, "machine": machine, "builds": [_as_json(build) for build in builds]}
-    (results / "pythons.json").write_text(json.dumps(found, indent=2) + "\n", "utf-8")
-    (results / "pythons.md").write_text(text, "utf-8")
+    write_side_results(found, text, results, "pythons")
 
 
 def _as_json(build: Build) -> dict[str, Any]:

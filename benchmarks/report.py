@@ -1,7 +1,10 @@
 """Show figures: a table on the terminal, and the files for the README."""
 
 import json
+import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -10,10 +13,23 @@ from benchmarks.figures import Figures
 from benchmarks.lines import Line
 from benchmarks.plot import write_plot
 
-__all__ = ["table", "write_results"]
+__all__ = ["say", "table", "write_results", "write_side_results"]
 
 _MET = {True: "[green]met", False: "[red]not met", None: ""}
 _MET_PLAIN = {True: "met", False: "not met", None: ""}
+
+
+def say(text: str) -> None:
+    """Tell how it goes, at once also where stdout is a file."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def write_side_results(found: Mapping[str, Any], text: str, directory: Path, name: str) -> None:
+    """Write `<name>.json` and `<name>.md` of a measurement that is not part of `make bench`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / f"{name}.json").write_text(json.dumps(found, indent=2) + "\n", "utf-8")
+    (directory / f"{name}.md").write_text(text, "utf-8")
 
 
 def table(figures: Figures) -> Table:

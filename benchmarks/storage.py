@@ -6,9 +6,7 @@ own lines, in the order in which a worker sends them, without Kafka and without 
 """
 
 import asyncio
-import json
 import random
-import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -25,6 +23,7 @@ import typer
 from elasticsearch import Elasticsearch
 
 from benchmarks.machine import describe_machine
+from benchmarks.report import say, write_side_results
 from benchmarks.server_cpu import ServerCpu
 from benchmarks.templates import GUIDE_TEMPLATE, delete_indices
 from benchmarks.traffic import PARTITIONS, sample_day
@@ -342,10 +341,6 @@ def main(
     """Measure Elasticsearch's side with the guide's template, the former templates and today's."""
     chosen = tuple(only or (Contender.GUIDE, Contender.FORMER, Contender.OURS))
 
-    def say(text: str) -> None:
-        sys.stdout.write(f"{text}\n")
-        sys.stdout.flush()
-
     with start_sandbox(report=say) as servers:
         measured = measure(
             servers.elasticsearch_url,
@@ -361,15 +356,13 @@ def main(
     say(text)
     directory = results or (None if only else _RESULTS)
     if directory is not None:
-        directory.mkdir(parents=True, exist_ok=True)
         found = {
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "machine": machine,
             "warmed_with": warm,
             "rounds": [one._asdict() for one in measured],
         }
-        (directory / "storage.json").write_text(json.dumps(found, indent=2) + "\n", "utf-8")
-        (directory / "storage.md").write_text(text, "utf-8")
+        write_side_results(found, text, directory, "storage")
 
 
 if __name__ == "__main__":

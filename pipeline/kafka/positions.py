@@ -39,6 +39,7 @@ class Positions:
         self._telemetry = telemetry
         self._notes: dict[Partition, CommitNote] = {}
         self._recreated: dict[str, str | None] = {}
+        self._without_id: set[str] = set()
         self._changes = 0
         self.expired = ExpiredRecords()
         """What has expired unread, as the log tells it."""
@@ -67,7 +68,8 @@ class Positions:
     async def find(self, client: ClusterClient, member: GroupMember) -> list[Placed]:
         """Choose positions for those that wait; gives those that have one now, which wait no more.
 
-        None while what waits changes under it: what was asked may be of another assignment, or of an earlier topic.
+        None of them when what waits has changed meanwhile: what was asked may be of another assignment, or of an
+        earlier topic.
 
         Raises KafkaError when the group's commits are not told.
         """
@@ -115,6 +117,8 @@ class Positions:
 
     def _tell(self, partition: Partition, facts: Found, placement: Placement) -> None:
         topic, number = partition
+        if facts.topic_id is None:
+            self.topic_without_id(topic)
         if placement.reason is Reason.EXPIRED:
             self._telemetry.expired.labels(*partition).inc(placement.expired)
             self.expired.note(partition, placement.position - placement.expired, placement.position)
@@ -137,6 +141,16 @@ class Positions:
             topic,
             topic_id,
         )
+
+    def topic_without_id(self, topic: str) -> None:
+        """Say that Kafka does not tell a topic's id, once."""
+        if topic not in self._without_id:
+            self._without_id.add(topic)
+            log.warning(
+                "Kafka gives no id of the topic %s (brokers before 2.8 give none): ids of documents hold the times of "
+                "their records, and a topic that is made anew under this name is taken for the former one",
+                topic,
+            )
 
     def displace(self, partitions: Iterable[Partition], reached: int | None = None) -> None:
         """Have partitions wait for another position; `reached` is what they were read up to, None asks the commits."""

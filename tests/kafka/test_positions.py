@@ -5,6 +5,8 @@ from hypothesis import given, strategies as st
 
 from pipeline.kafka.commit_note import CommitNote, Gaps
 from pipeline.kafka.placement import Found, Placement, Reason, place
+from pipeline.kafka.positions import Positions
+from pipeline.telemetry.metrics import Telemetry
 
 NOTE = CommitNote("id", 0)
 
@@ -40,6 +42,16 @@ def test_a_position_that_the_leader_refuses_is_read_again_from_the_beginning() -
     assert place(Found(12, NOTE, "id", 2, 9, refused=True)) == Placement(2, NOTE, Reason.TRUNCATED)
     assert place(Found(8, NOTE, "id", 2, 9, refused=True)) == Placement(8, NOTE, Reason.GOES_ON)
     assert place(Found(0, NOTE, "id", 2, 9, refused=True)).reason is Reason.EXPIRED
+
+
+def test_a_topic_without_an_id_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    positions = Positions(Telemetry())
+    for topic in ("logs", "logs", "audit"):
+        positions.topic_without_id(topic)
+    assert [record.getMessage().split(" (")[0] for record in caplog.records] == [
+        "Kafka gives no id of the topic logs",
+        "Kafka gives no id of the topic audit",
+    ]
 
 
 ranges = st.lists(st.tuples(st.integers(0, 2**63 - 1), st.integers(1, 2**63 - 1)))
