@@ -36,6 +36,7 @@ _ABOUT = {
     "events": "the definition, pure",
     "settings": "every setting",
     "sandbox": "real servers here",
+    "stopping": "when told to",
     "errors": "the exceptions",
     "version": "which one",
 }

@@ -15,6 +15,9 @@ from pipeline.settings import Settings
 
 __all__ = ["traces"]
 
+# Of Faust's thread, which stays in the group while it lives: with a broker that was away it may not end at all.
+_END_SECONDS = 5.0
+
 traces = typer.Typer(
     help="The correlator: trace events become a summary for each trace, until SIGTERM.",
     invoke_without_command=True,
@@ -70,6 +73,7 @@ def _correlate(settings: Settings) -> None:
     import uvloop
 
     from pipeline.kafka.client_log import fold_outages
+    from pipeline.stopping import ending_in_time
     from pipeline.telemetry.health import Health
     from pipeline.telemetry.server import serve
     from pipeline.traces.correlator import Correlator
@@ -79,9 +83,10 @@ def _correlate(settings: Settings) -> None:
 
     async def work() -> None:
         telemetry, health = TraceTelemetry(), Health()
-        async with serve(settings.http, telemetry.registry, health) as url:
-            logging.getLogger(__name__).info("metrics at %s/metrics", url)
-            await run_until_signalled(Correlator(settings, telemetry, health), url)
+        with ending_in_time(_END_SECONDS):
+            async with serve(settings.http, telemetry.registry, health) as url:
+                logging.getLogger(__name__).info("metrics at %s/metrics", url)
+                await run_until_signalled(Correlator(settings, telemetry, health), url)
 
     tune_memory()
     fold_outages()

@@ -7,7 +7,6 @@ for nothing is acknowledged before it is in a summary. Records are acknowledged 
 
 import asyncio
 import logging
-import ssl
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -17,18 +16,18 @@ from typing import Any
 
 import faust
 from faust.types import EventT
-from faust.types.auth import CredentialsT
 
 from pipeline.errors import LogpipeError, ServerUnavailable
-from pipeline.kafka.client import connection_options
-from pipeline.kafka.trace_events import trace_event_partitions, trace_events_topic, traces_group
+from pipeline.kafka.trace_events import trace_event_partitions, trace_events_topic
 from pipeline.settings import Settings
+from pipeline.stopping import done_unless
 from pipeline.telemetry.families import dump_families
 from pipeline.telemetry.health import Health
 from pipeline.telemetry.troubles import KAFKA, OngoingTroubles, Trouble, write
 from pipeline.trace_stories.flows import NO_FLOW, chosen_flows
 from pipeline.trace_stories.lines import lines_of
 from pipeline.trace_stories.shapes import Shapes
+from pipeline.traces.faust_app import make_app
 from pipeline.traces.open_traces import OpenTraces
 from pipeline.traces.summaries import Summaries
 from pipeline.traces.telemetry import TraceTelemetry
@@ -40,14 +39,12 @@ log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.5
 _MOST_AT_ONCE = 2000
-# A worker that does not poll for `broker_max_poll_interval` leaves the group for ever, without a word, and not to poll
-# is what a worker does that waits for Elasticsearch, or that has no partition.
-_NEVER_SECONDS = 1_000_000.0
-_MOST_SESSION_SECONDS = 10.0
-# Records of 64 kB each, of a partition.
-_BUFFERED_RECORDS = 64
 _STANDSTILL_SECONDS = 60.0
 _WATCH_SECONDS = 10.0
+# Measured: a second. A client of Faust's that asks a broker which is just starting may give up without a word.
+_START_SECONDS = 60.0
+# The broker waits for the others of a group for a minute (Faust's `broker_rebalance_timeout`).
+_REBALANCE_SECONDS = 120.0
 _STOP_SECONDS = 5.0
 
 
@@ -70,6 +67,7 @@ class Correlator:
         self._failure: BaseException | None = None
         self._last_offsets: dict[int, int] = {}
         self._last_record = time.monotonic()
+        self._rebalancing_since: float | None = None
         self._kafka_problem: str | None = None
         self._ongoing = OngoingTroubles()
 
@@ -87,12 +85,13 @@ class Correlator:
         Raises TopicMissing when there are no trace events to read, ServerUnavailable and ServerRefused when Kafka
         cannot be reached at the start, LogpipeError when Faust has crashed or stands still.
         """
-        await trace_event_partitions(self._settings)
+        if not await done_unless(self._stopping, trace_event_partitions(self._settings)):
+            return
         async with AsyncExitStack() as closing:
             closing.push_async_callback(self._summaries.close)
             # Faust makes a folder for its tables also where there are none.
             folder = closing.enter_context(tempfile.TemporaryDirectory(prefix="logpipe-traces-"))
-            app = _application(self._settings, folder)
+            app = make_app(self._settings, folder)
             self._connect(app)
             async with asyncio.TaskGroup() as tasks:
                 others = [
@@ -111,21 +110,14 @@ class Correlator:
     async def _read(self, app: faust.App) -> None:
         """Let Faust run until it is to stop, or has crashed."""
         try:
-            await app.start()
-        except OSError as error:
-            raise ServerUnavailable(f"Faust could not start: {error}") from error
-        self._health.kafka = True
-        crashed = asyncio.create_task(app.wait_until_stopped())
-        stopping = asyncio.create_task(self._stopping.wait())
-        try:
-            await asyncio.wait({crashed, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if crashed.done() and not self._stopping.is_set():
-                raise LogpipeError(f"Faust has ended by itself: {app.crash_reason!r}")
+            self._rebalancing_since = time.monotonic()
+            if await self._started(app):
+                self._health.kafka = True
+                crashed = await done_unless(self._stopping, app.wait_until_stopped())
+                if crashed and not self._stopping.is_set():
+                    raise LogpipeError(f"Faust has ended by itself: {app.crash_reason!r}")
         finally:
             self._health.kafka = False
-            crashed.cancel()
-            stopping.cancel()
-            await asyncio.gather(crashed, stopping, return_exceptions=True)
             # An agent that waits for room must not be waited for.
             self._waiting = False
             with ExitStack() as ending:
@@ -135,6 +127,16 @@ class Correlator:
                         await app.stop()
                 except TimeoutError:
                     log.warning("Faust has not stopped within %.0f s, ending without it", _STOP_SECONDS)
+
+    async def _started(self, app: faust.App) -> bool:
+        """Start Faust; False when told to stop meanwhile."""
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                return await done_unless(self._stopping, app.start())
+        except TimeoutError:
+            raise ServerUnavailable(f"Faust could not start within {_START_SECONDS:.0f} s") from None
+        except OSError as error:
+            raise ServerUnavailable(f"Faust could not start: {error}") from error
 
     def _connect(self, app: faust.App) -> None:
         topic = app.topic(
@@ -157,12 +159,14 @@ class Correlator:
             # After a rebalance Faust reads every partition again from what is committed, those it keeps too.
             self._open.forget()
             self._last_offsets.clear()
+            self._rebalancing_since = time.monotonic()
 
         async def assigned(_: Any, /, *given: Any, **__: Any) -> None:
             (partitions,) = given
             names = sorted(f"{tp.topic}/{tp.partition}" for tp in partitions)
             log.info("assigned %s", ", ".join(names) or "nothing")
             self._last_record = time.monotonic()
+            self._rebalancing_since = None
             self._health.assigned = True
 
         app.agent(topic)(correlate)
@@ -219,6 +223,9 @@ class Correlator:
             await asyncio.sleep(_LOOK_SECONDS)
             self._health.beat()
             self._tell(time.monotonic())
+            since = self._rebalancing_since
+            if since is not None and (waited := time.monotonic() - since) > _REBALANCE_SECONDS:
+                raise LogpipeError(f"the group has not given partitions to this process for {waited:.0f} s")
             if time.monotonic() - looked < _WATCH_SECONDS or not self._health.assigned:
                 continue
             looked = time.monotonic()
@@ -278,48 +285,3 @@ class Correlator:
         telemetry.open.set(len(self._open))
         telemetry.open_bytes.set(self._open.bytes)
         telemetry.oldest.set(self._open.oldest_seconds)
-
-
-def _application(settings: Settings, folder: str) -> faust.App:
-    kafka = settings.kafka
-    session = min(kafka.session_timeout_seconds, _MOST_SESSION_SECONDS)
-    options: dict[str, Any] = {}
-    credentials = _credentials(settings)
-    if credentials is not None:
-        options["broker_credentials"] = credentials
-    if kafka.group_instance_id is not None:
-        options["consumer_group_instance_id"] = kafka.group_instance_id
-    return faust.App(
-        traces_group(settings),
-        broker=[f"kafka://{server}" for server in kafka.bootstrap_servers],
-        broker_client_id=f"{kafka.client_id}-traces",
-        broker_session_timeout=session,
-        broker_heartbeat_interval=session / 6,
-        broker_max_poll_interval=_NEVER_SECONDS,
-        broker_commit_interval=1.0,
-        consumer_auto_offset_reset="earliest",
-        stream_wait_empty=False,
-        stream_buffer_maxsize=_BUFFERED_RECORDS,
-        topic_disable_leader=True,
-        topic_allow_declare=False,
-        table_standby_replicas=0,
-        web_enabled=False,
-        worker_redirect_stdouts=False,
-        autodiscover=False,
-        datadir=folder,
-        **options,
-    )
-
-
-def _credentials(settings: Settings) -> CredentialsT | None:
-    """Give Faust what the pipeline's own clients connect with."""
-    options = connection_options(settings.kafka)
-    context: ssl.SSLContext | None = options["ssl_context"]
-    if settings.kafka.uses_sasl:
-        return faust.SASLCredentials(
-            username=options["sasl_plain_username"],
-            password=options["sasl_plain_password"],
-            ssl_context=context,
-            mechanism=options["sasl_mechanism"],
-        )
-    return faust.SSLCredentials(context) if context is not None else None

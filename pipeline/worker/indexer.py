@@ -21,6 +21,7 @@ from pipeline.log_metrics.errors import LogErrors
 from pipeline.log_metrics.gather import LogMetrics
 from pipeline.log_metrics.rules import chosen_rules
 from pipeline.settings import WORKER_PIPE_VARIABLE, Settings
+from pipeline.stopping import done_unless
 from pipeline.telemetry.families import dump_families
 from pipeline.telemetry.health import Health
 from pipeline.telemetry.metrics import Telemetry
@@ -32,7 +33,6 @@ from pipeline.worker.offsets import Offsets
 from pipeline.worker.open_traces import open_traces
 from pipeline.worker.own_log import WorkerLog
 from pipeline.worker.pulse import Pulse
-from pipeline.worker.signals import done_unless
 from pipeline.worker.trace_emission import TraceEmission
 from pipeline.worker.watch import Watch
 

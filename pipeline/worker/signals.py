@@ -2,12 +2,11 @@
 
 import asyncio
 import signal
-from collections.abc import Coroutine
-from typing import Any, Protocol
+from typing import Protocol
 
 from pipeline.worker.worker_pipe import supervised
 
-__all__ = ["Work", "done_unless", "run_until_signalled"]
+__all__ = ["Work", "run_until_signalled"]
 
 
 class Work(Protocol):
@@ -21,25 +20,6 @@ class Work(Protocol):
 
     async def run(self) -> None:
         """Work until `stop`."""
-
-
-async def done_unless(stopping: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
-    """Do something before the work; False, and it is cancelled, when told to stop before it was done.
-
-    Raises what it raises.
-    """
-    doing = asyncio.create_task(work)
-    stopped = asyncio.create_task(stopping.wait())
-    try:
-        await asyncio.wait({doing, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if doing.done():
-            await doing
-            return True
-        return False
-    finally:
-        doing.cancel()
-        stopped.cancel()
-        await asyncio.gather(doing, stopped, return_exceptions=True)
 
 
 async def run_until_signalled(indexer: Work, url: str) -> None:

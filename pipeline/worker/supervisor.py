@@ -15,10 +15,10 @@ from typing import Any
 
 from pipeline.errors import SettingsError
 from pipeline.settings import WORKER_PIPE_VARIABLE, Settings
+from pipeline.stopping import done_unless
 from pipeline.telemetry.families import load_families
 from pipeline.telemetry.merged import SupervisorTelemetry
 from pipeline.worker.indexer import LEAVE_SECONDS
-from pipeline.worker.signals import done_unless
 from pipeline.worker.supervisor_log import GOOD_LIFE_SECONDS, SupervisorLog
 from pipeline.worker.worker_pipe import LAST_WORDS_SECONDS, Order
 

@@ -4,6 +4,7 @@ import asyncio
 import random
 import signal
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 
@@ -36,12 +37,18 @@ def process(one: Pipeline, command: str) -> Iterator["subprocess.Popen[bytes]"]:
         yield started
 
 
-async def finish(one: Pipeline, sent: int) -> None:
+async def finish(one: Pipeline, sent: int, correlator: "subprocess.Popen[bytes]") -> None:
     """See that every trace is told once, by all of its events."""
     await one.indexed(sent, within_seconds=300)
     expected = await expected_summaries(one.client, one.name)
     assert events_of(expected) > 0.9 * sent
-    await until_told(one.client, one.name, events_of(expected), within_seconds=300)
+    try:
+        await until_told(one.client, one.name, events_of(expected), within_seconds=300)
+    except AssertionError:
+        correlator.terminate()
+        told, _ = correlator.communicate(timeout=60)
+        sys.stdout.write(told.decode())
+        raise
     assert await stored_summaries(one.client, one.name) == expected
 
 
@@ -58,7 +65,7 @@ async def test_correlator_and_worker_killed_at_random_moments(servers: Servers, 
                     victim.send_signal(signal.SIGKILL)
                     await asyncio.sleep(chance.uniform(0.0, 1.0))
         with process(one, "index") as worker, process(one, "traces") as correlator:
-            await finish(one, sent)
+            await finish(one, sent, correlator)
             stop(correlator)
             stop(worker)
 
@@ -74,9 +81,30 @@ async def test_correlators_join_and_leave_every_two_seconds(servers: Servers, ro
                     await asyncio.sleep(4 if number == 0 else 2)
                     passing.send_signal(signal.SIGTERM)
                     passing.wait(timeout=40)
-            await finish(one, sent)
+            await finish(one, sent, steady)
             stop(steady)
             stop(worker)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("hangs_before_start", [True, False])
+async def test_a_correlator_ends_when_told_to_although_kafka_hangs(
+    fragile_servers: Servers, hangs_before_start: bool
+) -> None:
+    kafka = fragile_servers.kafka
+    async with traced(fragile_servers) as one:
+        if hangs_before_start:
+            kafka.suspend()
+        try:
+            with process(one, "traces") as correlator:
+                # Until it reads, or asks for what does not answer.
+                await asyncio.sleep(5)
+                kafka.suspend()
+                await asyncio.sleep(1)
+                correlator.send_signal(signal.SIGTERM)
+                assert await asyncio.to_thread(correlator.wait, 60) == 0
+        finally:
+            kafka.resume()
 
 
 @pytest.mark.timeout(1800)
@@ -104,7 +132,7 @@ async def test_traces_survive_a_server_that_is_away(
                 await asyncio.sleep(3 * rounds)
                 target.resume()
             sent += sum((await one.send_samples(EVENTS, seed=3)).values())
-            await finish(one, sent)
+            await finish(one, sent, correlator)
             assert worker.poll() is None
             assert correlator.poll() is None
             stop(correlator)

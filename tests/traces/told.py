@@ -55,9 +55,10 @@ async def until_told(
     while True:
         await client.indices.refresh(index=index)
         answer = await client.search(index=index, size=0, aggs={"events": {"sum": {"field": "event_count"}}})
-        if answer.get("aggregations", {}).get("events", {}).get("value", 0) >= events:
+        told = answer.get("aggregations", {}).get("events", {}).get("value", 0)
+        if told >= events:
             return
-        assert time.monotonic() < deadline, f"the summaries do not tell of {events} events"
+        assert time.monotonic() < deadline, f"the summaries tell of {told:.0f} of {events} events"
         await asyncio.sleep(0.5)
 
 
