@@ -11,6 +11,9 @@ LogpipeError
 └── SandboxError         the local servers could not be fetched, started or stopped
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 __all__ = [
     "FencedInstanceId",
     "LogpipeError",
@@ -21,6 +24,7 @@ __all__ = [
     "ServerUnavailable",
     "SettingsError",
     "TopicMissing",
+    "out_of_groups",
 ]
 
 
@@ -83,3 +87,23 @@ class SandboxError(LogpipeError):
     """Say what the sandbox could not do on this machine."""
 
     exit_code = 5
+
+
+@contextmanager
+def out_of_groups() -> Iterator[None]:
+    """Raise the error of ours that is in a group of exceptions: what a task has to say to the user."""
+    try:
+        yield
+    except ExceptionGroup as group:
+        said, _ = group.split(LogpipeError)
+        if said is None:
+            raise
+        raise next(_leaves(said)) from group
+
+
+def _leaves(group: ExceptionGroup[LogpipeError]) -> Iterator[LogpipeError]:
+    for each in group.exceptions:
+        if isinstance(each, ExceptionGroup):
+            yield from _leaves(each)
+        else:
+            yield each

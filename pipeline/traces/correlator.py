@@ -17,7 +17,7 @@ from typing import Any
 import faust
 from faust.types import EventT
 
-from pipeline.errors import LogpipeError, ServerUnavailable
+from pipeline.errors import LogpipeError, ServerUnavailable, out_of_groups
 from pipeline.kafka.trace_events import trace_event_partitions, trace_events_topic
 from pipeline.settings import Settings
 from pipeline.stopping import done_unless
@@ -93,17 +93,18 @@ class Correlator:
             folder = closing.enter_context(tempfile.TemporaryDirectory(prefix="logpipe-traces-"))
             app = make_app(self._settings, folder)
             self._connect(app)
-            async with asyncio.TaskGroup() as tasks:
-                others = [
-                    tasks.create_task(self._summaries.run(), name="summaries"),
-                    tasks.create_task(self._look_regularly(), name="due"),
-                    tasks.create_task(self._watch(app), name="watch"),
-                ]
-                try:
-                    await self._read(app)
-                finally:
-                    for task in others:
-                        task.cancel()
+            with out_of_groups():
+                async with asyncio.TaskGroup() as tasks:
+                    others = [
+                        tasks.create_task(self._summaries.run(), name="summaries"),
+                        tasks.create_task(self._look_regularly(), name="due"),
+                        tasks.create_task(self._watch(app), name="watch"),
+                    ]
+                    try:
+                        await self._read(app)
+                    finally:
+                        for task in others:
+                            task.cancel()
         if self._failure is not None:
             raise self._failure
 

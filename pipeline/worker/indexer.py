@@ -12,7 +12,7 @@ from pipeline.bulk.client import make_bulk_client
 from pipeline.bulk.new_errors import NewErrors
 from pipeline.bulk.writer import BulkWriter
 from pipeline.encode.fast_path import BatchEncoder
-from pipeline.errors import LogpipeError
+from pipeline.errors import out_of_groups
 from pipeline.events.document import DocumentBuilder
 from pipeline.kafka.dead_letters import DeadLetterProducer
 from pipeline.kafka.ledger import Partition, Span
@@ -121,21 +121,16 @@ class Indexer:
             closing.push_async_callback(_within, _LAST_WORD_SECONDS, self._emission.close)
             closing.push_async_callback(_within, _LAST_WORD_SECONDS, self._source.stop)
             try:
-                async with asyncio.TaskGroup() as tasks:
-                    watching = tasks.create_task(self._watch.run(), name="watch")
-                    telling = tasks.create_task(self._log.run(), name="log")
-                    if self._settings.traces.enabled:
-                        await self._emission.start(self._encoder)
-                    if await done_unless(self._stopping, self._source.start()):
-                        await self._work()
-                    watching.cancel()
-                    telling.cancel()
-            except ExceptionGroup as group:
-                # What one task has to say to the user, not that there were several.
-                said, _ = group.split(LogpipeError)
-                if said is None:
-                    raise
-                raise next(_leaves(said)) from group
+                with out_of_groups():
+                    async with asyncio.TaskGroup() as tasks:
+                        watching = tasks.create_task(self._watch.run(), name="watch")
+                        telling = tasks.create_task(self._log.run(), name="log")
+                        if self._settings.traces.enabled:
+                            await self._emission.start(self._encoder)
+                        if await done_unless(self._stopping, self._source.start()):
+                            await self._work()
+                        watching.cancel()
+                        telling.cancel()
             finally:
                 self._health.kafka = False
 
@@ -310,14 +305,6 @@ def _derived(settings: Settings, telemetry: Telemetry) -> tuple[LogMetrics | Non
         return None, None
     metrics = LogMetrics(chosen_rules(wanted), telemetry.registry)
     return metrics, LogErrors(wanted.top_errors, telemetry.registry) if settings.events.fingerprints else None
-
-
-def _leaves(group: ExceptionGroup[LogpipeError]) -> Iterator[LogpipeError]:
-    for each in group.exceptions:
-        if isinstance(each, ExceptionGroup):
-            yield from _leaves(each)
-        else:
-            yield each
 
 
 async def _within(seconds: float, action: Callable[[], Awaitable[None]]) -> None:
