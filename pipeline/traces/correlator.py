@@ -67,6 +67,7 @@ class Correlator:
         self._failure: BaseException | None = None
         self._last_offsets: dict[int, int] = {}
         self._last_record = time.monotonic()
+        self._reading = False
         self._rebalancing_since: float | None = None
         self._kafka_problem: str | None = None
         self._ongoing = OngoingTroubles()
@@ -113,12 +114,12 @@ class Correlator:
         try:
             self._rebalancing_since = time.monotonic()
             if await self._started(app):
-                self._health.kafka = True
+                self._reading = self._health.kafka = True
                 crashed = await done_unless(self._stopping, app.wait_until_stopped())
                 if crashed and not self._stopping.is_set():
                     raise LogpipeError(f"Faust has ended by itself: {app.crash_reason!r}")
         finally:
-            self._health.kafka = False
+            self._reading = self._health.kafka = False
             # An agent that waits for room must not be waited for.
             self._waiting = False
             with ExitStack() as ending:
@@ -224,24 +225,37 @@ class Correlator:
             await asyncio.sleep(_LOOK_SECONDS)
             self._health.beat()
             self._tell(time.monotonic())
-            since = self._rebalancing_since
-            if since is not None and (waited := time.monotonic() - since) > _REBALANCE_SECONDS:
-                raise LogpipeError(f"the group has not given partitions to this process for {waited:.0f} s")
-            if time.monotonic() - looked < _WATCH_SECONDS or not self._health.assigned:
+            if time.monotonic() - looked < _WATCH_SECONDS or not self._reading:
                 continue
             looked = time.monotonic()
             behind = await self._behind(app)
+            self._look_at_rebalance(kafka_answers=behind is not None)
             if behind is None:
                 continue
             quiet = time.monotonic() - self._last_record
             if behind and quiet > _STANDSTILL_SECONDS and not self._waiting:
                 raise LogpipeError(f"{behind} records wait, and Faust has read none for {quiet:.0f} s")
 
+    def _look_at_rebalance(self, *, kafka_answers: bool) -> None:
+        """End this process when a rebalance lasts longer than any does; without Kafka it lasts until it is back."""
+        since, now = self._rebalancing_since, time.monotonic()
+        if since is None:
+            return
+        if not kafka_answers:
+            self._rebalancing_since = now
+        elif now - since > _REBALANCE_SECONDS:
+            raise LogpipeError(
+                f"Kafka answers, but the group has given no partitions for {now - since:.0f} s"
+            )
+
     async def _behind(self, app: faust.App) -> int | None:
         """Count the records that have not been read; None while Kafka does not answer."""
-        assigned = app.consumer.assignment()
         try:
             async with asyncio.timeout(_WATCH_SECONDS):
+                assigned = app.consumer.assignment()
+                if not assigned:
+                    # There is nothing to ask Faust for; whether Kafka answers is to be known all the same.
+                    await trace_event_partitions(self._settings)
                 ends = await app.consumer.highwaters(*assigned) if assigned else {}
                 read = {
                     tp: self._last_offsets[tp.partition] + 1
