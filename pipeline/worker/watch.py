@@ -1,4 +1,4 @@
-"""How a worker is, once a second: what the health endpoints say, what is in flight, how late the event loop is."""
+"""How a worker is, each second: what the health endpoints say, what is in flight, how late the event loop is."""
 
 import asyncio
 
@@ -10,6 +10,8 @@ from pipeline.worker.offsets import Offsets
 __all__ = ["Watch"]
 
 _SECONDS = 1.0
+# Whoever waits for the worker to be ready waits no longer than for the worker itself.
+_UNTIL_READY_SECONDS = 0.1
 
 
 class Watch:
@@ -22,15 +24,18 @@ class Watch:
         self._health = health
 
     async def run(self) -> None:
-        """Look once a second, until cancelled."""
+        """Look once a second, and more often until it is ready for the first time; until cancelled."""
         loop = asyncio.get_running_loop()
+        seconds = _UNTIL_READY_SECONDS
         while True:
-            due = loop.time() + _SECONDS
-            await asyncio.sleep(_SECONDS)
+            due = loop.time() + seconds
+            await asyncio.sleep(seconds)
             self._telemetry.event_loop_delay.observe(max(loop.time() - due, 0.0))
-            self._look()
+            if self._look():
+                seconds = _SECONDS
 
-    def _look(self) -> None:
+    def _look(self) -> bool:
+        """Look once, and tell whether the worker is ready."""
         telemetry, health, writer = self._telemetry, self._health, self._writer
         writer.show()
         telemetry.in_flight_records.set(self._ledger.in_flight())
@@ -44,11 +49,13 @@ class Watch:
         if not health.assigned:
             # To wait for Kafka, or for the others of the group, is not to be stuck.
             health.beat()
-        telemetry.ready.set(all(health.checks().values()))
+        ready = all(health.checks().values())
+        telemetry.ready.set(ready)
         if silent is not None:
             telemetry.kafka_silent.set(silent)
         if reachable is None:
             # Nothing has been asked yet.
-            return
+            return False
         for name, answers in health.dependencies().items():
             telemetry.dependency_up.labels(name).set(answers)
+        return ready

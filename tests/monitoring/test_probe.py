@@ -40,7 +40,7 @@ async def test_the_event_is_found_and_reported_in_nagios_words(pipeline: Pipelin
         code, text = probed(pipeline.environment(), "--json", "--url", url, "--timeout", "30")
         stop(process)
     result = json.loads(text)
-    assert (code, result["status"], result["exit_code"]) == (0, "OK", 0)
+    assert (code, result["status"], result["exit_code"]) == (0, "OK", 0), text
     assert result["trace_id"] != document["trace_id"]
     assert result["latency_seconds"] > 0
     await pipeline.client.indices.refresh(index=result["index"])
