@@ -39,12 +39,14 @@ EXPECTED: dict[str, dict[str, str]] = {
     },
 }
 # What one incident causes no other does, and the usual traffic does not. IntegrationFailureSpike is none of them: it
-# compares with the day before, and there was none. Of the pipeline's own alerts those are left out that a busy
-# machine may cause: what takes it a second takes a minute here.
+# compares with the day before, and there was none. Nor are TraceErrors and TracesIncomplete: seven traces of the flow
+# integration_creation are what the sixtieth of five minutes has, and of the usual ones one in twenty fails, so that
+# chance decides (at their own pace: monitoring/prometheus/tests/traces.yml). Of the pipeline's own alerts those are
+# left out that a busy machine may cause: what takes it a second takes a minute here.
 QUIET = {
     "HighErrorRate", "HighResponseTime", "LowIntegrationCreationRate",
     "ExternalAPIRateLimit", "WebhookProcessingLag", "LogPipelineDeadLettersBlocked", "LogPipelineDeadLetters",
-    "LogPipelineCommitFailures", "SlowTraces", "TraceErrors", "TracesIncomplete",
+    "LogPipelineCommitFailures", "SlowTraces",
 }  # fmt: skip
 # Several workers appear as one target: for one incident there are two.
 WORKERS = {"webhook-lag": ("run", "--workers", "2"), "slow-responses": ("run", "--workers", "1")}
