@@ -55,6 +55,7 @@ NOT_KNOWN = (
 CREDENTIALS_HINT = "are kafka.sasl_mechanism, kafka.sasl_username and kafka.sasl_password right?"
 _COORDINATOR_TRIES = 50
 _COORDINATOR_SECONDS = 0.2
+_NAMING_SECONDS = 0.2
 
 
 class _Client(Protocol):
@@ -155,10 +156,10 @@ async def _first_that_answers(kafka: Kafka) -> str:
 
 
 async def _ask(kafka: Kafka, server: str, seconds: float) -> None:
-    """Have one broker answer.
+    """Have one broker answer, and name brokers: one that is just starting names none, which the clients cannot bear.
 
-    Raises TimeoutError when it is silent, one of NOT_KNOWN when it does not know the user, KafkaConnectionError when it
-    refuses for another reason.
+    Raises TimeoutError when it is silent or names none in time, one of NOT_KNOWN when it does not know the user,
+    KafkaConnectionError when it refuses for another reason.
     """
     options = {**connection_options(kafka, "connect"), "bootstrap_servers": [server]}
     ahead = AIOKafkaAdminClient(**options, request_timeout_ms=max(1, int(seconds * 1000)))
@@ -167,6 +168,10 @@ async def _ask(kafka: Kafka, server: str, seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
             await ahead.start()
+            connecting: AIOKafkaClient = ahead._client  # noqa: SLF001 - the admin client does not give it
+            while not connecting.cluster.brokers():
+                await asyncio.sleep(_NAMING_SECONDS)
+                await connecting.force_metadata_update()
     except KafkaConnectionError as error:
         if loop.time() - began >= seconds:
             raise TimeoutError from error
