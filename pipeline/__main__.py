@@ -40,7 +40,7 @@ def main() -> None:
             sys.unraisablehook = _keep_interruption
             signal.signal(signal.SIGINT, signal.default_int_handler)
         run_command()
-    except KeyboardInterrupt:  # while it was imported, or ends: the commands deal with it themselves
+    except KeyboardInterrupt:  # while it ends: the commands deal with it themselves
         sys.exit(_INTERRUPTED)
 
 

@@ -1,6 +1,6 @@
 """When a trace is due, and which records may be acknowledged: against the rule that Faust commits over gaps."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
@@ -172,12 +172,10 @@ def test_acknowledged_offsets_have_no_gap_and_hold_no_event_that_is_not_written(
     marks: dict[int, list[int]] = {}
     mark, now = 0, 0.0
 
-    def look(most: int | None = None) -> Iterator[Due]:
-        looking = traces.due(now, waiting=False)
-        for due in islice(looking, most):
+    def write(dues: Iterable[Due]) -> None:
+        for due in dues:
             written.update(marks_of(due))
             traces.written(due, INDEX)
-        return looking
 
     for offset, ids in enumerate(records):
         rows = []
@@ -187,18 +185,17 @@ def test_acknowledged_offsets_have_no_gap_and_hold_no_event_that_is_not_written(
             marks.setdefault(offset, []).append(mark)
         now += data.draw(st.sampled_from([0.0, 0.5, 2.0, 7.0, 60.0]))
         # Time has gone on meanwhile, perhaps beyond that of the record, which comes while traces are written.
-        looking = look(most=data.draw(st.sampled_from([0, 1, 2])))
+        looking = traces.due(now, waiting=False)
+        write(islice(looking, data.draw(st.sampled_from([0, 1, 2]))))
         lag = data.draw(st.sampled_from([0.0, 3.0, 60.0]))
         take(traces, offset, rows, acks.of(offset), 1000.0 + now - lag, now)
         # To write takes its time.
         now += data.draw(st.sampled_from([0.0, 20.0]))
-        for due in looking:
-            written.update(marks_of(due))
-            traces.written(due, INDEX)
+        write(looking)
         assert acks.offsets == list(range(len(acks.offsets)))
         assert all(set(marks.get(offset, ())) <= written for offset in acks.offsets)
     for _ in range(100):
         now += 0.5
-        look()
+        write(traces.due(now, waiting=False))
     assert acks.offsets == list(range(len(records)))
     assert (len(traces), traces.bytes) == (0, 0)
